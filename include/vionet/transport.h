@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a transport asks of the device: status, features, configuration space, queues (VIRTIO 1.4,
+ * chapter 2 and 3). vionet/pci.h is one user; a memory-mapped register file or a vhost protocol is
+ * another. All are control functions as vionet/device.h defines them, but for vionet_device_kick() of
+ * a receive or transmit queue. Whatever value a driver sends may be passed in unchecked: queue indices
+ * that do not exist read as 0 and ignore writes.
+ */
+#ifndef VIONET_TRANSPORT_H
+#define VIONET_TRANSPORT_H
+
+#include <vionet/device.h>
+
+VIONET_BEGIN_DECLS
+
+/* Offered feature bits 32 * window to 32 * window + 31, any window (2.2). */
+VIONET_EXPORT uint32_t vionet_device_offered(const VionetDevice *device, uint32_t window);
+
+/* The driver's feature bits of a window, and a write of them; only before FEATURES_OK. */
+VIONET_EXPORT uint32_t vionet_device_driver_features(const VionetDevice *device, uint32_t window);
+VIONET_EXPORT void vionet_device_write_driver_features(VionetDevice *device, uint32_t window,
+                                                       uint32_t value);
+
+/* Whether a feature is negotiated: FEATURES_OK is set and both sides have it. */
+VIONET_EXPORT bool vionet_device_negotiated(const VionetDevice *device, unsigned bit);
+
+/*
+ * Device status (2.1). Writing 0 resets the device, which is complete on return; other values go
+ * through the state machine: FEATURES_OK is only taken if the features hold together, DRIVER_OK
+ * starts the queues, a bit once set stays.
+ */
+VIONET_EXPORT uint8_t vionet_device_status(const VionetDevice *device);
+VIONET_EXPORT void vionet_device_write_status(VionetDevice *device, uint8_t value);
+
+/*
+ * Reads len octets of the device-specific configuration space at offset; octets past its end are 0.
+ */
+VIONET_EXPORT void vionet_device_config_read(VionetDevice *device, uint32_t offset, void *buf,
+                                             size_t len);
+
+/* A driver's write to it, which has no effect but a violation (5.1.4). */
+VIONET_EXPORT void vionet_device_config_write(VionetDevice *device, uint32_t offset, size_t len);
+
+/* config_generation: differs between two reads whenever a value read in between may differ (2.5.1). */
+VIONET_EXPORT uint8_t vionet_device_config_generation(const VionetDevice *device);
+
+/* Queues that the device has at most: all pairs and the control queue. */
+VIONET_EXPORT unsigned vionet_device_num_queues(const VionetDevice *device);
+
+typedef enum VionetQueueArea {
+    VIONET_AREA_DESC,   /* Descriptor Area */
+    VIONET_AREA_DRIVER, /* Driver Area */
+    VIONET_AREA_DEVICE, /* Device Area */
+} VionetQueueArea;
+
+/* Size in descriptors: the maximum after reset, then what the driver wrote; 0 if there is no queue. */
+VIONET_EXPORT uint16_t vionet_device_queue_size(const VionetDevice *device, unsigned queue);
+VIONET_EXPORT void vionet_device_write_queue_size(VionetDevice *device, unsigned queue,
+                                                  uint16_t size);
+
+/* Guest physical address of a part. Not writable while the queue is enabled. */
+VIONET_EXPORT uint64_t vionet_device_queue_area(const VionetDevice *device, unsigned queue,
+                                                VionetQueueArea area);
+VIONET_EXPORT void vionet_device_write_queue_area(VionetDevice *device, unsigned queue,
+                                                  VionetQueueArea area, uint64_t gpa);
+
+/*
+ * Enabled state. Writing 1 makes the queue live (now, or at DRIVER_OK); the parts are checked then.
+ * Writing 0 is the driver's violation and has no effect (4.1.4.3).
+ */
+VIONET_EXPORT bool vionet_device_queue_enabled(const VionetDevice *device, unsigned queue);
+VIONET_EXPORT void vionet_device_write_queue_enable(VionetDevice *device, unsigned queue,
+                                                    uint16_t value);
+
+/*
+ * Queue reset (2.6.1, VIRTIO_F_RING_RESET): on return the queue is disabled, with the state of a new
+ * device's. False, and no effect, if the queue does not exist or the feature is not negotiated.
+ */
+VIONET_EXPORT bool vionet_device_reset_queue(VionetDevice *device, unsigned queue);
+
+/*
+ * The driver notified a queue. Commands of the control queue are executed before this returns (a
+ * control function then); for the others the kick operation is called (a data function).
+ */
+VIONET_EXPORT void vionet_device_kick(VionetDevice *device, unsigned queue);
+
+/*
+ * A violation that the transport itself has seen (a bad vector, a notification that names no queue).
+ * queue and descriptor may be VIONET_NONE.
+ */
+VIONET_EXPORT void vionet_device_violation(VionetDevice *device, VionetViolation violation,
+                                           unsigned queue, unsigned descriptor, uint64_t value);
+
+/*
+ * Takes over the interrupt operation: the device calls this instead of the embedder's. NULL gives it
+ * back. Only while no data function runs.
+ */
+VIONET_EXPORT void vionet_device_set_interrupt(VionetDevice *device,
+                                               void (*interrupt)(void *opaque, unsigned queue),
+                                               void *opaque);
+
+VIONET_END_DECLS
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The one gate to guest memory: guest physical address to bounded host ranges. A map is immutable;
+ * the device replaces it whole when the embedder maps or unmaps (net/device.c), so that a queue sees
+ * one map for the length of a burst. No other file does arithmetic on a guest address.
+ */
+#ifndef VIONET_MEMORY_H
+#define VIONET_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include <glib.h>
+
+/* Mappings begin and end at multiples of this. */
+#define MEMORY_PAGE 4096u
+/* Host pointers of mappings are aligned to this, so that rings keep the alignment they have. */
+#define MEMORY_HOST_ALIGN 16u
+
+struct memory_region {
+    uint64_t gpa;
+    uint64_t size;
+    uint8_t *host;
+    unsigned flags; /* VIONET_MAP_* */
+};
+
+struct memory_map {
+    uint64_t serial;    /* tells maps of one device apart, even where one stands at another's address */
+    unsigned n_regions; /* sorted by gpa, without overlap */
+    struct memory_region regions[];
+};
+
+/* The map of no memory, serial 1. Freed, like all maps, with g_free(). */
+struct memory_map *memory_map_empty(void);
+
+/* A new map with one region more or less; NULL with a VIONET_ERROR_MEMORY. The old one stays. */
+struct memory_map *memory_map_with(const struct memory_map *map, const struct memory_region *region,
+                                   GError **error);
+struct memory_map *memory_map_without(const struct memory_map *map, uint64_t gpa, uint64_t size,
+                                      GError **error);
+
+/*
+ * The region of gpa, NULL if there is none. *hint, an index that the caller keeps, makes repeated
+ * look-ups in one region quick; any value will do.
+ */
+const struct memory_region *memory_find(const struct memory_map *map, uint64_t gpa, unsigned *hint);
+
+/*
+ * Appends the host ranges of the len octets at gpa to iov, *n of max of which are used; ranges past
+ * max are checked but not stored. False if any octet is not memory, or not writable while write.
+ */
+bool memory_translate(const struct memory_map *map, unsigned *hint, uint64_t gpa, uint64_t len,
+                      bool write, struct iovec *iov, unsigned *n, unsigned max);
+
+/* Host pointer to len octets at gpa if they are memory in one piece, else NULL. */
+uint8_t *memory_pointer(const struct memory_map *map, unsigned *hint, uint64_t gpa, uint64_t len,
+                        bool write);
+
+#endif

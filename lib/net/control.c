@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The control queue (VIRTIO 1.4, 5.1.6.5). A command is copied out of guest memory, found in the
+ * table below, checked against its row, and executed on a copy of the view, which is published if
+ * all went well: a command that fails changes nothing. Runs on the control side, when the driver
+ * notifies the queue.
+ */
+#include "net/device.h"
+
+#include <string.h>
+
+#include "bytes.h"
+#include "iov.h"
+#include "net/filter.h"
+#include "net/header.h"
+
+#include <vionet/spec.h>
+
+#define NO_FEATURE 0xff
+#define REPLY_MAX  8
+
+enum answer { ANSWER_OK, ANSWER_LENGTH, ANSWER_VALUE };
+
+/* A command under way. */
+struct request {
+    VionetDevice *device;
+    struct view *view;      /* a copy, to be changed */
+    const uint8_t *payload;
+    size_t len;
+    uint8_t reply[REPLY_MAX];
+    bool filter_changed;
+    bool steering_changed;
+};
+
+struct command {
+    uint8_t class;
+    uint8_t command;
+    uint8_t features[2]; /* either of them unlocks it */
+    uint16_t min;        /* payload octets; more are ignored unless exact */
+    bool exact;          /* min is all, or the handler judges the length itself if min is 0 */
+    uint8_t reply;       /* octets of answer in front of ack */
+    enum answer (*run)(struct request *request, const struct command *row);
+};
+
+/* ---- receive filter ---- */
+
+static enum answer set_rx_mode(struct request *request, const struct command *row)
+{
+    const uint8_t bit = (uint8_t)(1u << row->command);
+    struct filter *filter = &request->view->filter;
+
+    filter->modes = request->payload[0] ? filter->modes | bit : filter->modes & (uint8_t)~bit;
+    request->filter_changed = true;
+    return ANSWER_OK;
+}
+
+static enum answer set_mac_table(struct request *request, const struct command *row)
+{
+    (void)row;
+    if (!filter_set_table(&request->view->filter, request->payload, request->len)) {
+        return ANSWER_LENGTH;
+    }
+    request->filter_changed = true;
+    return ANSWER_OK;
+}
+
+static enum answer set_mac(struct request *request, const struct command *row)
+{
+    static const uint8_t zero[6];
+    VionetDevice *device = request->device;
+
+    (void)row;
+    if ((request->payload[0] & 1) || memcmp(request->payload, zero, 6) == 0) {
+        return ANSWER_VALUE;
+    }
+    memcpy(request->view->filter.mac, request->payload, 6);
+    if (view_has(request->view, VIRTIO_NET_F_MAC)) {
+        memcpy(device->mac, request->payload, 6);
+        device->config_dirty = true;
+    }
+    request->filter_changed = true;
+    return ANSWER_OK;
+}
+
+static enum answer set_vlan(struct request *request, const struct command *row)
+{
+    const unsigned id = get_le16(request->payload);
+    uint32_t *word;
+
+    if (id >= N_VLANS) {
+        return ANSWER_VALUE;
+    }
+    word = &request->view->filter.vlans[id / 32];
+    if (row->command == VIRTIO_NET_CTRL_VLAN_ADD) {
+        *word |= 1u << (id % 32);
+    } else {
+        *word &= ~(1u << (id % 32));
+    }
+    request->filter_changed = true;
+    return ANSWER_OK;
+}
+
+static enum answer acknowledge_announce(struct request *request, const struct command *row)
+{
+    (void)row;
+    request->device->announce = false;
+    request->device->config_dirty = true;
+    return ANSWER_OK;
+}
+
+/* ---- steering ---- */
+
+static enum answer set_pairs(struct request *request, const struct command *row)
+{
+    const unsigned pairs = get_le16(request->payload);
+
+    (void)row;
+    if (pairs == 0 || pairs > request->device->config.max_pairs) {
+        return ANSWER_VALUE;
+    }
+    request->view->steering.mode = STEER_AUTOMATIC;
+    request->view->steering.n_pairs = (uint16_t)pairs;
+    request->steering_changed = true;
+    return ANSWER_OK;
+}
+
+static bool has_tunnels(const struct view *view)
+{
+    return view->dialect->feature >= 0 && view_has(view, (unsigned)view->dialect->feature);
+}
+
+static void enable_tunnels(struct view *view, uint32_t types)
+{
+    view->steering.tunnel_types = types;
+    view->steering.tunnels = vionet_dialect_tunnels(view->dialect, types);
+}
+
+static bool tunnel_types_supported(const struct request *request, uint32_t types)
+{
+    const VionetDialect *dialect = request->view->dialect;
+
+    return !(types & ~(request->device->config.tunnel_types | dialect->always_types));
+}
+
+/*
+ * What RSS_CONFIG and HASH_CONFIG end with: key length, key and, in a dialect that has it so, the
+ * tunnel types. p points at the key length; nothing may follow.
+ */
+static enum answer set_hash(struct request *request, uint32_t hash_types, const uint8_t *p)
+{
+    const VionetConfig *config = &request->device->config;
+    const uint8_t *end = request->payload + request->len;
+    struct view *view = request->view;
+    const bool tunnels = has_tunnels(view);
+    const size_t tail = tunnels && view->dialect->types_after_key ? 4 : 0;
+    uint32_t tunnel_types = view->steering.tunnel_types;
+    size_t key_len;
+
+    if (end - p < 1 || (size_t)(end - p) != 1u + p[0] + tail) {
+        return ANSWER_LENGTH;
+    }
+    key_len = p[0];
+    if (tail) {
+        tunnel_types = get_le32(p + 1 + key_len);
+    } else if (tunnels && view->dialect->types_in_hash_types) {
+        tunnel_types = hash_types & view->dialect->all_types;
+        hash_types &= ~view->dialect->all_types;
+    }
+    if ((hash_types & ~config->hash_types) || !tunnel_types_supported(request, tunnel_types) ||
+        key_len > config->rss_max_key_size || (key_len == 0 && hash_types)) {
+        return ANSWER_VALUE;
+    }
+    view->steering.hash_types = hash_types;
+    view_set_key(view, p + 1, key_len);
+    enable_tunnels(view, tunnel_types);
+    request->steering_changed = true;
+    return ANSWER_OK;
+}
+
+/* struct virtio_net_rss_config: hash_types, mask, unclassified, table, max_tx_vq, key. */
+static enum answer set_rss(struct request *request, const struct command *row)
+{
+    const VionetConfig *config = &request->device->config;
+    const uint8_t *p = request->payload;
+    struct steering *steering = &request->view->steering;
+    unsigned entries, unclassified, max_tx_vq;
+    enum answer answer;
+    uint16_t *pairs;
+
+    (void)row;
+    entries = get_le16(p + 4) + 1u;
+    unclassified = get_le16(p + 6);
+    if ((entries & (entries - 1)) || entries > config->rss_max_table) {
+        return ANSWER_VALUE;
+    }
+    if (request->len < 8 + 2u * entries + 3) {
+        return ANSWER_LENGTH;
+    }
+    max_tx_vq = get_le16(p + 8 + 2 * entries);
+    if (unclassified >= config->max_pairs || max_tx_vq == 0 || max_tx_vq > config->max_pairs) {
+        return ANSWER_VALUE;
+    }
+    pairs = g_new(uint16_t, entries);
+    answer = ANSWER_OK;
+    for (unsigned i = 0; i < entries; i++) {
+        pairs[i] = get_le16(p + 8 + 2 * i);
+        answer = pairs[i] >= config->max_pairs ? ANSWER_VALUE : answer;
+    }
+    if (answer == ANSWER_OK) {
+        answer = set_hash(request, get_le32(p), p + 10 + 2 * entries);
+    }
+    if (answer == ANSWER_OK) {
+        view_set_table(request->view, pairs, entries);
+        steering->mode = STEER_TABLE;
+        steering->unclassified = (uint16_t)unclassified;
+        steering->max_tx_vq = (uint16_t)max_tx_vq;
+    }
+    g_free(pairs);
+    return answer;
+}
+
+/*
+ * struct virtio_net_hash_config: hash_types, four reserved words, key. Linux up to now fills the
+ * last reserved word as the max_tx_vq of an RSS_CONFIG, which has the same length with one table
+ * entry; that one is let pass, any other content is not.
+ */
+static enum answer set_hash_config(struct request *request, const struct command *row)
+{
+    const uint8_t *p = request->payload;
+    enum answer answer;
+
+    (void)row;
+    if (get_le32(p + 4) || get_le16(p + 8) ||
+        get_le16(p + 10) > request->device->config.max_pairs) {
+        return ANSWER_VALUE;
+    }
+    answer = set_hash(request, get_le32(p), p + 12);
+    if (answer == ANSWER_OK) {
+        request->view->steering.mode = STEER_AUTOMATIC;
+    }
+    return answer;
+}
+
+static enum answer set_tunnels(struct request *request, const struct command *row)
+{
+    const uint32_t types = get_le32(request->payload);
+
+    (void)row;
+    if (!tunnel_types_supported(request, types)) {
+        return ANSWER_VALUE;
+    }
+    enable_tunnels(request->view, types);
+    request->steering_changed = true;
+    return ANSWER_OK;
+}
+
+static enum answer set_offloads(struct request *request, const struct command *row)
+{
+    (void)row;
+    return header_set_offloads(request->view, get_le64(request->payload)) ? ANSWER_OK : ANSWER_VALUE;
+}
+
+/* ---- coalescing ---- */
+
+static void coalesce_queue(VionetDevice *device, unsigned index, uint32_t max_packets,
+                           uint32_t max_usecs)
+{
+    struct queue *queue = &device->queues[index];
+    struct outcome outcome = {0};
+
+    queue_coalesce_set(queue, max_packets, max_usecs, &outcome);
+    device_settle(device, queue, &outcome);
+}
+
+static enum answer set_coalescing(struct request *request, const struct command *row)
+{
+    const unsigned direction = row->command == VIRTIO_NET_CTRL_NOTF_COAL_TX_SET;
+    VionetDevice *device = request->device;
+    struct coalesce_defaults *defaults = &device->coalesce[direction];
+
+    defaults->max_packets = get_le32(request->payload);
+    defaults->max_usecs = get_le32(request->payload + 4);
+    for (unsigned i = direction; i < device->n_queues; i += 2) {
+        if (device_queue_kind(device, i) != QUEUE_CONTROL && device->queues[i].enabled) {
+            coalesce_queue(device, i, defaults->max_packets, defaults->max_usecs);
+        }
+    }
+    return ANSWER_OK;
+}
+
+/* The enabled receive or transmit queue that a payload begins with, NULL if it is none. */
+static struct queue *coalesced_queue(const struct request *request)
+{
+    const unsigned index = get_le16(request->payload);
+    const enum queue_kind kind = device_queue_kind(request->device, index);
+    struct queue *queue;
+
+    if (kind != QUEUE_RECEIVE && kind != QUEUE_TRANSMIT) {
+        return NULL;
+    }
+    queue = &request->device->queues[index];
+    return queue->enabled ? queue : NULL;
+}
+
+static enum answer set_queue_coalescing(struct request *request, const struct command *row)
+{
+    const struct queue *queue = coalesced_queue(request);
+
+    (void)row;
+    if (!queue) {
+        return ANSWER_VALUE;
+    }
+    coalesce_queue(request->device, queue->index, get_le32(request->payload + 4),
+                   get_le32(request->payload + 8));
+    return ANSWER_OK;
+}
+
+static enum answer get_queue_coalescing(struct request *request, const struct command *row)
+{
+    const struct queue *queue = coalesced_queue(request);
+
+    (void)row;
+    if (!queue) {
+        return ANSWER_VALUE;
+    }
+    put_le32(request->reply, queue->coalesce.max_packets);
+    put_le32(request->reply + 4, queue->coalesce.max_usecs);
+    return ANSWER_OK;
+}
+
+/* ---- the table ---- */
+
+#define RX(name, feature)                                                                         \
+    {VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_##name, {feature, NO_FEATURE}, 1, false, 0, set_rx_mode}
+
+static const struct command commands[] = {
+    RX(PROMISC, VIRTIO_NET_F_CTRL_RX),
+    RX(ALLMULTI, VIRTIO_NET_F_CTRL_RX),
+    RX(ALLUNI, VIRTIO_NET_F_CTRL_RX_EXTRA),
+    RX(NOMULTI, VIRTIO_NET_F_CTRL_RX_EXTRA),
+    RX(NOUNI, VIRTIO_NET_F_CTRL_RX_EXTRA),
+    RX(NOBCAST, VIRTIO_NET_F_CTRL_RX_EXTRA),
+    {VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_TABLE_SET, {VIRTIO_NET_F_CTRL_RX, NO_FEATURE},
+     8, false, 0, set_mac_table},
+    {VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET,
+     {VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_CTRL_RX}, 6, true, 0, set_mac},
+    {VIRTIO_NET_CTRL_VLAN, VIRTIO_NET_CTRL_VLAN_ADD, {VIRTIO_NET_F_CTRL_VLAN, NO_FEATURE},
+     2, false, 0, set_vlan},
+    {VIRTIO_NET_CTRL_VLAN, VIRTIO_NET_CTRL_VLAN_DEL, {VIRTIO_NET_F_CTRL_VLAN, NO_FEATURE},
+     2, false, 0, set_vlan},
+    {VIRTIO_NET_CTRL_ANNOUNCE, VIRTIO_NET_CTRL_ANNOUNCE_ACK,
+     {VIRTIO_NET_F_GUEST_ANNOUNCE, NO_FEATURE}, 0, false, 0, acknowledge_announce},
+    {VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, {VIRTIO_NET_F_MQ, NO_FEATURE},
+     2, false, 0, set_pairs},
+    {VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_RSS_CONFIG, {VIRTIO_NET_F_RSS, NO_FEATURE},
+     8, false, 0, set_rss},
+    {VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_HASH_CONFIG, {VIRTIO_NET_F_HASH_REPORT, NO_FEATURE},
+     12, false, 0, set_hash_config},
+    {VIRTIO_NET_CTRL_GUEST_OFFLOADS, VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET,
+     {VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, NO_FEATURE}, 8, false, 0, set_offloads},
+    {VIRTIO_NET_CTRL_NOTF_COAL, VIRTIO_NET_CTRL_NOTF_COAL_TX_SET,
+     {VIRTIO_NET_F_NOTF_COAL, NO_FEATURE}, 8, false, 0, set_coalescing},
+    {VIRTIO_NET_CTRL_NOTF_COAL, VIRTIO_NET_CTRL_NOTF_COAL_RX_SET,
+     {VIRTIO_NET_F_NOTF_COAL, NO_FEATURE}, 8, false, 0, set_coalescing},
+    {VIRTIO_NET_CTRL_NOTF_COAL, VIRTIO_NET_CTRL_NOTF_COAL_VQ_SET,
+     {VIRTIO_NET_F_VQ_NOTF_COAL, NO_FEATURE}, 12, false, 0, set_queue_coalescing},
+    {VIRTIO_NET_CTRL_NOTF_COAL, VIRTIO_NET_CTRL_NOTF_COAL_VQ_GET,
+     {VIRTIO_NET_F_VQ_NOTF_COAL, NO_FEATURE}, 4, false, 8, get_queue_coalescing},
+    {VIRTIO_NET_CTRL_HASH_TUNNEL, VIRTIO_NET_CTRL_HASH_TUNNEL_SET,
+     {VIRTIO_NET_F_HASH_TUNNEL, NO_FEATURE}, 4, false, 0, set_tunnels},
+};
+
+static const struct command *find_command(uint8_t class, uint8_t command)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
+        if (commands[i].class == class && commands[i].command == command) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+/*
+ * Whether a row is open to the driver. A bit that the device's dialect uses for tunnels does not
+ * unlock what it stands for elsewhere; a command that sets tunnel types is for dialects that have
+ * one; a dialect can be a reason of its own to configure the hash.
+ */
+static bool unlocked(const struct view *view, const struct command *row)
+{
+    const VionetDialect *dialect = view->dialect;
+
+    if (row->run == set_tunnels) {
+        return dialect->types_by_command && has_tunnels(view);
+    }
+    if (row->run == set_hash_config && dialect->is_hash_feature && has_tunnels(view)) {
+        return true;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        if (row->features[i] != NO_FEATURE && (int)row->features[i] != dialect->feature &&
+            view_has(view, row->features[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- the queue ---- */
+
+/* Which rule a command is against, VIONET_N_VIOLATIONS if none. */
+static VionetViolation execute(struct request *request, const struct command *row, uint64_t in_len)
+{
+    static const VionetViolation against[] = {
+        [ANSWER_OK] = VIONET_N_VIOLATIONS,
+        [ANSWER_LENGTH] = VIONET_VIOLATION_COMMAND_LENGTH,
+        [ANSWER_VALUE] = VIONET_VIOLATION_COMMAND_VALUE,
+    };
+
+    if (!row) {
+        return VIONET_VIOLATION_COMMAND_UNKNOWN;
+    }
+    if (!unlocked(device_view(request->device), row)) {
+        return VIONET_VIOLATION_COMMAND_NOT_NEGOTIATED;
+    }
+    if (request->len < row->min || (row->exact && request->len != row->min) ||
+        in_len < row->reply + 1u) {
+        return VIONET_VIOLATION_COMMAND_LENGTH;
+    }
+    return against[row->run(request, row)];
+}
+
+/*
+ * Runs the command in the control buffer and publishes what it changed. A host operation on the way
+ * may have had the device reset: then there is nothing left to publish for.
+ */
+static VionetViolation run_command(struct request *request, const struct queue *queue,
+                                   const struct command *row)
+{
+    VionetDevice *device = request->device;
+    const uint32_t life = queue->life;
+    VionetViolation violation;
+
+    request->view = view_copy(device_view(device));
+    violation = execute(request, row, queue->chain.in_len);
+    if (violation == VIONET_N_VIOLATIONS && queue->life == life) {
+        device_publish(device, request->view);
+    } else {
+        view_free(request->view);
+    }
+    return violation;
+}
+
+/* Tells the host of a command that was answered. */
+static void report(const struct request *request, const struct queue *queue,
+                   const struct command *row, VionetViolation violation)
+{
+    VionetDevice *device = request->device;
+    const uint8_t *command = device->control_buffer;
+
+    if (violation != VIONET_N_VIOLATIONS) {
+        vionet_device_violation(device, violation, queue->index, queue->chain.ref.id,
+                                (uint64_t)command[0] << 8 | command[1]);
+    } else if (request->filter_changed) {
+        device_event(device, VIONET_EVENT_FILTER);
+    } else if (request->steering_changed) {
+        device_event(device, VIONET_EVENT_STEERING);
+    } else if (row->run == acknowledge_announce) {
+        device_event(device, VIONET_EVENT_ANNOUNCED);
+    }
+}
+
+/* Executes and answers the command just taken from the queue. */
+static void serve(VionetDevice *device, struct queue *queue, struct outcome *outcome)
+{
+    const struct chain *chain = &queue->chain;
+    const uint32_t life = queue->life;
+    struct iov_cursor out = iov_begin(chain->out, chain->n_out);
+    struct iov_cursor in = iov_begin(chain->in, chain->n_in);
+    struct request request = {.device = device, .payload = device->control_buffer + 2};
+    uint8_t answer[REPLY_MAX + 1] = {0};
+    const struct command *row;
+    VionetViolation violation;
+    unsigned ack_at;
+
+    if (chain->out_len < 2 || chain->in_len < 1) {
+        queue_break_with(queue, VIONET_VIOLATION_CONTROL_UNANSWERABLE, chain->ref.id, chain->out_len,
+                         outcome);
+        return;
+    }
+    request.len = iov_read(&out, device->control_buffer, CONTROL_MAX) - 2;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* the command is what was read */
+    row = find_command(device->control_buffer[0], device->control_buffer[1]);
+    violation = chain->out_len > CONTROL_MAX ? VIONET_VIOLATION_COMMAND_LENGTH
+                                             : run_command(&request, queue, row);
+    if (queue->life != life) {
+        return;
+    }
+    ack_at = row && chain->in_len > row->reply ? row->reply : 0;
+    memcpy(answer, request.reply, ack_at);
+    answer[ack_at] = violation == VIONET_N_VIOLATIONS ? VIRTIO_NET_OK : VIRTIO_NET_ERR;
+    iov_write(&in, answer, ack_at + 1);
+    ring_push(&queue->ring, &chain->ref, ack_at + 1);
+    queue_flush(queue, 1, outcome);
+    queue_count(queue,
+                violation == VIONET_N_VIOLATIONS ? VIONET_COUNTER_COMMANDS_OK
+                                                 : VIONET_COUNTER_COMMANDS_ERR,
+                1);
+    report(&request, queue, row, violation);
+}
+
+/*
+ * Takes a command. The driver is always asked to notify; with an empty ring what it asks for is
+ * renewed, and looked behind.
+ */
+static int take_command(struct queue *queue)
+{
+    int taken = ring_pop(&queue->ring, &queue->chain);
+
+    if (taken == 0 && ring_enable_kicks(&queue->ring)) {
+        taken = ring_pop(&queue->ring, &queue->chain);
+    }
+    return taken;
+}
+
+static void run_queue(VionetDevice *device, struct queue *queue, struct outcome *outcome)
+{
+    const uint32_t life = queue->life;
+    unsigned budget = queue->ring.setup.size;
+
+    /* An event may have led the embedder to reset: the queue's life is then another. */
+    while (queue->live && queue->life == life) {
+        int taken;
+
+        if (budget-- == 0) {
+            outcome->kick = ring_enable_kicks(&queue->ring);
+            return;
+        }
+        taken = take_command(queue);
+        if (taken < 0) {
+            queue_break(queue, outcome);
+        }
+        if (taken <= 0) {
+            return;
+        }
+        serve(device, queue, outcome);
+    }
+}
+
+void control_run(VionetDevice *device)
+{
+    unsigned index = atomic_load_explicit(&device->control_queue, memory_order_relaxed);
+    struct outcome outcome = {0};
+    struct queue *queue;
+
+    if (index >= device->n_queues || device->in_control) {
+        return;
+    }
+    /*
+     * The gate is only passed: the queue is the control side's, as this is, and the data side has
+     * no business in it.
+     */
+    queue = &device->queues[index];
+    if (queue_enter(queue, &device->map, &outcome)) {
+        gate_leave(&queue->gate);
+        device->in_control = true;
+        run_queue(device, queue, &outcome);
+        device->in_control = false;
+    }
+    device_settle(device, queue, &outcome);
+}

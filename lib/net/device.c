@@ -1,0 +1,734 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The device: life, status machine, negotiation, queues' registers, events (VIRTIO 1.4, 2.1, 2.2,
+ * 2.4, 2.6, 3.1). The one file that knows all others; device.h has the theory of operation. Called by
+ * the embedder and by transports.
+ */
+#include "net/device.h"
+
+#include <string.h>
+
+#include <vionet/spec.h>
+
+GQuark vionet_error_quark(void)
+{
+    return g_quark_from_static_string("vionet-error");
+}
+
+/* ---- snapshots ---- */
+
+/* Whoever is in a gate now has left when this returns. */
+static void pass_gates(VionetDevice *device)
+{
+    for (unsigned i = 0; i < device->config.max_pairs; i++) {
+        gate_enter(&device->lanes[i].gate);
+        gate_leave(&device->lanes[i].gate);
+    }
+    for (unsigned i = 0; i < device->n_queues; i++) {
+        gate_enter(&device->queues[i].gate);
+        gate_leave(&device->queues[i].gate);
+    }
+}
+
+void device_publish(VionetDevice *device, struct view *view)
+{
+    struct view *old = atomic_exchange_explicit(&device->view, view, memory_order_acq_rel);
+
+    pass_gates(device);
+    view_free(old);
+}
+
+static void device_publish_map(VionetDevice *device, struct memory_map *map)
+{
+    struct memory_map *old = atomic_exchange_explicit(&device->map, map, memory_order_acq_rel);
+
+    pass_gates(device);
+    g_free(old);
+}
+
+bool vionet_device_map(VionetDevice *device, uint64_t gpa, void *host, uint64_t size, unsigned flags,
+                       GError **error)
+{
+    struct memory_region region = {gpa, size, host, flags};
+    struct memory_map *map = memory_map_with(device_map(device), &region, error);
+
+    if (!map) {
+        return false;
+    }
+    device_publish_map(device, map);
+    return true;
+}
+
+bool vionet_device_unmap(VionetDevice *device, uint64_t gpa, uint64_t size, GError **error)
+{
+    struct memory_map *map = memory_map_without(device_map(device), gpa, size, error);
+
+    if (!map) {
+        return false;
+    }
+    device_publish_map(device, map);
+    return true;
+}
+
+/* ---- events and notifications ---- */
+
+static void emit(VionetDevice *device, const VionetEvent *event)
+{
+    if (device->ops.event) {
+        device->ops.event(device->opaque, event);
+    }
+}
+
+void device_event(VionetDevice *device, VionetEventKind kind)
+{
+    emit(device, &(VionetEvent){.kind = kind, .queue = VIONET_NONE, .descriptor = VIONET_NONE});
+}
+
+static void interrupt(VionetDevice *device, unsigned queue)
+{
+    if (device->interrupt) {
+        device->interrupt(device->interrupt_opaque, queue);
+    }
+}
+
+static bool has_status(const VionetDevice *device, uint8_t bit)
+{
+    return vionet_device_status(device) & bit;
+}
+
+void device_config_changed(VionetDevice *device)
+{
+    device->config_dirty = true;
+    if (has_status(device, VIRTIO_STATUS_DRIVER_OK)) {
+        interrupt(device, VIONET_CONFIG_CHANGE);
+    }
+}
+
+/* 2.1.2: an error that only a reset cures. */
+static void needs_reset(VionetDevice *device)
+{
+    uint8_t old = atomic_fetch_or_explicit(&device->status, VIRTIO_STATUS_DEVICE_NEEDS_RESET,
+                                           memory_order_acq_rel);
+
+    if (!(old & VIRTIO_STATUS_DEVICE_NEEDS_RESET) && (old & VIRTIO_STATUS_DRIVER_OK)) {
+        interrupt(device, VIONET_CONFIG_CHANGE);
+    }
+}
+
+void vionet_device_violation(VionetDevice *device, VionetViolation violation, unsigned queue,
+                             unsigned descriptor, uint64_t value)
+{
+    const VionetViolationInfo *info = vionet_violation_info(violation);
+    const VionetEvent event = {VIONET_EVENT_VIOLATION, violation, queue, descriptor, value};
+    uint64_t reported, bit;
+
+    if (!info) {
+        return;
+    }
+    bit = UINT64_C(1) << violation;
+    atomic_fetch_add_explicit(&device->violations[violation], 1, memory_order_relaxed);
+    if (info->fatal) {
+        emit(device, &event); /* once: its queue has stopped */
+        needs_reset(device);
+        return;
+    }
+    reported = atomic_fetch_or_explicit(&device->reported, bit, memory_order_relaxed);
+    if (!(reported & bit)) {
+        emit(device, &event);
+    }
+}
+
+void device_settle(VionetDevice *device, struct queue *queue, const struct outcome *outcome)
+{
+    if (G_UNLIKELY(outcome->faulted)) {
+        vionet_device_violation(device, outcome->fault.violation, queue->index,
+                                outcome->fault.descriptor, outcome->fault.value);
+    }
+    if (G_UNLIKELY(outcome->arm && device->ops.timer && device->ops.clock_ns)) {
+        uint64_t now = device->ops.clock_ns(device->opaque);
+
+        device->ops.timer(device->opaque, queue->index, now + outcome->arm_usecs * UINT64_C(1000));
+    }
+    if (outcome->interrupt) {
+        interrupt(device, queue->index);
+    }
+    if (G_UNLIKELY(outcome->kick && device->ops.kick)) {
+        device->ops.kick(device->opaque, queue->index);
+    }
+}
+
+void vionet_device_set_interrupt(VionetDevice *device,
+                                 void (*operation)(void *opaque, unsigned queue), void *opaque)
+{
+    device->interrupt = operation ? operation : device->ops.interrupt;
+    device->interrupt_opaque = operation ? opaque : device->opaque;
+}
+
+/* ---- queues ---- */
+
+/* Where the queues are: 5.1.2, by the negotiated features, or before that by the offered ones. */
+static void place_queues(VionetDevice *device, const uint64_t *features)
+{
+    const bool several = feature_test(features, VIRTIO_NET_F_MQ) ||
+                         feature_test(features, VIRTIO_NET_F_RSS);
+    const unsigned n_data = several ? 2u * device->config.max_pairs : 2;
+    const bool control = feature_test(features, VIRTIO_NET_F_CTRL_VQ);
+
+    atomic_store_explicit(&device->n_data_queues, n_data, memory_order_relaxed);
+    atomic_store_explicit(&device->control_queue, control ? n_data : device->n_queues,
+                          memory_order_relaxed);
+}
+
+enum queue_kind device_queue_kind(const VionetDevice *device, unsigned index)
+{
+    VionetDevice *d = (VionetDevice *)device;
+
+    if (index < atomic_load_explicit(&d->n_data_queues, memory_order_relaxed)) {
+        return index % 2 ? QUEUE_TRANSMIT : QUEUE_RECEIVE;
+    }
+    if (index < device->n_queues &&
+        index == atomic_load_explicit(&d->control_queue, memory_order_relaxed)) {
+        return QUEUE_CONTROL;
+    }
+    return QUEUE_NONE;
+}
+
+static uint16_t max_queue_size(const VionetDevice *device, unsigned index)
+{
+    switch (device_queue_kind(device, index)) {
+    case QUEUE_RECEIVE:
+        return device->config.receive_queue_size;
+    case QUEUE_TRANSMIT:
+        return device->config.transmit_queue_size;
+    case QUEUE_CONTROL:
+        return device->config.control_queue_size;
+    default:
+        return 0;
+    }
+}
+
+static struct queue *queue_at(const VionetDevice *device, unsigned index)
+{
+    return device_queue_kind(device, index) == QUEUE_NONE ? NULL : &device->queues[index];
+}
+
+/* The queue for a write, which must exist. */
+static struct queue *queue_for_write(VionetDevice *device, unsigned index)
+{
+    struct queue *queue = queue_at(device, index);
+
+    if (!queue) {
+        vionet_device_violation(device, VIONET_VIOLATION_QUEUE_SELECT, index, VIONET_NONE, 0);
+    }
+    return queue;
+}
+
+/* The same for a register that may not be written while the queue is enabled. */
+static struct queue *queue_for_setup(VionetDevice *device, unsigned index, uint64_t value)
+{
+    struct queue *queue = queue_for_write(device, index);
+
+    if (queue && queue->enabled) {
+        vionet_device_violation(device, VIONET_VIOLATION_QUEUE_WRITE_ENABLED, index, VIONET_NONE,
+                                value);
+        return NULL;
+    }
+    return queue;
+}
+
+static void start_queue(VionetDevice *device, struct queue *queue)
+{
+    struct outcome outcome = {0};
+
+    queue_start(queue, device_view(device)->features, device_map(device), &outcome);
+    device_settle(device, queue, &outcome);
+}
+
+unsigned vionet_device_num_queues(const VionetDevice *device)
+{
+    return device->n_queues;
+}
+
+uint16_t vionet_device_queue_size(const VionetDevice *device, unsigned index)
+{
+    const struct queue *queue = queue_at(device, index);
+
+    return queue ? queue->size : 0;
+}
+
+void vionet_device_write_queue_size(VionetDevice *device, unsigned index, uint16_t size)
+{
+    struct queue *queue = queue_for_setup(device, index, size);
+
+    if (!queue) {
+        return;
+    }
+    if (size == 0 || size > queue->max_size || (size & (size - 1))) {
+        vionet_device_violation(device, VIONET_VIOLATION_QUEUE_SIZE_WRITE, index, VIONET_NONE, size);
+        return;
+    }
+    queue->size = size;
+}
+
+uint64_t vionet_device_queue_area(const VionetDevice *device, unsigned index, VionetQueueArea area)
+{
+    const struct queue *queue = queue_at(device, index);
+
+    return queue && (unsigned)area < 3 ? queue->area_gpa[area] : 0;
+}
+
+void vionet_device_write_queue_area(VionetDevice *device, unsigned index, VionetQueueArea area,
+                                    uint64_t gpa)
+{
+    struct queue *queue = queue_for_setup(device, index, gpa);
+
+    if (queue && (unsigned)area < 3) {
+        queue->area_gpa[area] = gpa;
+    }
+}
+
+bool vionet_device_queue_enabled(const VionetDevice *device, unsigned index)
+{
+    const struct queue *queue = queue_at(device, index);
+
+    return queue && queue->enabled;
+}
+
+/* A queue that is enabled takes what was last set for all of its kind (5.1.6.5.9.2). */
+static void default_coalescing(VionetDevice *device, struct queue *queue)
+{
+    const struct coalesce_defaults *defaults = &device->coalesce[queue->index % 2];
+    bool data = device_queue_kind(device, queue->index) != QUEUE_CONTROL;
+
+    queue->coalesce.max_packets = data ? defaults->max_packets : 0;
+    queue->coalesce.max_usecs = data ? defaults->max_usecs : 0;
+}
+
+void vionet_device_write_queue_enable(VionetDevice *device, unsigned index, uint16_t value)
+{
+    struct queue *queue = queue_for_write(device, index);
+
+    if (!queue) {
+        return;
+    }
+    if (value != 1) {
+        vionet_device_violation(device, VIONET_VIOLATION_QUEUE_DISABLE, index, VIONET_NONE, value);
+        return;
+    }
+    if (!has_status(device, VIRTIO_STATUS_FEATURES_OK)) {
+        vionet_device_violation(device, VIONET_VIOLATION_QUEUE_ENABLE_EARLY, index, VIONET_NONE,
+                                vionet_device_status(device));
+        return;
+    }
+    if (queue->enabled) {
+        return;
+    }
+    queue->enabled = true;
+    default_coalescing(device, queue);
+    if (device_view(device)->running) {
+        start_queue(device, queue);
+    }
+}
+
+bool vionet_device_reset_queue(VionetDevice *device, unsigned index)
+{
+    struct queue *queue = queue_for_write(device, index);
+
+    if (!queue) {
+        return false;
+    }
+    if (!vionet_device_negotiated(device, VIRTIO_F_RING_RESET) || !queue->enabled) {
+        vionet_device_violation(device, VIONET_VIOLATION_QUEUE_RESET, index, VIONET_NONE, 1);
+        return false;
+    }
+    queue_stop(queue);
+    queue_reset_registers(queue, queue->max_size);
+    return true;
+}
+
+void vionet_device_kick(VionetDevice *device, unsigned index)
+{
+    enum queue_kind kind = device_queue_kind(device, index);
+
+    if (kind == QUEUE_NONE) {
+        vionet_device_violation(device, VIONET_VIOLATION_NOTIFY_QUEUE, VIONET_NONE, VIONET_NONE,
+                                index);
+        return;
+    }
+    /* Any thread of the guest may be here: the one counter without a gate. */
+    atomic_fetch_add_explicit(&device->queues[index].counters[VIONET_COUNTER_KICKS], 1,
+                              memory_order_relaxed);
+    if (!has_status(device, VIRTIO_STATUS_DRIVER_OK)) {
+        return; /* not lost: all queues are looked at when the driver is ready */
+    }
+    if (kind == QUEUE_CONTROL) {
+        control_run(device);
+    } else if (device->ops.kick) {
+        device->ops.kick(device->opaque, index);
+    }
+}
+
+/* ---- running ---- */
+
+/* Starts or resumes, or pauses, the queues as status and bus allow. */
+static void update_running(VionetDevice *device)
+{
+    const struct view *current = device_view(device);
+    const uint8_t status = vionet_device_status(device);
+    const bool running = (status & VIRTIO_STATUS_DRIVER_OK) && !(status & VIRTIO_STATUS_FAILED) &&
+                         device->dma;
+    struct view *view;
+
+    if (running == current->running) {
+        return;
+    }
+    view = view_copy(current);
+    view->running = running;
+    device_publish(device, view);
+    for (unsigned i = 0; i < device->n_queues; i++) {
+        struct queue *queue = &device->queues[i];
+
+        if (!running) {
+            queue_pause(queue);
+        } else if (queue->started) {
+            queue_resume(queue);
+        } else if (queue->enabled) {
+            start_queue(device, queue);
+        }
+    }
+    if (running) {
+        control_run(device);
+    }
+}
+
+void vionet_device_set_dma(VionetDevice *device, bool enabled)
+{
+    device->dma = enabled;
+    update_running(device);
+}
+
+void vionet_device_set_poll(VionetDevice *device, unsigned index, bool poll)
+{
+    struct outcome outcome = {0};
+    struct queue *queue;
+
+    if (index >= 2u * device->config.max_pairs) {
+        return;
+    }
+    queue = &device->queues[index];
+    if (!queue_enter(queue, &device->map, &outcome)) {
+        device_settle(device, queue, &outcome);
+        return;
+    }
+    queue->poll = poll;
+    if (poll) {
+        ring_disable_kicks(&queue->ring);
+    } else {
+        outcome.kick = ring_enable_kicks(&queue->ring);
+    }
+    gate_leave(&queue->gate);
+    device_settle(device, queue, &outcome);
+}
+
+void vionet_device_timer(VionetDevice *device, unsigned index)
+{
+    struct outcome outcome = {0};
+    struct queue *queue;
+
+    if (index >= device->n_queues) {
+        return;
+    }
+    queue = &device->queues[index];
+    if (queue_enter(queue, &device->map, &outcome)) {
+        queue_coalesce_expire(queue, &outcome);
+        gate_leave(&queue->gate);
+    }
+    device_settle(device, queue, &outcome);
+}
+
+/* ---- status and features ---- */
+
+uint32_t vionet_device_offered(const VionetDevice *device, uint32_t window)
+{
+    if (window >= 2 * VIONET_FEATURE_WORDS) {
+        return 0;
+    }
+    return (uint32_t)(device->config.features[window / 2] >> (32 * (window % 2)));
+}
+
+uint32_t vionet_device_driver_features(const VionetDevice *device, uint32_t window)
+{
+    if (window >= 2 * VIONET_FEATURE_WORDS) {
+        return 0;
+    }
+    return (uint32_t)(device->driver_features[window / 2] >> (32 * (window % 2)));
+}
+
+void vionet_device_write_driver_features(VionetDevice *device, uint32_t window, uint32_t value)
+{
+    const unsigned shift = 32 * (window % 2);
+    uint64_t *word;
+
+    if (has_status(device, VIRTIO_STATUS_FEATURES_OK)) {
+        vionet_device_violation(device, VIONET_VIOLATION_FEATURES_LATE, VIONET_NONE, VIONET_NONE,
+                                value);
+        return;
+    }
+    if (window >= 2 * VIONET_FEATURE_WORDS) {
+        if (value) {
+            vionet_device_violation(device, VIONET_VIOLATION_FEATURES_NOT_OFFERED, VIONET_NONE,
+                                    VIONET_NONE, 32 * (uint64_t)window);
+        }
+        return;
+    }
+    word = &device->driver_features[window / 2];
+    *word = (*word & ~(UINT64_C(0xffffffff) << shift)) | (uint64_t)value << shift;
+}
+
+bool vionet_device_negotiated(const VionetDevice *device, unsigned bit)
+{
+    return vionet_features_test(device_view(device)->features, bit);
+}
+
+uint8_t vionet_device_status(const VionetDevice *device)
+{
+    return atomic_load_explicit(&((VionetDevice *)device)->status, memory_order_acquire);
+}
+
+static void set_status(VionetDevice *device, uint8_t bits)
+{
+    atomic_fetch_or_explicit(&device->status, bits, memory_order_acq_rel);
+}
+
+static void accept_features(VionetDevice *device)
+{
+    VionetViolation violation;
+    struct view *view;
+    unsigned bit;
+
+    if (!feature_check_driver(&device->config, device->driver_features, &violation, &bit)) {
+        vionet_device_violation(device, violation, VIONET_NONE, VIONET_NONE, bit);
+        return;
+    }
+    view = view_copy(device_view(device));
+    view_negotiate(view, &device->config, device->driver_features);
+    device_publish(device, view);
+    place_queues(device, device->driver_features);
+    for (unsigned i = 0; i < device->n_queues; i++) {
+        queue_reset_registers(&device->queues[i], max_queue_size(device, i));
+    }
+    set_status(device, VIRTIO_STATUS_FEATURES_OK);
+    device_event(device, VIONET_EVENT_FEATURES);
+}
+
+static void driver_ok(VionetDevice *device)
+{
+    if (!has_status(device, VIRTIO_STATUS_FEATURES_OK)) {
+        vionet_device_violation(device, VIONET_VIOLATION_DRIVER_OK_EARLY, VIONET_NONE, VIONET_NONE,
+                                vionet_device_status(device));
+        return;
+    }
+    set_status(device, VIRTIO_STATUS_DRIVER_OK);
+    update_running(device);
+    device_event(device, VIONET_EVENT_RUNNING);
+}
+
+static void device_reset(VionetDevice *device)
+{
+    const bool link_up = device_view(device)->link_up;
+    struct view *view = view_new(&device->config);
+
+    view->link_up = link_up;
+    device_publish(device, view);
+    place_queues(device, device->config.features);
+    for (unsigned i = 0; i < device->n_queues; i++) {
+        queue_stop(&device->queues[i]);
+        queue_reset_registers(&device->queues[i], max_queue_size(device, i));
+        queue_reset_counters(&device->queues[i]);
+    }
+    for (unsigned i = 0; i < device->config.max_pairs * (unsigned)VIONET_N_VERDICTS; i++) {
+        atomic_store_explicit(
+            &device->lanes[i / VIONET_N_VERDICTS].verdicts[i % VIONET_N_VERDICTS], 0,
+            memory_order_relaxed);
+    }
+    steer_forget(device->flows);
+    memset(device->driver_features, 0, sizeof(device->driver_features));
+    memset(device->coalesce, 0, sizeof(device->coalesce));
+    memcpy(device->mac, device->config.mac, 6);
+    device->announce = false;
+    device->config_dirty = true;
+    atomic_store_explicit(&device->reported, 0, memory_order_relaxed);
+    atomic_store_explicit(&device->status, 0, memory_order_release);
+    device_event(device, VIONET_EVENT_RESET);
+}
+
+void vionet_device_write_status(VionetDevice *device, uint8_t value)
+{
+    const uint8_t driver_bits = (uint8_t)~VIRTIO_STATUS_DEVICE_NEEDS_RESET;
+    const uint8_t status = vionet_device_status(device);
+
+    if (value == 0) {
+        device_reset(device);
+        return;
+    }
+    if (status & driver_bits & ~value) {
+        vionet_device_violation(device, VIONET_VIOLATION_STATUS_BIT_CLEARED, VIONET_NONE,
+                                VIONET_NONE, value);
+    }
+    set_status(device, value & (VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER));
+    if (value & ~status & VIRTIO_STATUS_FEATURES_OK) {
+        accept_features(device);
+    }
+    if (value & VIRTIO_STATUS_FAILED) {
+        set_status(device, VIRTIO_STATUS_FAILED);
+        update_running(device);
+    } else if (value & ~status & VIRTIO_STATUS_DRIVER_OK) {
+        driver_ok(device);
+    }
+}
+
+/* ---- link and announcement ---- */
+
+void vionet_device_set_link(VionetDevice *device, bool up)
+{
+    const struct view *current = device_view(device);
+    struct view *view;
+
+    if (current->link_up == up) {
+        return;
+    }
+    view = view_copy(current);
+    view->link_up = up;
+    device_publish(device, view);
+    if (vionet_features_test(device->config.features, VIRTIO_NET_F_STATUS)) {
+        device_config_changed(device);
+    }
+}
+
+bool vionet_device_announce(VionetDevice *device)
+{
+    if (!has_status(device, VIRTIO_STATUS_DRIVER_OK) ||
+        !vionet_device_negotiated(device, VIRTIO_NET_F_GUEST_ANNOUNCE)) {
+        return false;
+    }
+    device->announce = true;
+    device_config_changed(device);
+    return true;
+}
+
+/* ---- counters ---- */
+
+static uint64_t read_counter(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit((_Atomic uint64_t *)counter, memory_order_relaxed);
+}
+
+uint64_t vionet_device_counter(const VionetDevice *device, unsigned index, VionetCounter counter)
+{
+    if (index >= device->n_queues || (unsigned)counter >= VIONET_N_COUNTERS) {
+        return 0;
+    }
+    return read_counter(&device->queues[index].counters[counter]);
+}
+
+uint64_t vionet_device_verdicts(const VionetDevice *device, VionetVerdict verdict)
+{
+    uint64_t sum = 0;
+
+    if ((unsigned)verdict >= VIONET_N_VERDICTS) {
+        return 0;
+    }
+    for (unsigned i = 0; i < device->config.max_pairs; i++) {
+        sum += read_counter(&device->lanes[i].verdicts[verdict]);
+    }
+    for (unsigned i = 0; i < device->n_queues; i++) {
+        sum += read_counter(&device->queues[i].verdicts[verdict]);
+    }
+    return sum;
+}
+
+uint64_t vionet_device_violations(const VionetDevice *device, VionetViolation violation)
+{
+    return (unsigned)violation < VIONET_N_VIOLATIONS ? read_counter(&device->violations[violation])
+                                                     : 0;
+}
+
+/* ---- life ---- */
+
+const VionetConfig *vionet_device_config(const VionetDevice *device)
+{
+    return &device->config;
+}
+
+static void make_queues(VionetDevice *device)
+{
+    const VionetConfig *config = &device->config;
+
+    device->queues = g_aligned_alloc0(device->n_queues, sizeof(struct queue), CACHE_LINE);
+    for (unsigned i = 0; i < device->n_queues; i++) {
+        const bool transmit = i % 2 == 1;
+        uint16_t size = transmit ? config->transmit_queue_size : config->receive_queue_size;
+
+        /* The control queue stands at the end, or at 2 with a driver that takes one pair. */
+        if (i == 2 || i == device->n_queues - 1) {
+            size = MAX(size, config->control_queue_size);
+        }
+        queue_init(&device->queues[i], (uint16_t)i, size, transmit);
+    }
+    device->lanes = g_aligned_alloc0(config->max_pairs, sizeof(struct lane), CACHE_LINE);
+    for (unsigned i = 0; i < config->max_pairs; i++) {
+        device->lanes[i].scratch = g_malloc(VIONET_MAX_FRAME);
+    }
+}
+
+VionetDevice *vionet_device_new(const VionetConfig *config, const VionetHostOps *ops, void *opaque,
+                                GError **error)
+{
+    VionetDevice *device;
+    VionetHostOps all = {0};
+    VionetConfig full;
+
+    memcpy(&all, ops, MIN(ops->size, sizeof(all)));
+    if (!config_complete(config, &full, error) ||
+        !config_check(&full, all.clock_ns && all.timer, error)) {
+        return NULL;
+    }
+    device = g_new0(VionetDevice, 1);
+    device->config = full;
+    device->ops = all;
+    device->opaque = opaque;
+    device->dma = true;
+    device->n_queues = 2u * full.max_pairs + 1;
+    device->control_buffer = g_malloc(CONTROL_MAX);
+    device->flows = g_new0(struct flow_table, 1);
+    atomic_init(&device->view, view_new(&full));
+    atomic_init(&device->map, memory_map_empty());
+    memcpy(device->mac, full.mac, 6);
+    vionet_device_set_interrupt(device, NULL, NULL);
+    make_queues(device);
+    place_queues(device, full.features);
+    for (unsigned i = 0; i < device->n_queues; i++) {
+        queue_reset_registers(&device->queues[i], max_queue_size(device, i));
+    }
+    return device;
+}
+
+void vionet_device_free(VionetDevice *device)
+{
+    if (!device) {
+        return;
+    }
+    for (unsigned i = 0; i < device->n_queues; i++) {
+        queue_free(&device->queues[i]);
+    }
+    for (unsigned i = 0; i < device->config.max_pairs; i++) {
+        g_free(device->lanes[i].scratch);
+    }
+    g_aligned_free(device->queues);
+    g_aligned_free(device->lanes);
+    view_free(device_view(device));
+    g_free(device_map(device));
+    g_free(device->flows);
+    g_free(device->control_buffer);
+    g_free(device);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The device as its own files see it. Theory of operation, in three rules:
+ *
+ * 1. The control side (one thread at a time) owns everything here but what lies inside a gate.
+ * 2. What the data side reads of it is two immutable snapshots, the view and the memory map. A data
+ *    function loads them inside a gate (its lane's, or its queue's) and uses them until it leaves.
+ * 3. device_publish() and device_publish_map() put a new snapshot in place and then go through every
+ *    gate once: whoever was inside has left, whoever enters later sees the new one, the old is freed.
+ *
+ * Host operations are called with no gate held.
+ */
+#ifndef VIONET_NET_DEVICE_H
+#define VIONET_NET_DEVICE_H
+
+#include <vionet/transport.h>
+
+#include "memory.h"
+#include "net/queue.h"
+#include "net/steer.h"
+#include "net/view.h"
+
+/* A caller of vionet_device_receive(). */
+struct lane {
+    struct gate gate;
+    uint8_t *scratch; /* one frame: put together when it comes in pieces or needs its checksum */
+    _Atomic uint64_t verdicts[VIONET_N_VERDICTS];
+};
+
+/* Longest control command taken; the longest that means anything is an RSS_CONFIG. */
+#define CONTROL_MAX (64u * 1024 + 512)
+
+struct coalesce_defaults {
+    uint32_t max_packets;
+    uint32_t max_usecs;
+};
+
+struct VionetDevice {
+    /* read by the data side */
+    VionetConfig config;
+    VionetHostOps ops;
+    void *opaque;
+    void (*interrupt)(void *opaque, unsigned queue);
+    void *interrupt_opaque;
+    _Atomic(struct view *) view;
+    _Atomic(struct memory_map *) map;
+    unsigned n_queues;
+    struct queue *queues;
+    struct lane *lanes;
+    struct flow_table *flows;
+    _Atomic uint8_t status;
+    _Atomic unsigned n_data_queues; /* receive and transmit queues, by the features as they stand */
+    _Atomic unsigned control_queue; /* index of the control queue, n_queues if there is none */
+
+    /* written by either side, rarely */
+    _Atomic uint64_t violations[VIONET_N_VIOLATIONS];
+    _Atomic uint64_t reported; /* violations that had their event since the last reset */
+
+    /* the control side's */
+    uint64_t driver_features[VIONET_FEATURE_WORDS];
+    uint8_t mac[6];                  /* as the configuration space shows it */
+    bool dma;
+    bool announce;                   /* VIRTIO_NET_S_ANNOUNCE */
+    bool config_dirty;               /* config space changed since the driver last read it */
+    uint8_t config_generation;
+    struct coalesce_defaults coalesce[2]; /* of receive and transmit queues */
+    uint8_t *control_buffer;         /* CONTROL_MAX octets: the command being executed */
+    bool in_control;
+};
+
+static inline struct view *device_view(const VionetDevice *device)
+{
+    return atomic_load_explicit(&((VionetDevice *)device)->view, memory_order_acquire);
+}
+
+static inline struct memory_map *device_map(const VionetDevice *device)
+{
+    return atomic_load_explicit(&((VionetDevice *)device)->map, memory_order_acquire);
+}
+
+enum queue_kind { QUEUE_NONE, QUEUE_RECEIVE, QUEUE_TRANSMIT, QUEUE_CONTROL };
+
+/* What a queue index means with the features as they stand now. */
+enum queue_kind device_queue_kind(const VionetDevice *device, unsigned index);
+
+/* Puts a new view in place of the current one and frees that. */
+void device_publish(VionetDevice *device, struct view *view);
+
+/* Tells the host what a visit to a queue came to. */
+void device_settle(VionetDevice *device, struct queue *queue, const struct outcome *outcome);
+
+/* Tells the driver that the configuration space has changed. */
+void device_config_changed(VionetDevice *device);
+
+/* Calls the event operation. */
+void device_event(VionetDevice *device, VionetEventKind kind);
+
+/* The caller's configuration with defaults for what it is too old to have; false if it is newer. */
+bool config_complete(const VionetConfig *config, VionetConfig *full, GError **error);
+
+/* Whether a device can be made so; false with VIONET_ERROR_CONFIG. */
+bool config_check(const VionetConfig *config, bool has_timers, GError **error);
+
+/* Executes the commands in the control queue. */
+void control_run(VionetDevice *device);
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Packet header codec and rules (VIRTIO 1.4, 5.1.6.2 transmission, 5.1.6.4 reception). Called by the
+ * stations of both directions with a private copy of the header, never with guest memory.
+ */
+#include "net/header.h"
+
+#include <string.h>
+
+#include "bytes.h"
+
+#include <vionet/spec.h>
+
+#define GSO_TUNNEL (VIRTIO_NET_HDR_GSO_UDP_TUNNEL_IPV4 | VIRTIO_NET_HDR_GSO_UDP_TUNNEL_IPV6)
+#define GSO_MODIFIERS (GSO_TUNNEL | VIRTIO_NET_HDR_GSO_ECN)
+
+/* Receive offloads: feature bit, and bit in the mask of GUEST_OFFLOADS_SET. */
+static const struct {
+    uint8_t feature;
+    uint8_t mask_bit;
+} offload_rows[] = {
+    {VIRTIO_NET_F_GUEST_CSUM, VIRTIO_NET_F_GUEST_CSUM},
+    {VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_F_GUEST_TSO4},
+    {VIRTIO_NET_F_GUEST_TSO6, VIRTIO_NET_F_GUEST_TSO6},
+    {VIRTIO_NET_F_GUEST_ECN, VIRTIO_NET_F_GUEST_ECN},
+    {VIRTIO_NET_F_GUEST_UFO, VIRTIO_NET_F_GUEST_UFO},
+    {VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO, VIRTIO_NET_OFFLOAD_GUEST_UDP_TUNNEL_GSO},
+    {VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO_CSUM, VIRTIO_NET_OFFLOAD_GUEST_UDP_TUNNEL_GSO_CSUM},
+    {VIRTIO_NET_F_GUEST_USO4, VIRTIO_NET_F_GUEST_USO4},
+    {VIRTIO_NET_F_GUEST_USO6, VIRTIO_NET_F_GUEST_USO6},
+};
+
+#define MASK_BIT(bit) (UINT64_C(1) << (bit))
+
+/* Segmentation types: value, the feature to send it, and those that each suffice to receive it. */
+static const struct gso_row {
+    uint8_t type;
+    uint8_t transmit_feature;
+    uint64_t receive_offloads;
+} gso_rows[] = {
+    {VIRTIO_NET_HDR_GSO_TCPV4, VIRTIO_NET_F_HOST_TSO4, MASK_BIT(VIRTIO_NET_F_GUEST_TSO4)},
+    {VIRTIO_NET_HDR_GSO_TCPV6, VIRTIO_NET_F_HOST_TSO6, MASK_BIT(VIRTIO_NET_F_GUEST_TSO6)},
+    {VIRTIO_NET_HDR_GSO_UDP, VIRTIO_NET_F_HOST_UFO, MASK_BIT(VIRTIO_NET_F_GUEST_UFO)},
+    {VIRTIO_NET_HDR_GSO_UDP_L4, VIRTIO_NET_F_HOST_USO,
+     MASK_BIT(VIRTIO_NET_F_GUEST_USO4) | MASK_BIT(VIRTIO_NET_F_GUEST_USO6)},
+};
+
+static const struct gso_row *gso_row(uint8_t gso_type)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(gso_rows); i++) {
+        if (gso_rows[i].type == (gso_type & ~GSO_MODIFIERS)) {
+            return &gso_rows[i];
+        }
+    }
+    return NULL;
+}
+
+uint8_t header_length(const struct view *view)
+{
+    if (view_has(view, VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO) ||
+        view_has(view, VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO)) {
+        return 24;
+    }
+    return view_has(view, VIRTIO_NET_F_HASH_REPORT) ? 20 : 12;
+}
+
+uint64_t header_offloads(const struct view *view)
+{
+    uint64_t offloads = 0;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(offload_rows); i++) {
+        if (view_has(view, offload_rows[i].feature)) {
+            offloads |= MASK_BIT(offload_rows[i].mask_bit);
+        }
+    }
+    return offloads;
+}
+
+bool header_set_offloads(struct view *view, uint64_t mask)
+{
+    if (mask & ~header_offloads(view)) {
+        return false;
+    }
+    view->offloads = mask;
+    return true;
+}
+
+static bool checksum_inside(const VionetFrame *frame, size_t len)
+{
+    return (size_t)frame->csum_start + frame->csum_offset + 2 <= len;
+}
+
+/* GUEST_CSUM is what all other receive offloads require; off, it takes them with it. */
+static bool offload_on(const struct view *view, unsigned mask_bit)
+{
+    const uint64_t need = MASK_BIT(mask_bit) | MASK_BIT(VIRTIO_NET_F_GUEST_CSUM);
+
+    return (view->offloads & need) == need;
+}
+
+static bool receive_tunnel_allowed(const struct view *view, const VionetFrame *frame)
+{
+    const uint8_t tunnel = frame->gso_type & GSO_TUNNEL;
+
+    if (!tunnel) {
+        return !(frame->flags & VIRTIO_NET_HDR_F_UDP_TUNNEL_CSUM);
+    }
+    if (tunnel == GSO_TUNNEL || (frame->flags & VIRTIO_NET_HDR_F_DATA_VALID)) {
+        return false;
+    }
+    return offload_on(view, VIRTIO_NET_OFFLOAD_GUEST_UDP_TUNNEL_GSO) &&
+           (!(frame->flags & VIRTIO_NET_HDR_F_UDP_TUNNEL_CSUM) ||
+            offload_on(view, VIRTIO_NET_OFFLOAD_GUEST_UDP_TUNNEL_GSO_CSUM));
+}
+
+static bool receive_gso_allowed(const struct view *view, const VionetFrame *frame)
+{
+    const struct gso_row *row = gso_row(frame->gso_type);
+
+    if (!row || frame->gso_size == 0 || !(frame->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) ||
+        !offload_on(view, VIRTIO_NET_F_GUEST_CSUM) || !(view->offloads & row->receive_offloads)) {
+        return false;
+    }
+    return !(frame->gso_type & VIRTIO_NET_HDR_GSO_ECN) || offload_on(view, VIRTIO_NET_F_GUEST_ECN);
+}
+
+enum header_fit header_check_receive(const struct view *view, const VionetFrame *frame, size_t len)
+{
+    if (G_LIKELY(frame->flags == 0 && frame->gso_type == VIRTIO_NET_HDR_GSO_NONE)) {
+        return HEADER_FITS;
+    }
+    if (!receive_tunnel_allowed(view, frame) ||
+        (frame->gso_type != VIRTIO_NET_HDR_GSO_NONE && !receive_gso_allowed(view, frame))) {
+        return HEADER_REFUSED;
+    }
+    if (!(frame->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)) {
+        return HEADER_FITS;
+    }
+    if (!checksum_inside(frame, len)) {
+        return HEADER_REFUSED;
+    }
+    return offload_on(view, VIRTIO_NET_F_GUEST_CSUM) ? HEADER_FITS : HEADER_NEEDS_CHECKSUM;
+}
+
+static void write_offloads(const struct view *view, const VionetFrame *frame,
+                           uint8_t hdr[HEADER_MAX])
+{
+    hdr[0] = frame->flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID |
+                             VIRTIO_NET_HDR_F_UDP_TUNNEL_CSUM);
+    if (!offload_on(view, VIRTIO_NET_F_GUEST_CSUM)) {
+        hdr[0] = 0;
+    }
+    if (hdr[0] & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
+        put_le16(hdr + 6, frame->csum_start);
+        put_le16(hdr + 8, frame->csum_offset);
+    }
+    if (frame->gso_type != VIRTIO_NET_HDR_GSO_NONE) {
+        hdr[1] = frame->gso_type;
+        put_le16(hdr + 2, frame->hdr_len);
+        put_le16(hdr + 4, frame->gso_size);
+    }
+    if (frame->gso_type & GSO_TUNNEL) {
+        put_le16(hdr + 20, frame->outer_th_offset);
+        put_le16(hdr + 22, frame->inner_nh_offset);
+    }
+}
+
+void header_write(const struct view *view, const VionetFrame *frame, const struct hash_result *hash,
+                  uint8_t hdr[HEADER_MAX])
+{
+    memset(hdr, 0, HEADER_MAX);
+    put_le16(hdr + HEADER_NUM_BUFFERS, 1);
+    if (view->reports_hash) {
+        put_le32(hdr + 12, hash->value);
+        put_le16(hdr + 16, hash->report);
+        hdr[18] = hash->tunnel;
+    }
+    if (G_UNLIKELY(frame->flags || frame->gso_type)) {
+        write_offloads(view, frame, hdr);
+    }
+}
+
+/* 5.1.6.2.2: what a UDP tunnel bit, or its lack, forbids. */
+static bool transmit_tunnel_allowed(const struct view *view, const VionetFrame *frame)
+{
+    const uint8_t tunnel = frame->gso_type & GSO_TUNNEL;
+    const uint8_t base = frame->gso_type & ~GSO_MODIFIERS;
+
+    if (!tunnel) {
+        return !(frame->flags & VIRTIO_NET_HDR_F_UDP_TUNNEL_CSUM);
+    }
+    if (tunnel == GSO_TUNNEL || base == VIRTIO_NET_HDR_GSO_NONE || base == VIRTIO_NET_HDR_GSO_UDP ||
+        !(frame->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) ||
+        (frame->flags & VIRTIO_NET_HDR_F_DATA_VALID)) {
+        return false;
+    }
+    return view_has(view, VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO) &&
+           (!(frame->flags & VIRTIO_NET_HDR_F_UDP_TUNNEL_CSUM) ||
+            view_has(view, VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO_CSUM));
+}
+
+static bool transmit_gso_allowed(const struct view *view, const VionetFrame *frame)
+{
+    const struct gso_row *row = gso_row(frame->gso_type);
+
+    if (!row || !view_has(view, row->transmit_feature) || frame->gso_size == 0 ||
+        !(frame->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)) {
+        return false;
+    }
+    return !(frame->gso_type & VIRTIO_NET_HDR_GSO_ECN) || view_has(view, VIRTIO_NET_F_HOST_ECN);
+}
+
+bool header_read(const struct view *view, const uint8_t hdr[HEADER_MAX], size_t len,
+                 VionetFrame *frame)
+{
+    frame->flags = 0;
+    frame->gso_type = hdr[1];
+    frame->hdr_len = frame->gso_size = frame->csum_start = frame->csum_offset = 0;
+    frame->outer_th_offset = frame->inner_nh_offset = 0;
+    if (G_LIKELY(hdr[0] == 0 && hdr[1] == VIRTIO_NET_HDR_GSO_NONE)) {
+        return true;
+    }
+    /* Unknown flags are ignored; a flag without its feature is not acted on (5.1.6.2.2). */
+    frame->flags = hdr[0] & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID);
+    if (view_has(view, VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO_CSUM)) {
+        frame->flags |= hdr[0] & VIRTIO_NET_HDR_F_UDP_TUNNEL_CSUM;
+    }
+    if (frame->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
+        frame->csum_start = get_le16(hdr + 6);
+        frame->csum_offset = get_le16(hdr + 8);
+        if (!view_has(view, VIRTIO_NET_F_CSUM) || !checksum_inside(frame, len)) {
+            return false;
+        }
+    }
+    if (!transmit_tunnel_allowed(view, frame)) {
+        return false;
+    }
+    frame->flags &= (uint8_t)~VIRTIO_NET_HDR_F_DATA_VALID; /* says nothing on transmit */
+    if (frame->gso_type == VIRTIO_NET_HDR_GSO_NONE) {
+        return true;
+    }
+    frame->hdr_len = get_le16(hdr + 2); /* a hint (5.1.6.2.2) */
+    frame->gso_size = get_le16(hdr + 4);
+    if (frame->gso_type & GSO_TUNNEL) {
+        frame->outer_th_offset = get_le16(hdr + 20);
+        frame->inner_nh_offset = get_le16(hdr + 22);
+    }
+    return transmit_gso_allowed(view, frame);
+}

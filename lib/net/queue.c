@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A virtqueue's life (VIRTIO 1.4, 2.6) and its notifications, coalescing included (5.1.6.5.9). See
+ * queue.h. Called by the device (start, stop, registers) and by the data path.
+ */
+#include "net/queue.h"
+
+#include <string.h>
+
+#include "net/feature.h"
+
+#include <vionet/spec.h>
+
+void queue_init(struct queue *queue, uint16_t index, uint16_t max_size, bool transmit)
+{
+    const unsigned ranges = CHAIN_RANGES(MAX(max_size, CHAIN_MAX_INDIRECT));
+
+    queue->index = index;
+    ring_init(&queue->ring, max_size);
+    queue->ranges = g_new(struct iovec, 2 * (size_t)ranges);
+    chain_init(&queue->chain, queue->ranges, ranges);
+    if (transmit) {
+        queue->slots = g_new0(struct slot, max_size);
+        queue->large_ranges = g_new(struct iovec, N_LARGE_SLOTS * (size_t)ranges);
+    }
+    queue_reset_registers(queue, max_size);
+}
+
+void queue_free(struct queue *queue)
+{
+    ring_free(&queue->ring);
+    g_free(queue->ranges);
+    g_free(queue->slots);
+    g_free(queue->large_ranges);
+}
+
+void queue_reset_registers(struct queue *queue, uint16_t max_size)
+{
+    queue->max_size = max_size;
+    queue->size = max_size;
+    queue->enabled = false;
+    memset(queue->area_gpa, 0, sizeof(queue->area_gpa));
+}
+
+void queue_reset_counters(struct queue *queue)
+{
+    for (unsigned i = 0; i < VIONET_N_COUNTERS; i++) {
+        atomic_store_explicit(&queue->counters[i], 0, memory_order_relaxed);
+    }
+    for (unsigned i = 0; i < VIONET_N_VERDICTS; i++) {
+        atomic_store_explicit(&queue->verdicts[i], 0, memory_order_relaxed);
+    }
+}
+
+void queue_start(struct queue *queue, const uint64_t *features, const struct memory_map *map,
+                 struct outcome *outcome)
+{
+    struct ring_setup setup = {
+        .size = queue->size,
+        .indirect = feature_test(features, VIRTIO_F_INDIRECT_DESC),
+        .event_idx = feature_test(features, VIRTIO_F_EVENT_IDX),
+        .in_order = feature_test(features, VIRTIO_F_IN_ORDER),
+    };
+
+    memcpy(setup.area_gpa, queue->area_gpa, sizeof(setup.area_gpa));
+    gate_enter(&queue->gate);
+    queue->life++;
+    queue->poll = false;
+    queue->starved = false;
+    queue->coalesce.pending = 0;
+    queue->coalesce.armed = false;
+    memset(queue->large_out, 0, sizeof(queue->large_out));
+    for (unsigned i = 0; queue->slots && i < queue->size; i++) {
+        queue->slots[i].out = false;
+    }
+    queue->started = true;
+    queue->broken = false;
+    queue->live = true;
+    if (!ring_start(&queue->ring, &setup, map)) {
+        queue_break(queue, outcome);
+    } else {
+        outcome->kick = ring_enable_kicks(&queue->ring);
+    }
+    gate_leave(&queue->gate);
+}
+
+void queue_pause(struct queue *queue)
+{
+    gate_enter(&queue->gate);
+    queue->live = false;
+    gate_leave(&queue->gate);
+}
+
+void queue_resume(struct queue *queue)
+{
+    gate_enter(&queue->gate);
+    queue->live = !queue->broken;
+    gate_leave(&queue->gate);
+}
+
+void queue_stop(struct queue *queue)
+{
+    queue->started = false;
+    gate_enter(&queue->gate);
+    queue->live = false;
+    queue->life++;
+    gate_leave(&queue->gate);
+}
+
+bool queue_enter(struct queue *queue, _Atomic(struct memory_map *) *map, struct outcome *outcome)
+{
+    gate_enter(&queue->gate);
+    if (G_LIKELY(queue->live)) {
+        if (G_LIKELY(ring_remap(&queue->ring, atomic_load_explicit(map, memory_order_acquire)))) {
+            return true;
+        }
+        queue_break(queue, outcome);
+    }
+    gate_leave(&queue->gate);
+    return false;
+}
+
+void queue_break(struct queue *queue, struct outcome *outcome)
+{
+    queue->live = false;
+    queue->broken = true;
+    outcome->faulted = true;
+    outcome->fault = queue->ring.fault;
+}
+
+void queue_break_with(struct queue *queue, VionetViolation violation, unsigned descriptor,
+                      uint64_t value, struct outcome *outcome)
+{
+    queue->ring.fault = (struct ring_fault){violation, descriptor, value};
+    queue_break(queue, outcome);
+}
+
+static void notify(struct queue *queue, struct outcome *outcome)
+{
+    queue->coalesce.pending = 0;
+    queue->coalesce.armed = false;
+    if (ring_must_notify(&queue->ring)) {
+        outcome->interrupt = true;
+        queue_count(queue, VIONET_COUNTER_INTERRUPTS, 1);
+    }
+}
+
+/* Either parameter 0 switches coalescing off (5.1.6.5.9.1). */
+static bool coalesces(const struct coalesce *coalesce)
+{
+    return coalesce->max_packets && coalesce->max_usecs;
+}
+
+/*
+ * Never more packets than the ring has buffers: beyond that the driver could not go on without a
+ * notification, and the event index arithmetic could not tell.
+ */
+static bool coalesce_due(const struct queue *queue)
+{
+    return queue->coalesce.pending >= MIN(queue->coalesce.max_packets, queue->ring.setup.size);
+}
+
+void queue_flush(struct queue *queue, uint32_t packets, struct outcome *outcome)
+{
+    struct coalesce *coalesce = &queue->coalesce;
+
+    if (!ring_flush(&queue->ring)) {
+        return;
+    }
+    if (G_LIKELY(!coalesces(coalesce))) {
+        notify(queue, outcome);
+        return;
+    }
+    coalesce->pending += packets;
+    if (coalesce_due(queue)) {
+        notify(queue, outcome);
+    } else if (coalesce->pending && !coalesce->armed) {
+        coalesce->armed = true;
+        outcome->arm = true;
+        outcome->arm_usecs = coalesce->max_usecs;
+    }
+}
+
+void queue_coalesce_set(struct queue *queue, uint32_t max_packets, uint32_t max_usecs,
+                        struct outcome *outcome)
+{
+    struct coalesce *coalesce = &queue->coalesce;
+
+    gate_enter(&queue->gate);
+    coalesce->max_packets = max_packets;
+    coalesce->max_usecs = max_usecs;
+    if (queue->live && coalesce->pending) {
+        if (!coalesces(coalesce) || coalesce_due(queue)) {
+            notify(queue, outcome);
+        } else {
+            coalesce->armed = true;
+            outcome->arm = true;
+            outcome->arm_usecs = max_usecs;
+        }
+    }
+    gate_leave(&queue->gate);
+}
+
+void queue_coalesce_expire(struct queue *queue, struct outcome *outcome)
+{
+    if (queue->coalesce.armed && queue->coalesce.pending) {
+        notify(queue, outcome);
+    }
+}

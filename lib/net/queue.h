@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One virtqueue of the device: its registers, its ring, its gate and its counters.
+ *
+ * Theory of operation. The control side owns the registers. It starts and stops the ring, always
+ * inside the gate. The data side enters the gate, finds the queue live or leaves again, works, and
+ * leaves with an outcome: what has to be told to the host, which happens with no gate held
+ * (device_settle()). A ring that the driver broke is no longer live; only a reset brings it back.
+ */
+#ifndef VIONET_NET_QUEUE_H
+#define VIONET_NET_QUEUE_H
+
+#include <stdatomic.h>
+
+#include <vionet/transport.h>
+
+#include "gate.h"
+#include "ring/ring.h"
+
+/* Ranges of a transmitted frame kept in its slot: Linux's largest segmented frame has 19. */
+#define SLOT_RANGES 20
+/* Frames out at once that have more. */
+#define N_LARGE_SLOTS 4
+
+/* A transmitted frame that the host has. */
+struct slot {
+    struct chain_ref ref;
+    bool out;
+    int8_t large; /* index of its large slot, -1 if the ranges are here */
+    struct iovec iov[SLOT_RANGES];
+};
+
+/* Interrupt coalescing (5.1.6.5.9). */
+struct coalesce {
+    uint32_t max_packets;
+    uint32_t max_usecs;
+    uint32_t pending; /* packets since the last notification */
+    bool armed;
+};
+
+struct queue {
+    struct gate gate;
+
+    /* the data side's, inside the gate */
+    bool live;    /* started, not broken, not paused */
+    bool broken;
+    bool poll;
+    bool starved; /* transmit: stopped for want of slots */
+    struct ring ring;
+    struct chain chain;
+    struct iovec *ranges; /* storage of chain */
+    struct coalesce coalesce;
+    struct slot *slots;   /* transmit: by turn modulo size */
+    struct iovec *large_ranges;
+    bool large_out[N_LARGE_SLOTS];
+    uint32_t life; /* how often the queue was started: tokens of an earlier life are stale */
+    _Atomic uint64_t counters[VIONET_N_COUNTERS];
+    _Atomic uint64_t verdicts[VIONET_N_VERDICTS];
+
+    /* the control side's */
+    uint16_t index;
+    uint16_t max_size;
+    uint16_t size;
+    bool enabled;
+    bool started;
+    uint64_t area_gpa[3];
+};
+
+/* What a visit to a queue leaves to be done once its gate is left. */
+struct outcome {
+    bool interrupt;
+    bool kick;          /* there is more to do than was done: the host should come again */
+    bool faulted;
+    bool arm;           /* the coalescing timer */
+    uint32_t arm_usecs;
+    struct ring_fault fault;
+};
+
+void queue_init(struct queue *queue, uint16_t index, uint16_t max_size, bool transmit);
+void queue_free(struct queue *queue);
+
+/* Registers and counters as after a device reset. Not while live. */
+void queue_reset_registers(struct queue *queue, uint16_t max_size);
+void queue_reset_counters(struct queue *queue);
+
+/* Makes the queue live with its registers' values, inside the gate. */
+void queue_start(struct queue *queue, const uint64_t *features, const struct memory_map *map,
+                 struct outcome *outcome);
+
+/* Makes it dead; on return no data function works on it. */
+void queue_stop(struct queue *queue);
+
+/* The same, but for a while: its state stays. Resuming is for a queue that was started. */
+void queue_pause(struct queue *queue);
+void queue_resume(struct queue *queue);
+
+/*
+ * Enters the gate; false, with the gate left, if the queue is not live, or breaks because its memory
+ * is not in the map, which is loaded inside. Leave with gate_leave().
+ */
+bool queue_enter(struct queue *queue, _Atomic(struct memory_map *) *map, struct outcome *outcome);
+
+/* Stops the queue for a rule that the driver broke; ring.fault says which. Inside the gate. */
+void queue_break(struct queue *queue, struct outcome *outcome);
+void queue_break_with(struct queue *queue, VionetViolation violation, unsigned descriptor,
+                      uint64_t value, struct outcome *outcome);
+
+/* Shows the driver what was pushed, for that many packets, and decides on notifying. */
+void queue_flush(struct queue *queue, uint32_t packets, struct outcome *outcome);
+
+/* Takes up new coalescing parameters, or the timer's expiry: notifies if that is due now. */
+void queue_coalesce_set(struct queue *queue, uint32_t max_packets, uint32_t max_usecs,
+                        struct outcome *outcome);
+void queue_coalesce_expire(struct queue *queue, struct outcome *outcome);
+
+/* Counters have one writer at a time (the gate's holder), so that no locked addition is needed. */
+static inline void count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+static inline void queue_count(struct queue *queue, VionetCounter counter, uint64_t n)
+{
+    count(&queue->counters[counter], n);
+}
+
+#endif

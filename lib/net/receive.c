@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Host to guest (VIRTIO 1.4, 5.1.6.3 and 5.1.6.4). A frame's way, top to bottom in this file's last
+ * functions: checks, filter, dissect, hash, steer; then, queue by queue, pop, header, copy, push;
+ * then one flush and one notification decision for each queue. Called by the embedder from any
+ * thread; a lane's gate holds the view in place, a queue's gate its ring.
+ */
+#include "net/device.h"
+
+#include <string.h>
+
+#include "bytes.h"
+#include "iov.h"
+#include "net/filter.h"
+#include "net/header.h"
+
+#include <vionet/spec.h>
+
+#define ETHERNET_HEADER 14
+#define VLAN_TAG        4
+#define CHUNK           32 /* frames on their way at once */
+
+/* A frame on its way. */
+struct station {
+    const VionetFrame *frame;
+    size_t len;
+    uint16_t pair;
+    bool pending;        /* neither delivered nor dropped yet */
+    bool needs_checksum;
+    VionetVerdict verdict;
+    struct hash_result hash;
+};
+
+/* A queue that was worked on, and what is to be said about it afterwards. */
+struct visit {
+    struct queue *queue;
+    struct outcome outcome;
+};
+
+struct burst {
+    VionetDevice *device;
+    struct lane *lane;
+    const struct view *view;
+    bool hold;
+    unsigned n;
+    unsigned n_visits;
+    struct station stations[CHUNK];
+    struct visit visits[2 * CHUNK]; /* see visit_queue_of() */
+};
+
+/* ---- before a queue is known ---- */
+
+/* The frame in one piece, up to as many octets as are needed to look at all of it. */
+static const uint8_t *gather(struct lane *lane, const VionetFrame *frame)
+{
+    struct iov_cursor cursor = iov_begin(frame->iov, frame->n_iov);
+
+    iov_read(&cursor, lane->scratch, VIONET_MAX_FRAME);
+    return lane->scratch;
+}
+
+static bool exceeds_mtu(const struct view *view, const struct station *station, const uint8_t *data,
+                        size_t linear)
+{
+    size_t limit = view->mtu + ETHERNET_HEADER;
+    size_t at = ETHERNET_HEADER - 2;
+
+    if (!view->mtu || station->len <= limit ||
+        (station->frame->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) != VIRTIO_NET_HDR_GSO_NONE) {
+        return false;
+    }
+    for (int tags = 0; tags < 2 && at + 2 <= linear; tags++, at += VLAN_TAG) {
+        uint16_t type = get_be16(data + at);
+
+        if (type != 0x8100 && type != 0x88a8) {
+            break;
+        }
+        limit += VLAN_TAG;
+    }
+    return station->len > limit;
+}
+
+/* What can be said of a frame by its length and the device's state. */
+static VionetVerdict admit(const struct view *view, const struct station *station)
+{
+    if (station->len < ETHERNET_HEADER) {
+        return VIONET_DROP_RUNT;
+    }
+    if (station->len > view->max_frame) {
+        return VIONET_DROP_OVERSIZE;
+    }
+    if (!view->running) {
+        return VIONET_DROP_NOT_RUNNING;
+    }
+    return view->link_up ? VIONET_DELIVERED : VIONET_DROP_LINK_DOWN;
+}
+
+/* Hash and queue pair. A frame in pieces is put together only if its first piece does not do. */
+static void find_queue(struct burst *burst, struct station *station, const uint8_t *data,
+                       size_t linear)
+{
+    const struct view *view = burst->view;
+    VionetFlow flow = {0};
+
+    if (steer_needs_flow(view)) {
+        vionet_dissect(data, linear, view->steering.tunnels, &flow);
+        if (flow.short_of_octets && linear < station->len) {
+            data = gather(burst->lane, station->frame);
+            vionet_dissect(data, station->len, view->steering.tunnels, &flow);
+        }
+    }
+    steer_hash(view, &flow, &station->hash);
+    station->pair = (uint16_t)steer_pair(view, burst->device->flows, &flow, &station->hash);
+}
+
+static VionetVerdict prepare(struct burst *burst, struct station *station)
+{
+    const VionetFrame *frame = station->frame;
+    const struct view *view = burst->view;
+    VionetVerdict verdict = admit(view, station);
+    const uint8_t *data;
+    size_t linear;
+
+    if (verdict != VIONET_DELIVERED) {
+        return verdict;
+    }
+    data = frame->iov[0].iov_base;
+    linear = frame->iov[0].iov_len;
+    if (G_UNLIKELY(linear < ETHERNET_HEADER + 2 * VLAN_TAG && linear < station->len)) {
+        data = gather(burst->lane, frame);
+        linear = station->len;
+    }
+    verdict = filter_frame(view, data, linear);
+    if (verdict != VIONET_DELIVERED) {
+        return verdict;
+    }
+    if (exceeds_mtu(view, station, data, linear)) {
+        return VIONET_DROP_MTU;
+    }
+    switch (header_check_receive(view, frame, station->len)) {
+    case HEADER_REFUSED:
+        return VIONET_DROP_OFFLOAD;
+    case HEADER_NEEDS_CHECKSUM:
+        station->needs_checksum = true;
+        break;
+    case HEADER_FITS:
+        break;
+    }
+    find_queue(burst, station, data, linear);
+    return VIONET_DELIVERED;
+}
+
+/* ---- in a queue's gate ---- */
+
+/*
+ * Takes a receive buffer. An empty ring is looked at again after the driver was asked to notify:
+ * from then on it does.
+ */
+static int take_buffer(struct queue *queue)
+{
+    int taken = ring_pop(&queue->ring, &queue->chain);
+
+    if (taken == 0 && !queue->poll && ring_enable_kicks(&queue->ring)) {
+        taken = ring_pop(&queue->ring, &queue->chain);
+    }
+    if (taken > 0) {
+        ring_disable_kicks(&queue->ring);
+    }
+    return taken;
+}
+
+/* Host addresses of the two octets of num_buffers in the buffer just taken. */
+static void locate_num_buffers(const struct chain *chain, uint8_t *where[2])
+{
+    for (unsigned i = 0; i < 2; i++) {
+        struct iov_cursor cursor = iov_begin(chain->in, chain->n_in);
+        struct iovec octet;
+
+        iov_skip(&cursor, HEADER_NUM_BUFFERS + i);
+        iov_rest(&cursor, &octet, 1);
+        where[i] = octet.iov_base;
+    }
+}
+
+/* Writes header and frame to the one buffer that was taken. */
+static inline void fill_one(const struct chain *chain, const uint8_t *hdr, size_t hdr_len,
+                            const VionetFrame *frame, size_t len)
+{
+    struct iov_cursor to = iov_begin(chain->in, chain->n_in);
+    struct iov_cursor from = iov_begin(frame->iov, frame->n_iov);
+
+    if (G_LIKELY(chain->in[0].iov_len >= hdr_len + len && frame->n_iov == 1)) {
+        uint8_t *p = chain->in[0].iov_base;
+
+        memcpy(p, hdr, hdr_len);
+        memcpy(p + hdr_len, frame->iov[0].iov_base, len);
+        return;
+    }
+    iov_write(&to, hdr, hdr_len);
+    iov_copy(&to, &from, len);
+}
+
+/* A buffer that cannot even hold the header is against 5.1.6.3.1. */
+static bool holds_header(struct queue *queue, size_t hdr_len, struct outcome *outcome)
+{
+    if (G_LIKELY(queue->chain.in_len >= hdr_len)) {
+        return true;
+    }
+    queue_break_with(queue, VIONET_VIOLATION_RECEIVE_BUFFER, queue->chain.ref.id,
+                     queue->chain.in_len, outcome);
+    return false;
+}
+
+/*
+ * The frame over as many buffers as it takes, the first of which has been taken. Nothing is shown to
+ * the driver before the flush, so that a frame that does not fit leaves no trace but octets in
+ * buffers that are the device's to write.
+ */
+static VionetVerdict fill_several(struct queue *queue, const uint8_t *hdr, size_t hdr_len,
+                                  const VionetFrame *frame, size_t len, struct outcome *outcome)
+{
+    struct iov_cursor from = iov_begin(frame->iov, frame->n_iov);
+    struct chain *chain = &queue->chain;
+    struct iov_cursor to = iov_begin(chain->in, chain->n_in);
+    size_t room = (size_t)chain->in_len - hdr_len;
+    uint8_t *num_buffers[2];
+    unsigned n = 0;
+
+    locate_num_buffers(chain, num_buffers);
+    iov_write(&to, hdr, hdr_len);
+    for (size_t used = hdr_len;; used = 0) {
+        size_t here = MIN(room, len);
+        int taken;
+
+        iov_copy(&to, &from, here);
+        ring_push(&queue->ring, &chain->ref, (uint32_t)(used + here));
+        n++;
+        len -= here;
+        if (len == 0) {
+            break;
+        }
+        taken = take_buffer(queue);
+        if (taken <= 0) {
+            ring_rewind(&queue->ring, n);
+            if (taken < 0) {
+                queue_break(queue, outcome);
+                return VIONET_DROP_NOT_RUNNING;
+            }
+            return VIONET_HELD;
+        }
+        to = iov_begin(chain->in, chain->n_in);
+        room = (size_t)chain->in_len;
+    }
+    num_buffers[0][0] = (uint8_t)n;
+    num_buffers[1][0] = (uint8_t)(n >> 8);
+    return VIONET_DELIVERED;
+}
+
+/* Pop, header, copy, push. */
+static VionetVerdict deliver(struct queue *queue, const struct view *view, const VionetFrame *frame,
+                             size_t len, const struct hash_result *hash, struct outcome *outcome)
+{
+    const size_t hdr_len = view->hdr_len;
+    struct chain *chain = &queue->chain;
+    uint8_t hdr[HEADER_MAX];
+    int taken = take_buffer(queue);
+
+    if (taken == 0) {
+        return VIONET_HELD;
+    }
+    if (taken < 0) {
+        queue_break(queue, outcome);
+        return VIONET_DROP_NOT_RUNNING;
+    }
+    if (!holds_header(queue, hdr_len, outcome)) {
+        return VIONET_DROP_NOT_RUNNING;
+    }
+    header_write(view, frame, hash, hdr);
+    if (G_LIKELY(chain->in_len >= hdr_len + len)) {
+        fill_one(chain, hdr, hdr_len, frame, len);
+        ring_push(&queue->ring, &chain->ref, (uint32_t)(hdr_len + len));
+        return VIONET_DELIVERED;
+    }
+    if (view->mergeable) {
+        return fill_several(queue, hdr, hdr_len, frame, len, outcome);
+    }
+    ring_unpop(&queue->ring, &chain->ref);
+    return VIONET_DROP_BUFFER_TOO_SMALL;
+}
+
+/* The same for a frame whose checksum the guest will not complete: completed in a copy. */
+static VionetVerdict deliver_completed(struct burst *burst, struct queue *queue,
+                                       const struct station *station, struct outcome *outcome)
+{
+    size_t len = vionet_frame_linearize(station->frame, burst->lane->scratch, VIONET_MAX_FRAME);
+    struct iovec piece = {burst->lane->scratch, len};
+    VionetFrame plain = {.iov = &piece, .n_iov = 1};
+
+    return deliver(queue, burst->view, &plain, len, &station->hash, outcome);
+}
+
+/* All frames of the burst that go to this pair. */
+static void deliver_to(struct burst *burst, struct queue *queue, unsigned pair,
+                       struct outcome *outcome)
+{
+    uint32_t packets = 0;
+    uint64_t octets = 0;
+    bool held = false;
+
+    for (unsigned i = 0; i < burst->n; i++) {
+        struct station *station = &burst->stations[i];
+
+        if (!station->pending || station->pair != pair) {
+            continue;
+        }
+        station->pending = false;
+        if (held || !queue->live) {
+            station->verdict = held ? VIONET_HELD : VIONET_DROP_NOT_RUNNING;
+        } else if (G_UNLIKELY(station->needs_checksum)) {
+            station->verdict = deliver_completed(burst, queue, station, outcome);
+        } else {
+            station->verdict = deliver(queue, burst->view, station->frame, station->len,
+                                       &station->hash, outcome);
+        }
+        if (station->verdict == VIONET_DELIVERED) {
+            packets++;
+            octets += station->len;
+            continue;
+        }
+        if (station->verdict == VIONET_HELD) {
+            held = burst->hold;
+            station->verdict = held ? VIONET_HELD : VIONET_DROP_NO_BUFFER;
+        }
+        if (station->verdict != VIONET_HELD) {
+            count(&queue->verdicts[station->verdict], 1);
+            queue_count(queue, VIONET_COUNTER_DROPS, 1);
+        }
+    }
+    if (packets) {
+        queue_count(queue, VIONET_COUNTER_PACKETS, packets);
+        queue_count(queue, VIONET_COUNTER_OCTETS, octets);
+        count(&queue->verdicts[VIONET_DELIVERED], packets);
+    }
+    queue_flush(queue, packets, outcome);
+}
+
+/* ---- the burst ---- */
+
+static void drop_in_lane(struct burst *burst, struct station *station, VionetVerdict verdict)
+{
+    station->pending = false;
+    station->verdict = verdict;
+    count(&burst->lane->verdicts[verdict], 1);
+}
+
+/*
+ * Frames for a queue that is not there go to the next one, if steering is free to choose
+ * (5.1.6.5.5.1).
+ */
+static void divert(struct burst *burst, unsigned pair, unsigned tries)
+{
+    const struct steering *steering = &burst->view->steering;
+    const bool may = steering->mode == STEER_AUTOMATIC && tries + 1 < steering->n_pairs;
+
+    for (unsigned i = 0; i < burst->n; i++) {
+        struct station *station = &burst->stations[i];
+
+        if (!station->pending || station->pair != pair) {
+            continue;
+        }
+        if (may) {
+            station->pair = (uint16_t)((pair + 1) % steering->n_pairs);
+        } else {
+            drop_in_lane(burst, station, VIONET_DROP_QUEUE_DISABLED);
+        }
+    }
+}
+
+/*
+ * Brings a frame, and those of the burst that go the same way, to its queue. A queue that breaks on
+ * being entered is a visit to be noted too: diverting ends while there is room for one more visit
+ * for each frame.
+ */
+static void visit_queue_of(struct burst *burst, struct station *station)
+{
+    for (unsigned tries = 0; station->pending; tries++) {
+        const unsigned pair = station->pair;
+        struct queue *queue = &burst->device->queues[2 * pair];
+        struct outcome outcome = {0};
+        bool entered = queue_enter(queue, &burst->device->map, &outcome);
+
+        if (entered) {
+            deliver_to(burst, queue, pair, &outcome);
+            gate_leave(&queue->gate);
+        } else {
+            divert(burst, pair, burst->n_visits < CHUNK ? tries : UINT16_MAX);
+        }
+        if (outcome.interrupt || outcome.arm || outcome.faulted) {
+            burst->visits[burst->n_visits++] = (struct visit){queue, outcome};
+        }
+    }
+}
+
+static void receive_chunk(struct burst *burst, const VionetFrame *frames)
+{
+    gate_enter(&burst->lane->gate);
+    burst->view = device_view(burst->device);
+    burst->n_visits = 0;
+    for (unsigned i = 0; i < burst->n; i++) {
+        struct station *station = &burst->stations[i];
+        VionetVerdict verdict;
+
+        *station = (struct station){.frame = &frames[i], .pending = true};
+        station->len = iov_length(frames[i].iov, frames[i].n_iov);
+        verdict = prepare(burst, station);
+        if (verdict != VIONET_DELIVERED) {
+            drop_in_lane(burst, station, verdict);
+        }
+    }
+    for (unsigned i = 0; i < burst->n; i++) {
+        visit_queue_of(burst, &burst->stations[i]);
+    }
+    gate_leave(&burst->lane->gate);
+    for (unsigned i = 0; i < burst->n_visits; i++) {
+        device_settle(burst->device, burst->visits[i].queue, &burst->visits[i].outcome);
+    }
+}
+
+size_t vionet_device_receive(VionetDevice *device, unsigned lane, const VionetFrame *frames,
+                             size_t n, VionetVerdict *verdicts, unsigned flags)
+{
+    struct burst burst; /* large: only what is used is set */
+    size_t delivered = 0;
+
+    burst.device = device;
+    burst.lane = &device->lanes[lane % device->config.max_pairs];
+    burst.hold = verdicts && (flags & VIONET_RECEIVE_HOLD);
+    for (size_t done = 0; done < n; done += burst.n) {
+        burst.n = (unsigned)MIN(n - done, CHUNK);
+        receive_chunk(&burst, frames + done);
+        for (unsigned i = 0; i < burst.n; i++) {
+            delivered += burst.stations[i].verdict == VIONET_DELIVERED;
+            if (verdicts) {
+                verdicts[done + i] = burst.stations[i].verdict;
+            }
+        }
+    }
+    return delivered;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Which queue pair a received frame goes to, and the hash that goes with it (VIRTIO 1.4, 5.1.6.4.3
+ * Hash calculation, 5.1.6.5.5 Automatic receive steering, 5.1.6.5.7 Receive-side scaling).
+ */
+#ifndef VIONET_NET_STEER_H
+#define VIONET_NET_STEER_H
+
+#include <stdatomic.h>
+
+#include "net/header.h"
+#include "net/view.h"
+
+/*
+ * Automatic steering remembers by a mix of addresses and ports on which pair a flow was last sent;
+ * both directions of a flow mix to the same. Flows that fall together share an entry: their frames
+ * may change queue, which is allowed, never be lost.
+ */
+#define FLOW_ENTRIES 4096
+
+struct flow_table {
+    _Atomic uint16_t pair_plus_1[FLOW_ENTRIES]; /* 0: nothing sent yet */
+};
+
+/* Whether received frames have to be dissected at all. */
+bool steer_needs_flow(const struct view *view);
+
+/* The hash to report and steer by; all zero if none is calculated. */
+void steer_hash(const struct view *view, const VionetFlow *flow, struct hash_result *hash);
+
+/* The queue pair for a frame. It may be one that is not enabled. */
+unsigned steer_pair(const struct view *view, const struct flow_table *table, const VionetFlow *flow,
+                    const struct hash_result *hash);
+
+/* Whether frames that the driver sends should be learnt from, and learning from one. */
+bool steer_learns(const struct view *view);
+void steer_learn(struct flow_table *table, const VionetFlow *flow, unsigned pair);
+
+/* Forgets everything. */
+void steer_forget(struct flow_table *table);
+
+#endif

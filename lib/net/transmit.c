@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Guest to host (VIRTIO 1.4, 5.1.6.2): pop, header check, frame handed to the embedder as ranges of
+ * guest memory; on completion push, flush, one notification decision a burst. Called by the embedder
+ * from any thread, in the queue's gate.
+ */
+#include "net/device.h"
+
+#include <string.h>
+
+#include "bytes.h"
+#include "iov.h"
+#include "net/header.h"
+
+#define ETHERNET_HEADER 14
+/* Octets copied to learn a flow from: plain headers, VXLAN or GENEVE with a few options. */
+#define LEARN_OCTETS 192
+
+/* A frame's token tells the life of the queue and the turn of the buffer. */
+static uint64_t token_make(const struct queue *queue, const struct chain_ref *ref)
+{
+    return (uint64_t)queue->life << 16 | ref->turn;
+}
+
+static struct slot *slot_of(struct queue *queue, uint16_t turn)
+{
+    return &queue->slots[turn % queue->ring.setup.size];
+}
+
+static void slot_release(struct queue *queue, struct slot *slot)
+{
+    slot->out = false;
+    if (slot->large >= 0) {
+        queue->large_out[slot->large] = false;
+    }
+}
+
+/* Ranges for the frame in slot; NULL if all large ones are out. */
+static struct iovec *slot_ranges(struct queue *queue, struct slot *slot, unsigned n)
+{
+    slot->large = -1;
+    if (G_LIKELY(n <= SLOT_RANGES)) {
+        return slot->iov;
+    }
+    for (int8_t i = 0; i < N_LARGE_SLOTS; i++) {
+        if (!queue->large_out[i]) {
+            queue->large_out[i] = true;
+            slot->large = i;
+            return queue->large_ranges + (size_t)i * queue->chain.max;
+        }
+    }
+    return NULL;
+}
+
+/*
+ * Checks the chain just taken and describes its frame. The packet header is copied out first and
+ * judged by the copy; it may lie over any descriptors (2.7.4.1).
+ */
+static VionetVerdict read_frame(const struct queue *queue, const struct view *view,
+                                struct iov_cursor *payload, VionetFrame *frame)
+{
+    const struct chain *chain = &queue->chain;
+    uint8_t hdr[HEADER_MAX];
+    uint64_t len;
+
+    if (chain->out_len < view->hdr_len) {
+        return VIONET_DROP_MALFORMED;
+    }
+    len = chain->out_len - view->hdr_len;
+    if (len < ETHERNET_HEADER) {
+        return VIONET_DROP_RUNT;
+    }
+    if (len > view->max_frame) {
+        return VIONET_DROP_OVERSIZE;
+    }
+    *payload = iov_begin(chain->out, chain->n_out);
+    iov_read(payload, hdr, view->hdr_len);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* hdr is what was read; guest memory is left alone */
+    if (!header_read(view, hdr, (size_t)len, frame)) {
+        return VIONET_DROP_OFFLOAD;
+    }
+    frame->len = (uint32_t)len;
+    return view->link_up ? VIONET_DELIVERED : VIONET_DROP_LINK_DOWN;
+}
+
+static void learn(VionetDevice *device, const struct view *view, const VionetFrame *frame,
+                  unsigned pair)
+{
+    struct iov_cursor cursor = iov_begin(frame->iov, frame->n_iov);
+    uint8_t head[LEARN_OCTETS];
+    size_t len = iov_read(&cursor, head, sizeof(head));
+    VionetFlow flow;
+
+    vionet_dissect(head, len, view->steering.tunnels, &flow);
+    steer_learn(device->flows, &flow, pair);
+}
+
+/* What became of the chain just taken. */
+enum taken { TAKEN, DROPPED, NO_SLOT };
+
+static enum taken take_frame(struct queue *queue, const struct view *view, VionetFrame *frame)
+{
+    const struct chain_ref *ref = &queue->chain.ref;
+    struct slot *slot = slot_of(queue, ref->turn);
+    struct iov_cursor payload = {0};
+    VionetVerdict verdict = read_frame(queue, view, &payload, frame);
+    struct iovec *ranges;
+
+    if (verdict != VIONET_DELIVERED) {
+        ring_push(&queue->ring, ref, 0);
+        count(&queue->verdicts[verdict], 1);
+        queue_count(queue, VIONET_COUNTER_DROPS, 1);
+        return DROPPED;
+    }
+    ranges = slot_ranges(queue, slot, payload.n);
+    if (!ranges) {
+        ring_unpop(&queue->ring, ref);
+        return NO_SLOT;
+    }
+    frame->iov = ranges;
+    frame->n_iov = iov_rest(&payload, ranges, queue->chain.max);
+    frame->token = token_make(queue, ref);
+    slot->ref = *ref;
+    slot->out = true;
+    return TAKEN;
+}
+
+/*
+ * Whether to stop, the ring being empty: not if the driver added something while it was asked to
+ * notify.
+ */
+static bool drained(struct queue *queue)
+{
+    return queue->poll || !ring_enable_kicks(&queue->ring);
+}
+
+static size_t take_burst(VionetDevice *device, struct queue *queue, const struct view *view,
+                         VionetFrame *frames, size_t n, struct outcome *outcome)
+{
+    const bool learns = steer_learns(view);
+    unsigned budget = queue->ring.setup.size;
+    uint32_t dropped = 0;
+    uint64_t octets = 0;
+    size_t taken = 0;
+
+    ring_disable_kicks(&queue->ring);
+    for (; taken < n && budget > 0; budget--) {
+        int popped = ring_pop(&queue->ring, &queue->chain);
+        enum taken what;
+
+        if (popped < 0) {
+            queue_break(queue, outcome);
+            break;
+        }
+        if (popped == 0) {
+            if (drained(queue)) {
+                break;
+            }
+            continue;
+        }
+        what = take_frame(queue, view, &frames[taken]);
+        if (what == NO_SLOT) {
+            queue->starved = true; /* complete() says when to come again */
+            break;
+        }
+        if (what == DROPPED) {
+            dropped++;
+            continue;
+        }
+        octets += frames[taken].len;
+        if (learns) {
+            learn(device, view, &frames[taken], queue->index / 2);
+        }
+        taken++;
+    }
+    /* Out of budget on frames that were dropped: the caller takes few frames for an empty queue. */
+    outcome->kick = budget == 0 && taken < n && queue->live && !drained(queue);
+    queue_flush(queue, dropped, outcome);
+    queue_count(queue, VIONET_COUNTER_PACKETS, taken);
+    queue_count(queue, VIONET_COUNTER_OCTETS, octets);
+    count(&queue->verdicts[VIONET_DELIVERED], taken);
+    return taken;
+}
+
+static struct queue *transmit_queue(VionetDevice *device, unsigned pair)
+{
+    return pair < device->config.max_pairs ? &device->queues[2 * pair + 1] : NULL;
+}
+
+size_t vionet_device_transmit(VionetDevice *device, unsigned pair, VionetFrame *frames, size_t n)
+{
+    struct queue *queue = transmit_queue(device, pair);
+    struct outcome outcome = {0};
+    size_t taken = 0;
+
+    if (!queue || n == 0) {
+        return 0;
+    }
+    if (queue_enter(queue, &device->map, &outcome)) {
+        taken = take_burst(device, queue, device_view(device), frames, n, &outcome);
+        gate_leave(&queue->gate);
+    }
+    device_settle(device, queue, &outcome);
+    return taken;
+}
+
+static bool give_back(struct queue *queue, const VionetFrame *frame)
+{
+    struct slot *slot = slot_of(queue, (uint16_t)frame->token);
+
+    if (!slot->out || token_make(queue, &slot->ref) != frame->token) {
+        queue_count(queue, VIONET_COUNTER_STALE, 1);
+        return false;
+    }
+    ring_push(&queue->ring, &slot->ref, 0);
+    slot_release(queue, slot);
+    return true;
+}
+
+void vionet_device_complete(VionetDevice *device, unsigned pair, const VionetFrame *frames, size_t n)
+{
+    struct queue *queue = transmit_queue(device, pair);
+    struct outcome outcome = {0};
+    uint32_t given = 0;
+
+    if (!queue || n == 0) {
+        return;
+    }
+    if (!queue_enter(queue, &device->map, &outcome)) {
+        gate_enter(&queue->gate);
+        queue_count(queue, VIONET_COUNTER_STALE, n);
+        gate_leave(&queue->gate);
+        device_settle(device, queue, &outcome);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        given += give_back(queue, &frames[i]);
+    }
+    if (given && queue->starved) {
+        queue->starved = false;
+        outcome.kick = true;
+    }
+    queue_flush(queue, given, &outcome);
+    gate_leave(&queue->gate);
+    device_settle(device, queue, &outcome);
+}
+
+size_t vionet_frame_linearize(const VionetFrame *frame, void *buf, size_t size)
+{
+    struct iov_cursor cursor = iov_begin(frame->iov, frame->n_iov);
+    size_t len = iov_length(frame->iov, frame->n_iov);
+    size_t at = frame->csum_start;
+    uint8_t *octets = buf;
+    uint32_t sum = 0;
+
+    if (len > size) {
+        return 0;
+    }
+    iov_read(&cursor, buf, len);
+    if (!(frame->flags & 1 /* VIRTIO_NET_HDR_F_NEEDS_CSUM */)) {
+        return len;
+    }
+    if (at + frame->csum_offset + 2 > len) {
+        return 0;
+    }
+    for (; at + 1 < len; at += 2) {
+        sum += get_be16(octets + at);
+    }
+    sum += at < len ? (uint32_t)octets[at] << 8 : 0;
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = ~(sum + (sum >> 16)) & 0xffff;
+    /* For UDP 0 would mean "none" (RFC 768); TCP takes both forms of zero. */
+    put_be16(octets + frame->csum_start + frame->csum_offset, (uint16_t)(sum ? sum : 0xffff));
+    return len;
+}

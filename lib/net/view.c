@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Making, copying and freeing views (see view.h). Control side only; the data path reads members.
+ */
+#include "net/view.h"
+
+#include <string.h>
+
+#include "net/header.h"
+
+#include <vionet/spec.h>
+
+struct view *view_new(const VionetConfig *config)
+{
+    struct view *view = g_new0(struct view, 1);
+
+    view->link_up = config->link_up;
+    view->max_frame = config->max_frame;
+    view->dialect = config->dialect;
+    view->steering.n_pairs = 1;
+    memcpy(view->filter.mac, config->mac, 6);
+    view->hdr_len = header_length(view);
+    return view;
+}
+
+void view_negotiate(struct view *view, const VionetConfig *config, const uint64_t *features)
+{
+    memcpy(view->features, features, sizeof(view->features));
+    view->mergeable = view_has(view, VIRTIO_NET_F_MRG_RXBUF);
+    view->reports_hash = view_has(view, VIRTIO_NET_F_HASH_REPORT);
+    view->hdr_len = header_length(view);
+    view->mtu = view_has(view, VIRTIO_NET_F_MTU) ? config->mtu : 0;
+    view->offloads = header_offloads(view);
+    view->filter.vlan_filter = view_has(view, VIRTIO_NET_F_CTRL_VLAN);
+}
+
+struct view *view_copy(const struct view *view)
+{
+    struct view *copy = g_new(struct view, 1);
+
+    *copy = *view;
+    if (copy->steering.key) {
+        g_atomic_ref_count_inc(&copy->steering.key->refs);
+    }
+    if (copy->steering.table) {
+        g_atomic_ref_count_inc(&copy->steering.table->refs);
+    }
+    return copy;
+}
+
+static void key_unref(struct shared_key *key)
+{
+    if (key && g_atomic_ref_count_dec(&key->refs)) {
+        vionet_hash_key_free(key->key);
+        g_free(key);
+    }
+}
+
+static void table_unref(struct shared_table *table)
+{
+    if (table && g_atomic_ref_count_dec(&table->refs)) {
+        g_free(table);
+    }
+}
+
+void view_free(struct view *view)
+{
+    key_unref(view->steering.key);
+    table_unref(view->steering.table);
+    g_free(view);
+}
+
+void view_set_key(struct view *view, const uint8_t *key, size_t len)
+{
+    struct shared_key *shared = NULL;
+
+    if (len) {
+        shared = g_new(struct shared_key, 1);
+        g_atomic_ref_count_init(&shared->refs);
+        shared->key = vionet_hash_key_new(key, len);
+    }
+    key_unref(view->steering.key);
+    view->steering.key = shared;
+}
+
+void view_set_table(struct view *view, const uint16_t *pairs, unsigned n)
+{
+    struct shared_table *table = g_malloc(sizeof(*table) + n * sizeof(pairs[0]));
+
+    g_atomic_ref_count_init(&table->refs);
+    table->mask = (uint16_t)(n - 1);
+    memcpy(table->pairs, pairs, n * sizeof(pairs[0]));
+    table_unref(view->steering.table);
+    view->steering.table = table;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What both formats of ring share: setting up, the account of buffers that are out, and the order of
+ * giving back (VIRTIO 1.4, 2.6, 2.7.9). Called by the queue (net/queue.c) and the data path.
+ */
+#include "ring/ring.h"
+
+#include <string.h>
+
+#include "ring/formats.h"
+
+void ring_init(struct ring *ring, uint16_t max_size)
+{
+    memset(ring, 0, sizeof(*ring));
+    ring->turns = g_new0(struct ring_turn, max_size);
+    ring->taken = g_new0(uint32_t, (max_size + 31u) / 32u);
+}
+
+void ring_free(struct ring *ring)
+{
+    g_free(ring->turns);
+    g_free(ring->taken);
+}
+
+static bool ring_fail(struct ring *ring, VionetViolation violation, uint64_t value)
+{
+    ring->fault = (struct ring_fault){violation, VIONET_NONE, value};
+    return false;
+}
+
+bool ring_remap(struct ring *ring, const struct memory_map *map)
+{
+    const struct ring_setup *setup = &ring->setup;
+
+    ring->map = map;
+    if (ring->map_serial == map->serial) {
+        return true;
+    }
+    ring->map_serial = map->serial;
+    for (unsigned area = 0; area < 3; area++) {
+        uint64_t gpa = setup->area_gpa[area];
+        uint32_t size = ring->ops->area_size(area, setup->size);
+        unsigned n = 0;
+
+        ring->area[area] = memory_pointer(map, &ring->hint, gpa, size, ring_area_written(area));
+        if (ring->area[area] == NULL && !memory_translate(map, &ring->hint, gpa, size,
+                                                          ring_area_written(area), NULL, &n, 0)) {
+            return ring_fail(ring, VIONET_VIOLATION_RING_ADDRESS, gpa);
+        }
+    }
+    return true;
+}
+
+bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct memory_map *map)
+{
+    struct ring fresh = {.turns = ring->turns, .taken = ring->taken};
+
+    fresh.setup = *setup;
+    fresh.ops = &ring_format_split;
+    fresh.kicks_wanted = true;
+    fresh.chain_limit = (uint16_t)MAX(setup->size, CHAIN_MAX_INDIRECT);
+    *ring = fresh;
+    memset(ring->taken, 0, ((setup->size + 31u) / 32u) * sizeof(ring->taken[0]));
+    if (setup->size == 0 || (setup->size & (setup->size - 1)) != 0) {
+        return ring_fail(ring, VIONET_VIOLATION_QUEUE_SIZE, setup->size);
+    }
+    for (unsigned area = 0; area < 3; area++) {
+        if (setup->area_gpa[area] % ring->ops->area_align[area]) {
+            return ring_fail(ring, VIONET_VIOLATION_RING_MISALIGNED, setup->area_gpa[area]);
+        }
+    }
+    return ring_remap(ring, map);
+}
+
+void ring_unpop(struct ring *ring, const struct chain_ref *ref)
+{
+    ring->ops->unpop(ring, ref);
+    ring_release(ring, ref->id);
+    ring->next_turn--;
+}
+
+static void ring_stage(struct ring *ring, uint16_t id, uint32_t written)
+{
+    ring->ops->put_used(ring, id, written);
+    ring->staged++;
+    ring_release(ring, id);
+}
+
+void ring_push(struct ring *ring, const struct chain_ref *ref, uint32_t written)
+{
+    struct ring_turn *turn;
+
+    if (!ring->setup.in_order) {
+        ring_stage(ring, ref->id, written);
+        return;
+    }
+    turn = ring_turn(ring, ref->turn);
+    turn->done = true;
+    turn->written = written;
+    while (ring->first_turn != ring->next_turn && (turn = ring_turn(ring, ring->first_turn))->done) {
+        ring_stage(ring, turn->id, turn->written);
+        ring->first_turn++;
+    }
+}
+
+void ring_rewind(struct ring *ring, unsigned n)
+{
+    ring->next_avail = (uint16_t)(ring->next_avail - n);
+    ring->next_turn = (uint16_t)(ring->next_turn - n);
+    ring->first_turn = ring->setup.in_order ? ring->next_turn : 0;
+    ring->staged = (uint16_t)(ring->staged - n);
+}
+
+bool ring_flush(struct ring *ring)
+{
+    if (ring->staged == 0) {
+        return false;
+    }
+    ring->next_used = (uint16_t)(ring->next_used + ring->staged);
+    ring->staged = 0;
+    ring->ops->publish(ring);
+    return true;
+}
+
+bool ring_enable_kicks(struct ring *ring)
+{
+    ring->kicks_wanted = true;
+    ring->ops->set_kicks(ring, true);
+    return ring->ops->has_more(ring);
+}
+
+void ring_disable_kicks(struct ring *ring)
+{
+    if (ring->kicks_wanted) {
+        ring->kicks_wanted = false;
+        ring->ops->set_kicks(ring, false);
+    }
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A virtqueue as the device sees it (VIRTIO 1.4, 2.6 to 2.8): take chains, give them back, decide on
+ * notifications. The only interface to queues; which format the driver and device agreed on is known
+ * in this folder alone. A ring knows no network, and is used by one thread at a time (its queue's
+ * gate).
+ *
+ *     driver's memory                      struct ring
+ *     ---------------                      -----------
+ *     available buffers  --- pop ------->  next_avail      (unpop steps back)
+ *     used buffers       <-- push -------  staged          (written, not yet to be seen)
+ *                        <-- flush ------  next_used       (seen by the driver)
+ *     event words        <-- kicks ------
+ *                        --- must_notify ->
+ *
+ * The ring keeps its own copy of every index and reads each word of guest memory once; what it wrote
+ * there it never reads back. When the driver breaks a rule, pop returns -1 and fault says which; the
+ * ring is then stopped for good, until ring_start().
+ */
+#ifndef VIONET_RING_H
+#define VIONET_RING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "memory.h"
+#include "ring/chain.h"
+
+struct ring;
+
+/* What the driver did wrong. */
+struct ring_fault {
+    VionetViolation violation;
+    unsigned descriptor; /* VIONET_NONE if it is not about one */
+    uint64_t value;
+};
+
+struct ring_ops {
+    /* Octets of a part (VionetQueueArea) for size descriptors, and its alignment. */
+    uint32_t (*area_size)(unsigned area, uint16_t size);
+    unsigned area_align[3];
+    int (*pop)(struct ring *ring, struct chain *chain);
+    void (*unpop)(struct ring *ring, const struct chain_ref *ref);
+    void (*put_used)(struct ring *ring, uint16_t id, uint32_t written);
+    void (*publish)(struct ring *ring);
+    bool (*must_notify)(struct ring *ring);
+    void (*set_kicks)(struct ring *ring, bool wanted);
+    bool (*has_more)(struct ring *ring);
+};
+
+/* How a buffer stands that was taken and not given back in the driver's sight. */
+struct ring_turn {
+    uint16_t id;
+    bool done;        /* given back, but one before it is not yet (IN_ORDER) */
+    uint32_t written;
+};
+
+struct ring_setup {
+    uint16_t size;
+    uint64_t area_gpa[3]; /* by VionetQueueArea */
+    bool indirect;        /* VIRTIO_F_INDIRECT_DESC */
+    bool event_idx;       /* VIRTIO_F_EVENT_IDX */
+    bool in_order;        /* VIRTIO_F_IN_ORDER */
+};
+
+struct ring {
+    const struct ring_ops *ops;
+    const struct memory_map *map; /* valid while the queue's gate is held */
+    uint64_t map_serial;          /* of the map that the pointers below are of */
+    uint8_t *area[3];             /* host pointers of the parts, NULL for one in several pieces */
+    unsigned hint;                /* for memory_find() */
+    struct ring_setup setup;
+    uint16_t chain_limit;         /* descriptors of one chain */
+
+    uint16_t next_avail; /* index of the next buffer to take */
+    uint16_t seen_avail; /* the driver's index, as last read */
+    uint16_t next_used;  /* index that the driver sees */
+    uint16_t staged;     /* used buffers written past it */
+    uint16_t told_used;  /* next_used at the last notification decision */
+    bool told_valid;     /* told_used means something */
+    bool kicks_wanted;
+    uint16_t in_flight;  /* buffers taken and not yet pushed (or, IN_ORDER, not yet staged) */
+
+    uint16_t next_turn;  /* turns[] is indexed modulo size */
+    uint16_t first_turn; /* oldest turn not yet staged; only kept with IN_ORDER */
+    struct ring_turn *turns; /* setup.size of them; allocated by ring_init() for the largest size */
+    uint32_t *taken;         /* a bit for each id in flight */
+    struct ring_fault fault;
+};
+
+/* Allocates for up to max_size descriptors; ring_free() gives back. */
+void ring_init(struct ring *ring, uint16_t max_size);
+void ring_free(struct ring *ring);
+
+/*
+ * Starts the ring anew with all indices 0, in that map. False with fault set if the setup breaks a
+ * rule.
+ */
+bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct memory_map *map);
+
+/* Makes the ring use map from now on; false with fault set if a part is not in it. */
+bool ring_remap(struct ring *ring, const struct memory_map *map);
+
+/*
+ * Takes the next buffer: 1 and chain filled in, 0 if there is none, -1 with fault set if the driver
+ * broke a rule (and nothing has been written anywhere).
+ */
+static inline int ring_pop(struct ring *ring, struct chain *chain)
+{
+    return ring->ops->pop(ring, chain);
+}
+
+/* Puts the buffer taken last back, as if it had not been taken. Not after it was pushed. */
+void ring_unpop(struct ring *ring, const struct chain_ref *ref);
+
+/*
+ * Gives a buffer back with written octets in it. The driver sees it after the next flush; with
+ * IN_ORDER not before those that were taken earlier.
+ */
+void ring_push(struct ring *ring, const struct chain_ref *ref, uint32_t written);
+
+/*
+ * Undoes the last n pairs of pop and push, none of which has been flushed: nobody but the device
+ * knows of them.
+ */
+void ring_rewind(struct ring *ring, unsigned n);
+
+/* Lets the driver see all buffers pushed so far, at once. False if there was nothing new to see. */
+bool ring_flush(struct ring *ring);
+
+/* Whether the driver wants to be notified of what was flushed since the last call (2.7.7, 2.7.10). */
+static inline bool ring_must_notify(struct ring *ring)
+{
+    return ring->ops->must_notify(ring);
+}
+
+/*
+ * Asks the driver to notify, or not to. Enabling returns true if buffers have been added in the
+ * meantime: the caller looks again, as no notification may come for them.
+ */
+bool ring_enable_kicks(struct ring *ring);
+void ring_disable_kicks(struct ring *ring);
+
+#endif
