@@ -79,6 +79,13 @@ typedef struct VionetFeature {
  */
 VIONET_EXPORT const VionetFeature *vionet_feature_at(const VionetDialect *dialect, unsigned i);
 
+/*
+ * Takes from features what cannot be offered without something that is missing, but leaves what is in
+ * keep (which may be NULL), so that turning off a feature can turn off what depends on it.
+ */
+VIONET_EXPORT void vionet_features_settle(const VionetDialect *dialect, uint64_t *features,
+                                          const uint64_t *keep);
+
 /* Sets or clears bit in a set of feature words; bits past 127 are ignored. */
 VIONET_EXPORT void vionet_features_set(uint64_t *features, unsigned bit, bool on);
 VIONET_EXPORT bool vionet_features_test(const uint64_t *features, unsigned bit);
@@ -89,6 +96,9 @@ VIONET_EXPORT bool vionet_features_test(const uint64_t *features, unsigned bit);
 #define VIONET_MAX_QUEUE_SIZE 32768 /* 2.7: most descriptors of one queue */
 #define VIONET_MAX_FRAME      65550 /* octets of the largest frame, unless configured less */
 #define VIONET_MAX_MAC_TABLE  64    /* addresses kept of each kind; past that all of it passes */
+
+/* All tunnel types that the dialect has, whichever it is. */
+#define VIONET_ALL_TUNNELS 0xffffffffu
 
 /*
  * What the device is. Fill with vionet_config_init(), then change what differs. A feature that is
@@ -115,7 +125,7 @@ typedef struct VionetConfig {
     uint8_t rss_max_key_size;              /* octets, 40 to 255 */
     uint16_t rss_max_table;                /* entries, a power of two, 128 to 32768 */
     uint32_t hash_types;                   /* VIRTIO_NET_HASH_TYPE_* supported, without tunnels */
-    uint32_t tunnel_types;                 /* supported, in the dialect's own bits */
+    uint32_t tunnel_types;                 /* supported, own bits of dialect; VIONET_ALL_TUNNELS */
     uint32_t max_frame;                    /* octets, 1514 to VIONET_MAX_FRAME */
     uint16_t notif_config_base;            /* queue q's queue_notif_config_data is base + q */
 } VionetConfig;
@@ -230,7 +240,9 @@ typedef struct VionetHostOps {
     void (*interrupt)(void *opaque, unsigned queue);
     /*
      * The driver notified a queue: for a transmit queue, vionet_device_transmit() may find frames;
-     * for a receive queue, held frames may go now. From the thread that notified.
+     * for a receive queue, held frames may go now; for the control queue, more commands wait than one
+     * notification executes: call vionet_device_kick() when convenient. From the thread that notified,
+     * or from within a data function that left something to do.
      */
     void (*kick)(void *opaque, unsigned queue);
     /* Something happened; the event lives until the operation returns. */
@@ -238,13 +250,19 @@ typedef struct VionetHostOps {
     /* Monotonic time in nanoseconds. */
     uint64_t (*clock_ns)(void *opaque);
     /*
-     * Call vionet_device_timer(queue) at deadline_ns of that clock; 0 cancels. One per queue, a new
-     * deadline replaces the old one; a call that comes early or late does no harm.
+     * Call vionet_device_timer(queue) at deadline_ns of that clock. One per queue, a new deadline
+     * replaces the old one; a call that comes early, late or for nothing does no harm.
      */
     void (*timer)(void *opaque, unsigned queue, uint64_t deadline_ns);
 } VionetHostOps;
 
 /* ---- Life ---- */
+
+/*
+ * Whether vionet_device_new() would make a device of these; false with the error that it would give.
+ */
+VIONET_EXPORT bool vionet_config_check(const VionetConfig *config, const VionetHostOps *ops,
+                                       GError **error);
 
 /*
  * Makes a device. config and ops are copied; opaque is handed to each operation. NULL with
@@ -283,6 +301,12 @@ VIONET_EXPORT bool vionet_device_unmap(VionetDevice *device, uint64_t gpa, uint6
 /* Control: whether the device may reach guest memory and interrupt (PCI's bus master bit). On at first. */
 VIONET_EXPORT void vionet_device_set_dma(VionetDevice *device, bool enabled);
 
+/*
+ * Data: whether a driver runs and nothing stands in the way of frames: DRIVER_OK, not FAILED, memory
+ * reachable. Single queues may be disabled or broken nevertheless.
+ */
+VIONET_EXPORT bool vionet_device_running(const VionetDevice *device);
+
 /* Control: raises or lowers the link; the driver is told if it can be (5.1.4, status). */
 VIONET_EXPORT void vionet_device_set_link(VionetDevice *device, bool up);
 
@@ -297,7 +321,7 @@ VIONET_EXPORT bool vionet_device_announce(VionetDevice *device);
 /* Why a frame was not passed on, or that it was. vionet_verdict_name() names each. */
 typedef enum VionetVerdict {
     VIONET_DELIVERED,
-    VIONET_HELD,                  /* no receive buffer now; offer it again after a kick */
+    VIONET_HELD,                  /* not enough receive buffers now; offer it again after a kick */
     VIONET_DROP_RUNT,             /* under 14 octets */
     VIONET_DROP_OVERSIZE,         /* over the device's maximum */
     VIONET_DROP_NOT_RUNNING,      /* no driver, or it broke the queue */
@@ -332,7 +356,7 @@ typedef struct VionetFrame {
     uint16_t csum_offset;
     uint16_t outer_th_offset;
     uint16_t inner_nh_offset;
-    uint32_t len;   /* transmit: octets in iov */
+    uint32_t len;   /* transmit: octets in iov; receive does not look at it */
     uint64_t token; /* transmit: for vionet_device_complete() */
 } VionetFrame;
 
@@ -358,15 +382,16 @@ VIONET_EXPORT size_t vionet_device_receive(VionetDevice *device, unsigned lane,
  * work bounded by the queue's size, whatever the driver adds meanwhile.
  *
  * The frames' iovecs lead into guest memory, which the guest may change at any time: read once, then
- * decide. They belong to the device and hold until vionet_device_complete(), or a reset of queue or
- * device. Frames whose packet header breaks the rules are dropped here.
+ * decide. They belong to the device and hold until vionet_device_complete(), which every frame needs
+ * exactly once, a reset or not: its place in the device is free only then. Frames whose packet header
+ * breaks the rules are dropped here.
  */
 VIONET_EXPORT size_t vionet_device_transmit(VionetDevice *device, unsigned pair, VionetFrame *frames,
                                             size_t n);
 
 /*
- * Data: gives back n frames of that pair, in any order. Frames that a reset made invalid, or that
- * were given back before, are ignored and counted.
+ * Data: gives back n frames of that pair, in any order. For a frame of before a reset nothing reaches
+ * the driver; that, and a frame that is not out, is counted as stale.
  */
 VIONET_EXPORT void vionet_device_complete(VionetDevice *device, unsigned pair,
                                           const VionetFrame *frames, size_t n);

@@ -22,11 +22,11 @@ typedef struct VionetPci VionetPci;
 #define VIONET_PCI_N_BARS      6
 #define VIONET_PCI_MAX_VECTORS 2048
 
-/* Which form of identifier in driver notifications is offered, if any. */
+/* What the function is, beside the device behind it. */
 typedef struct VionetPciConfig {
     size_t size;                /* of this structure */
     uint16_t n_vectors;         /* MSI-X table size; 0: no MSI-X; VIONET_PCI_VECTORS_AUTO */
-    uint32_t notify_multiplier; /* notify_off_multiplier: 0 or a power of two from 2 */
+    uint32_t notify_multiplier; /* notify_off_multiplier: 0 or a power of two, 2 to 65536 */
     bool notify_data_valid;     /* the draft of January 2020: the capability carries notify_data */
     uint16_t notify_data;       /* its value */
     bool notify_data_lenient;   /* accept the queue's index too, from drivers that do not know it */
@@ -63,7 +63,10 @@ typedef struct VionetPciOps {
 VIONET_EXPORT VionetPci *vionet_pci_new(VionetDevice *device, const VionetPciConfig *config,
                                         const VionetPciOps *ops, void *opaque, GError **error);
 
-/* Takes the function away; NULL is ignored. No other call may be under way. */
+/*
+ * Takes the function away; NULL is ignored. No other call may be under way. The device is left as the
+ * driver had it, but may not reach memory any more (vionet_device_set_dma()).
+ */
 VIONET_EXPORT void vionet_pci_free(VionetPci *pci);
 
 /* Resets function and device as a reset of the bus does. */

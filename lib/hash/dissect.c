@@ -107,13 +107,13 @@ static void ipv4(const uint8_t *p, const uint8_t *end, VionetFlow *flow, struct 
 }
 
 /*
- * A home address option among the options of the destination options header [p, end). The first one
- * of a packet counts (RFC 6275, 6.3 allows no second).
+ * A home address option among the options of the destination options header [p, end). Each one
+ * replaces the address, so the last counts (RFC 6275, 6.3 allows no second).
  */
 static void find_home_address(const uint8_t *p, const uint8_t *end, VionetFlow *flow)
 {
     p += 2;
-    while (p < end && flow->ex_src == flow->src) {
+    while (p < end) {
         if (*p == OPTION_PAD1) {
             p++;
             continue;
@@ -177,8 +177,7 @@ static void ipv6_extensions(const uint8_t *p, const uint8_t *end, uint8_t next, 
         if (next == NEXT_DESTINATION) {
             find_home_address(p, p + len, flow);
         }
-        if (next == NEXT_ROUTING && p[1] == 2 && p[2] == 2 && p[3] == 1 &&
-            flow->ex_dst == flow->dst) {
+        if (next == NEXT_ROUTING && p[1] == 2 && p[2] == 2 && p[3] == 1) {
             flow->ex_dst = p + 8;
         }
         next = p[0];

@@ -31,7 +31,7 @@ void vionet_config_init(VionetConfig *config)
         .rss_max_key_size = 40, /* Linux refuses a device that takes longer ones */
         .rss_max_table = 128,
         .hash_types = 0x1ff,
-        .tunnel_types = vionet_dialect_at(0)->all_types,
+        .tunnel_types = VIONET_ALL_TUNNELS,
         .max_frame = VIONET_MAX_FRAME,
     };
     for (unsigned i = 0; (feature = vionet_feature_at(config->dialect, i)) != NULL; i++) {
@@ -49,6 +49,9 @@ bool config_complete(const VionetConfig *config, VionetConfig *full, GError **er
     }
     vionet_config_init(full);
     memcpy(full, config, config->size);
+    if (full->dialect && full->tunnel_types == VIONET_ALL_TUNNELS) {
+        full->tunnel_types = full->dialect->all_types;
+    }
     return true;
 }
 
@@ -113,7 +116,7 @@ static bool check_ranges(const VionetConfig *c, GError **error)
            in_range("max_frame", c->max_frame, 1514, VIONET_MAX_FRAME, error);
 }
 
-bool config_check(const VionetConfig *config, bool has_timers, GError **error)
+static bool check(const VionetConfig *config, bool has_timers, GError **error)
 {
     if (!config->dialect) {
         g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "dialect is not set");
@@ -134,6 +137,15 @@ bool config_check(const VionetConfig *config, bool has_timers, GError **error)
         return false;
     }
     return true;
+}
+
+bool vionet_config_check(const VionetConfig *config, const VionetHostOps *ops, GError **error)
+{
+    VionetHostOps all = {0};
+    VionetConfig full;
+
+    memcpy(&all, ops, MIN(ops->size, sizeof(all)));
+    return config_complete(config, &full, error) && check(&full, all.clock_ns && all.timer, error);
 }
 
 /* ---- configuration space ---- */

@@ -385,6 +385,7 @@ static void update_running(VionetDevice *device)
     view = view_copy(current);
     view->running = running;
     device_publish(device, view);
+    atomic_store_explicit(&device->running, running, memory_order_relaxed);
     for (unsigned i = 0; i < device->n_queues; i++) {
         struct queue *queue = &device->queues[i];
 
@@ -399,6 +400,11 @@ static void update_running(VionetDevice *device)
     if (running) {
         control_run(device);
     }
+}
+
+bool vionet_device_running(const VionetDevice *device)
+{
+    return atomic_load_explicit(&((VionetDevice *)device)->running, memory_order_relaxed);
 }
 
 void vionet_device_set_dma(VionetDevice *device, bool enabled)
@@ -540,6 +546,7 @@ static void device_reset(VionetDevice *device)
 
     view->link_up = link_up;
     device_publish(device, view);
+    atomic_store_explicit(&device->running, false, memory_order_relaxed);
     place_queues(device, device->config.features);
     for (unsigned i = 0; i < device->n_queues; i++) {
         queue_stop(&device->queues[i]);
@@ -688,11 +695,10 @@ VionetDevice *vionet_device_new(const VionetConfig *config, const VionetHostOps 
     VionetHostOps all = {0};
     VionetConfig full;
 
-    memcpy(&all, ops, MIN(ops->size, sizeof(all)));
-    if (!config_complete(config, &full, error) ||
-        !config_check(&full, all.clock_ns && all.timer, error)) {
+    if (!config_complete(config, &full, error) || !vionet_config_check(config, ops, error)) {
         return NULL;
     }
+    memcpy(&all, ops, MIN(ops->size, sizeof(all)));
     device = g_new0(VionetDevice, 1);
     device->config = full;
     device->ops = all;

@@ -49,6 +49,7 @@ struct VionetDevice {
     struct lane *lanes;
     struct flow_table *flows;
     _Atomic uint8_t status;
+    atomic_bool running; /* as the view has it, for who has no gate */
     _Atomic unsigned n_data_queues; /* receive and transmit queues, by the features as they stand */
     _Atomic unsigned control_queue; /* index of the control queue, n_queues if there is none */
 
@@ -97,9 +98,6 @@ void device_event(VionetDevice *device, VionetEventKind kind);
 
 /* The caller's configuration with defaults for what it is too old to have; false if it is newer. */
 bool config_complete(const VionetConfig *config, VionetConfig *full, GError **error);
-
-/* Whether a device can be made so; false with VIONET_ERROR_CONFIG. */
-bool config_check(const VionetConfig *config, bool has_timers, GError **error);
 
 /* Executes the commands in the control queue. */
 void control_run(VionetDevice *device);

@@ -80,10 +80,10 @@ static const struct feature_row rows[] = {
      REQUIRES(1, ONE(VIRTIO_NET_F_CTRL_VQ))},
     {NET(CTRL_MAC_ADDR, "ctrl_mac_addr", true, "the driver sets the MAC address"),
      REQUIRES(1, ONE(VIRTIO_NET_F_CTRL_VQ))},
-    {NET(HASH_TUNNEL, "hash_tunnel", false, "receive: inner-header hashing"),
+    {NET(HASH_TUNNEL, "hash-tunnel", false, "receive: inner-header hashing"),
      .tunnel = true,
      REQUIRES(2, ONE(VIRTIO_NET_F_CTRL_VQ), EITHER(VIRTIO_NET_F_RSS, VIRTIO_NET_F_HASH_REPORT))},
-    {NET(HASH_TUNNEL_DRAFT, "hash_tunnel", false, "receive: inner-header hashing"),
+    {NET(HASH_TUNNEL_DRAFT, "hash-tunnel", false, "receive: inner-header hashing"),
      .tunnel = true,
      REQUIRES(1, ONE(VIRTIO_NET_F_CTRL_VQ)),
      OFFER_WITH(EITHER(VIRTIO_NET_F_RSS, VIRTIO_NET_F_HASH_REPORT))},
@@ -199,21 +199,45 @@ static bool refuse_offer(const struct feature_row *row, const struct requirement
     const struct feature_row *other =
         unmet->any_of[1] == NOTHING ? NULL : row_of(unmet->any_of[1], dialect);
 
-    g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "%s (%s) needs %s (%s)%s%s",
+    g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "%s (%s) needs %s (%s)%s%s%s%s%s",
                 row->feature.name, row->feature.property, one->feature.name, one->feature.property,
-                other ? " or " : "", other ? other->feature.name : "");
+                other ? " or " : "", other ? other->feature.name : "", other ? " (" : "",
+                other ? other->feature.property : "", other ? ")" : "");
     return false;
+}
+
+/* What keeps a row from being offered among features, NULL if nothing does. */
+static const struct requirement *offer_lacks(const struct feature_row *row,
+                                             const uint64_t *features)
+{
+    const struct requirement *unmet = first_unmet(row->requires, row->n_requires, features);
+
+    return unmet ? unmet : first_unmet(row->offer_with, row->n_offer_with, features);
 }
 
 static bool check_row(const struct feature_row *row, const VionetConfig *config, GError **error)
 {
-    const struct requirement *unmet;
+    const struct requirement *unmet = offer_lacks(row, config->features);
 
-    unmet = first_unmet(row->requires, row->n_requires, config->features);
-    if (!unmet) {
-        unmet = first_unmet(row->offer_with, row->n_offer_with, config->features);
-    }
     return unmet ? refuse_offer(row, unmet, config->dialect, error) : true;
+}
+
+void vionet_features_settle(const VionetDialect *dialect, uint64_t *features, const uint64_t *keep)
+{
+    bool changed;
+
+    do {
+        changed = false;
+        for (unsigned r = 0; r < N_ROWS; r++) {
+            const unsigned bit = rows[r].feature.bit;
+
+            if (row_in_dialect(&rows[r], dialect) && feature_test(features, bit) &&
+                !(keep && feature_test(keep, bit)) && offer_lacks(&rows[r], features)) {
+                vionet_features_set(features, bit, false);
+                changed = true;
+            }
+        }
+    } while (changed);
 }
 
 bool feature_check_offer(const VionetConfig *config, bool has_timers, GError **error)

@@ -20,6 +20,7 @@ void queue_init(struct queue *queue, uint16_t index, uint16_t max_size, bool tra
     queue->ranges = g_new(struct iovec, 2 * (size_t)ranges);
     chain_init(&queue->chain, queue->ranges, ranges);
     if (transmit) {
+        queue->n_slots = max_size;
         queue->slots = g_new0(struct slot, max_size);
         queue->large_ranges = g_new(struct iovec, N_LARGE_SLOTS * (size_t)ranges);
     }
@@ -69,10 +70,6 @@ void queue_start(struct queue *queue, const uint64_t *features, const struct mem
     queue->starved = false;
     queue->coalesce.pending = 0;
     queue->coalesce.armed = false;
-    memset(queue->large_out, 0, sizeof(queue->large_out));
-    for (unsigned i = 0; queue->slots && i < queue->size; i++) {
-        queue->slots[i].out = false;
-    }
     queue->started = true;
     queue->broken = false;
     queue->live = true;

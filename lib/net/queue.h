@@ -25,8 +25,9 @@
 /* A transmitted frame that the host has. */
 struct slot {
     struct chain_ref ref;
-    bool out;
-    int8_t large; /* index of its large slot, -1 if the ranges are here */
+    bool out;       /* until the host gives the frame back, whatever becomes of the queue meanwhile */
+    int8_t large;   /* index of its large slot, -1 if the ranges are here */
+    uint64_t token;
     struct iovec iov[SLOT_RANGES];
 };
 
@@ -50,7 +51,8 @@ struct queue {
     struct chain chain;
     struct iovec *ranges; /* storage of chain */
     struct coalesce coalesce;
-    struct slot *slots;   /* transmit: by turn modulo size */
+    struct slot *slots;   /* transmit: by turn modulo n_slots */
+    uint16_t n_slots;
     struct iovec *large_ranges;
     bool large_out[N_LARGE_SLOTS];
     uint32_t life; /* how often the queue was started: tokens of an earlier life are stale */

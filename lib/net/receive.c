@@ -224,6 +224,7 @@ static VionetVerdict fill_several(struct queue *queue, const uint8_t *hdr, size_
     struct iov_cursor to = iov_begin(chain->in, chain->n_in);
     size_t room = (size_t)chain->in_len - hdr_len;
     uint8_t *num_buffers[2];
+    unsigned n_desc = chain->n_desc;
     unsigned n = 0;
 
     locate_num_buffers(chain, num_buffers);
@@ -246,8 +247,10 @@ static VionetVerdict fill_several(struct queue *queue, const uint8_t *hdr, size_
                 queue_break(queue, outcome);
                 return VIONET_DROP_NOT_RUNNING;
             }
-            return VIONET_HELD;
+            /* With the whole ring in hand there is nothing to wait for. */
+            return n_desc < queue->ring.setup.size ? VIONET_HELD : VIONET_DROP_BUFFER_TOO_SMALL;
         }
+        n_desc += chain->n_desc;
         to = iov_begin(chain->in, chain->n_in);
         room = (size_t)chain->in_len;
     }

@@ -24,7 +24,7 @@ static uint64_t token_make(const struct queue *queue, const struct chain_ref *re
 
 static struct slot *slot_of(struct queue *queue, uint16_t turn)
 {
-    return &queue->slots[turn % queue->ring.setup.size];
+    return &queue->slots[turn % queue->n_slots];
 }
 
 static void slot_release(struct queue *queue, struct slot *slot)
@@ -35,9 +35,15 @@ static void slot_release(struct queue *queue, struct slot *slot)
     }
 }
 
-/* Ranges for the frame in slot; NULL if all large ones are out. */
+/*
+ * Ranges for a frame in slot; NULL if all large ones are out, or if the host still has a frame of an
+ * earlier life of the queue in this slot: what it holds must not change under it.
+ */
 static struct iovec *slot_ranges(struct queue *queue, struct slot *slot, unsigned n)
 {
+    if (slot->out) {
+        return NULL;
+    }
     slot->large = -1;
     if (G_LIKELY(n <= SLOT_RANGES)) {
         return slot->iov;
@@ -119,7 +125,7 @@ static enum taken take_frame(struct queue *queue, const struct view *view, Vione
     }
     frame->iov = ranges;
     frame->n_iov = iov_rest(&payload, ranges, queue->chain.max);
-    frame->token = token_make(queue, ref);
+    frame->token = slot->token = token_make(queue, ref);
     slot->ref = *ref;
     slot->out = true;
     return TAKEN;
@@ -204,17 +210,24 @@ size_t vionet_device_transmit(VionetDevice *device, unsigned pair, VionetFrame *
     return taken;
 }
 
-static bool give_back(struct queue *queue, const VionetFrame *frame)
+/* Frees the frame's slot and, if the driver still waits for it, gives it its buffer back. */
+static bool give_back(struct queue *queue, const VionetFrame *frame, bool live)
 {
     struct slot *slot = slot_of(queue, (uint16_t)frame->token);
+    bool current;
 
-    if (!slot->out || token_make(queue, &slot->ref) != frame->token) {
+    if (!slot->out || slot->token != frame->token) {
         queue_count(queue, VIONET_COUNTER_STALE, 1);
         return false;
     }
-    ring_push(&queue->ring, &slot->ref, 0);
     slot_release(queue, slot);
-    return true;
+    current = live && slot->token == token_make(queue, &slot->ref);
+    if (current) {
+        ring_push(&queue->ring, &slot->ref, 0);
+    } else {
+        queue_count(queue, VIONET_COUNTER_STALE, 1);
+    }
+    return current;
 }
 
 void vionet_device_complete(VionetDevice *device, unsigned pair, const VionetFrame *frames, size_t n)
@@ -222,25 +235,25 @@ void vionet_device_complete(VionetDevice *device, unsigned pair, const VionetFra
     struct queue *queue = transmit_queue(device, pair);
     struct outcome outcome = {0};
     uint32_t given = 0;
+    bool live;
 
     if (!queue || n == 0) {
         return;
     }
-    if (!queue_enter(queue, &device->map, &outcome)) {
-        gate_enter(&queue->gate);
-        queue_count(queue, VIONET_COUNTER_STALE, n);
-        gate_leave(&queue->gate);
-        device_settle(device, queue, &outcome);
-        return;
+    live = queue_enter(queue, &device->map, &outcome);
+    if (!live) {
+        gate_enter(&queue->gate); /* to free the slots */
     }
     for (size_t i = 0; i < n; i++) {
-        given += give_back(queue, &frames[i]);
+        given += give_back(queue, &frames[i], live);
     }
-    if (given && queue->starved) {
+    if (live && queue->starved) {
         queue->starved = false;
         outcome.kick = true;
     }
-    queue_flush(queue, given, &outcome);
+    if (given) {
+        queue_flush(queue, given, &outcome);
+    }
     gate_leave(&queue->gate);
     device_settle(device, queue, &outcome);
 }

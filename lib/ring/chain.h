@@ -32,6 +32,7 @@ struct chain_ref {
 
 struct chain {
     struct chain_ref ref;
+    unsigned n_desc;  /* descriptors of the ring itself that it takes up */
     unsigned n_out;   /* ranges that the device may read, in order */
     unsigned n_in;    /* ranges that it may write, in order */
     uint64_t out_len; /* octets of all of them, kept or not */

@@ -206,6 +206,7 @@ static int walk_chain(struct walk *walk, uint16_t head)
     for (;;) {
         struct desc desc = desc_load(at(ring, VIONET_AREA_DESC, 16u * index, 16));
 
+        walk->chain->n_desc++;
         if (G_UNLIKELY(desc.flags & VIRTQ_DESC_F_INDIRECT)) {
             return enter_indirect(walk, index, &desc) < 0 ? -1 : walk_indirect(walk, index);
         }
@@ -267,6 +268,7 @@ static int split_pop(struct ring *ring, struct chain *chain)
         return fault(ring, VIONET_VIOLATION_HEAD_IN_FLIGHT, head, ring->next_avail);
     }
     walk.head = head;
+    chain->n_desc = 0;
     chain->n_out = chain->n_in = 0;
     chain->out_len = chain->in_len = 0;
     if (G_UNLIKELY(walk_chain(&walk, head) < 0)) {

@@ -614,6 +614,7 @@ void vionet_pci_free(VionetPci *pci)
     if (!pci) {
         return;
     }
+    vionet_device_set_dma(pci->device, false);
     vionet_device_set_interrupt(pci->device, NULL, NULL);
     msix_free(&pci->msix);
     g_free(pci->queue_vectors);
