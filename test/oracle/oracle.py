@@ -116,10 +116,10 @@ def parse_ipv6(octets: bytes) -> Optional[Packet]:
         if protocol == FRAGMENT and be16(header, 2) & 0xfff9 != 0:    # an offset, or M
             protocol, rest = None, b""
             break
-        if protocol == DESTINATION and home is None:
-            home = home_address(header)
-        if protocol == ROUTING and routed is None:
-            routed = routing_address(header)
+        if protocol == DESTINATION:
+            home = home_address(header) or home             # each one replaces the address
+        if protocol == ROUTING:
+            routed = routing_address(header) or routed
         protocol = header[0]
     return Packet(6, octets[8:24], octets[24:40], protocol, rest, extended, home, routed)
 
@@ -138,21 +138,22 @@ def extension_size(kind: int, octets: bytes) -> Optional[int]:
 
 
 def home_address(header: bytes) -> Optional[bytes]:
-    """The address in the home address option of a destination options header, if there is one."""
+    """The address in the last home address option of a destination options header, if any."""
+    found = None
     offset = 2
     while offset < len(header):
         if header[offset] == 0:                             # Pad1 is one octet, without a length
             offset += 1
             continue
         if offset + 2 > len(header):
-            return None
+            break
         end = offset + 2 + header[offset + 1]
         if end > len(header):
-            return None
+            break
         if header[offset] == HOME_ADDRESS_OPTION and end - offset == 18:
-            return header[offset + 2:end]
+            found = header[offset + 2:end]
         offset = end
-    return None
+    return found
 
 
 def routing_address(header: bytes) -> Optional[bytes]:

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Wires device, PCI function, guest memory and guest driver together (see machine.h).
+ */
+#include "machine/machine.h"
+
+#include <string.h>
+
+#define DEFAULT_MEMORY_BASE (UINT64_C(1) << 20)
+#define DEFAULT_MEMORY_SIZE (UINT64_C(64) << 20)
+#define DRAIN_BURST         64
+
+/* ---- the guest's accesses ---- */
+
+static uint32_t config_read(void *opaque, uint32_t offset, unsigned size)
+{
+    return vionet_pci_config_read(((struct machine *)opaque)->pci, offset, size);
+}
+
+static void config_write(void *opaque, uint32_t offset, unsigned size, uint32_t value)
+{
+    vionet_pci_config_write(((struct machine *)opaque)->pci, offset, size, value);
+}
+
+static uint64_t bar_read(void *opaque, unsigned bar, uint64_t offset, unsigned size)
+{
+    return vionet_pci_bar_read(((struct machine *)opaque)->pci, bar, offset, size);
+}
+
+static void bar_write(void *opaque, unsigned bar, uint64_t offset, unsigned size, uint64_t value)
+{
+    vionet_pci_bar_write(((struct machine *)opaque)->pci, bar, offset, size, value);
+}
+
+/* ---- the device's host ---- */
+
+static void host_kick(void *opaque, unsigned queue)
+{
+    struct machine *machine = opaque;
+
+    machine->kicks++;
+    machine->last_kick = queue;
+    if (machine->on_kick) {
+        machine->on_kick(machine, queue);
+    }
+}
+
+static void host_event(void *opaque, const VionetEvent *event)
+{
+    struct machine *machine = opaque;
+
+    if (machine->n_events < MACHINE_MAX_EVENTS) {
+        machine->events[machine->n_events] = *event;
+    }
+    machine->n_events++;
+    if (machine->on_event) {
+        machine->on_event(machine, event);
+    }
+}
+
+static uint64_t host_clock(void *opaque)
+{
+    return ((struct machine *)opaque)->now_ns;
+}
+
+static void host_timer(void *opaque, unsigned queue, uint64_t deadline_ns)
+{
+    ((struct machine *)opaque)->deadline_ns[queue] = deadline_ns;
+}
+
+static void host_msi(void *opaque, unsigned vector, uint64_t address, uint32_t data)
+{
+    struct machine *machine = opaque;
+
+    (void)address;
+    (void)data;
+    if (machine->driver) {
+        guest_driver_msi(machine->driver, vector);
+    }
+}
+
+static void host_intx(void *opaque, bool level)
+{
+    struct machine *machine = opaque;
+
+    if (machine->driver) {
+        guest_driver_intx(machine->driver, level);
+    }
+}
+
+/* ---- building ---- */
+
+void machine_setup_init(struct machine_setup *setup)
+{
+    memset(setup, 0, sizeof(*setup));
+    vionet_config_init(&setup->device);
+    vionet_pci_config_init(&setup->pci);
+}
+
+static bool map_memory(struct machine *machine, GError **error)
+{
+    const struct guest_region *regions;
+    unsigned n = guest_memory_regions(machine->memory, &regions);
+
+    for (unsigned i = 0; i < n; i++) {
+        if (!vionet_device_map(machine->device, regions[i].gpa, regions[i].host, regions[i].size, 0,
+                               error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool build(struct machine *machine, const struct machine_setup *setup, GError **error)
+{
+    const VionetHostOps host = {
+        .size = sizeof(host),
+        .kick = host_kick,
+        .event = host_event,
+        .clock_ns = host_clock,
+        .timer = host_timer,
+    };
+    const VionetPciOps bus = {
+        .size = sizeof(bus),
+        .msi = setup->no_msi ? NULL : host_msi,
+        .intx = setup->no_intx ? NULL : host_intx,
+    };
+
+    machine->device = vionet_device_new(&setup->device, &host, machine, error);
+    if (!machine->device) {
+        return false;
+    }
+    machine->pci = vionet_pci_new(machine->device, &setup->pci, &bus, machine, error);
+    if (!machine->pci) {
+        return false;
+    }
+    machine->memory =
+        setup->memory ? guest_memory_new(setup->memory)
+                      : guest_memory_flat(DEFAULT_MEMORY_BASE, setup->memory_size
+                                                                   ? setup->memory_size
+                                                                   : DEFAULT_MEMORY_SIZE);
+    return map_memory(machine, error);
+}
+
+struct machine *machine_new(const struct machine_setup *setup, GError **error)
+{
+    struct machine *machine = g_new0(struct machine, 1);
+
+    machine->now_ns = 1;
+    machine->net_options = setup->net;
+    machine->access = (struct guest_access){machine, config_read, config_write, bar_read, bar_write};
+    if (!build(machine, setup, error)) {
+        machine_free(machine);
+        return NULL;
+    }
+    machine->driver = guest_driver_new(&machine->access, machine->memory, &setup->driver);
+    return machine;
+}
+
+void machine_free(struct machine *machine)
+{
+    struct guest_driver *driver;
+
+    if (!machine) {
+        return;
+    }
+    driver = machine->driver;
+    machine->driver = NULL; /* interrupts from here on go nowhere */
+    if (machine->net) {
+        net_free(machine->net);
+    }
+    if (driver) {
+        guest_driver_free(driver);
+    }
+    vionet_pci_free(machine->pci);
+    vionet_device_free(machine->device);
+    if (machine->memory) {
+        guest_memory_free(machine->memory);
+    }
+    g_free(machine);
+}
+
+bool machine_boot(struct machine *machine, struct guest_features wanted)
+{
+    if (!guest_driver_start(machine->driver, wanted)) {
+        return false;
+    }
+    if (!machine->net) {
+        machine->net = net_new(machine->driver, &machine->net_options);
+    }
+    return machine->net && net_start(machine->net);
+}
+
+/* ---- traffic ---- */
+
+VionetVerdict machine_deliver(struct machine *machine, const void *frame, size_t len)
+{
+    const struct iovec piece = {(void *)frame, len};
+    const VionetFrame one = {.iov = &piece, .n_iov = 1};
+    VionetVerdict verdict;
+
+    vionet_device_receive(machine->device, 0, &one, 1, &verdict, 0);
+    return verdict;
+}
+
+size_t machine_drain(struct machine *machine, unsigned pair)
+{
+    VionetFrame frames[DRAIN_BURST];
+    size_t total = 0;
+    size_t n;
+
+    do {
+        n = vionet_device_transmit(machine->device, pair, frames, DRAIN_BURST);
+        vionet_device_complete(machine->device, pair, frames, n);
+        total += n;
+    } while (n == DRAIN_BURST);
+    return total;
+}
+
+const VionetEvent *machine_violation(const struct machine *machine, VionetViolation violation)
+{
+    for (unsigned i = 0; i < MIN(machine->n_events, MACHINE_MAX_EVENTS); i++) {
+        if (machine->events[i].kind == VIONET_EVENT_VIOLATION &&
+            machine->events[i].violation == violation) {
+            return &machine->events[i];
+        }
+    }
+    return NULL;
+}
+
+void machine_forget_events(struct machine *machine)
+{
+    machine->n_events = 0;
+}
+
+void machine_advance(struct machine *machine, uint64_t ns)
+{
+    machine->now_ns += ns;
+    for (unsigned i = 0; i < G_N_ELEMENTS(machine->deadline_ns); i++) {
+        if (machine->deadline_ns[i] && machine->deadline_ns[i] <= machine->now_ns) {
+            machine->deadline_ns[i] = 0;
+            vionet_device_timer(machine->device, i);
+        }
+    }
+}
+
+bool machine_works(struct machine *machine)
+{
+    uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 6, 'p', 'i', 'n', 'g'};
+    struct guest_packet packet;
+
+    if (!machine_boot(machine, features_known())) {
+        return false;
+    }
+    if (machine_deliver(machine, frame, sizeof(frame)) != VIONET_DELIVERED ||
+        !net_receive(machine->net, &packet) || packet.len != sizeof(frame) ||
+        memcmp(packet.data, frame, sizeof(frame)) != 0) {
+        return false;
+    }
+    return net_transmit(machine->net, 0, NULL, frame, sizeof(frame)) &&
+           machine_drain(machine, 0) == 1 && net_reclaim(machine->net, 0) == 1;
+}

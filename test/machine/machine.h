@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The machine that tests run in: one vionet PCI function, guest memory mapped into it, and the guest
+ * driver model wired to its registers and interrupts. Suites, vionet-replay, benchmarks and fuzzers
+ * build it and then speak to the guest side (driver, net) or the host side (device, pci).
+ *
+ *     struct machine *machine = machine_new(&setup, &error);
+ *     machine_boot(machine, features_known());
+ *     machine_deliver(machine, frame, len);
+ *     net_receive(machine->net, &packet);
+ *
+ * Host operations are recorded; a test that wants to act on them sets on_kick or on_event.
+ */
+#ifndef TEST_MACHINE_H
+#define TEST_MACHINE_H
+
+#include <vionet/device.h>
+#include <vionet/pci.h>
+
+#include "driver/control.h"
+#include "driver/driver.h"
+#include "driver/net.h"
+
+/* All zero (machine_setup_init) is a machine with the library's defaults. */
+struct machine_setup {
+    VionetConfig device;
+    VionetPciConfig pci;
+    bool no_msi;  /* the host has no MSI operation */
+    bool no_intx;
+    const struct guest_memory_options *memory; /* NULL: memory_size octets at 1 MiB */
+    uint64_t memory_size;                      /* 0: 64 MiB */
+    struct guest_driver_options driver;
+    struct net_options net;
+};
+
+#define MACHINE_MAX_EVENTS 256
+
+struct machine {
+    VionetDevice *device;
+    VionetPci *pci;
+    struct guest_access access;
+    struct guest_memory *memory;
+    struct guest_driver *driver;
+    struct guest_net *net; /* once booted */
+    struct net_options net_options;
+
+    /* what the host was told */
+    unsigned n_events; /* all; the first MACHINE_MAX_EVENTS are kept */
+    VionetEvent events[MACHINE_MAX_EVENTS];
+    uint64_t kicks;      /* kick operations, all queues */
+    unsigned last_kick;  /* queue of the last */
+    uint64_t now_ns;     /* the clock: moves only when a test moves it */
+    uint64_t deadline_ns[2 * VIONET_MAX_PAIRS + 1]; /* timers, 0: none */
+    void (*on_kick)(struct machine *machine, unsigned queue);
+    void (*on_event)(struct machine *machine, const VionetEvent *event);
+    void *user;
+};
+
+/* The library's defaults in everything. */
+void machine_setup_init(struct machine_setup *setup);
+
+/* Builds the machine; the driver has not touched the device yet. */
+struct machine *machine_new(const struct machine_setup *setup, GError **error);
+void machine_free(struct machine *machine);
+
+/*
+ * Resets and starts the driver with the features that are wanted and offered, and fills the receive
+ * queues. False with complaints.
+ */
+bool machine_boot(struct machine *machine, struct guest_features wanted);
+
+/* One frame from the host to the guest, in one piece, on lane 0. */
+VionetVerdict machine_deliver(struct machine *machine, const void *frame, size_t len);
+
+/* Takes all that the guest sent on a pair and gives it back; how many frames. */
+size_t machine_drain(struct machine *machine, unsigned pair);
+
+/* The first event of that violation since the last machine_forget_events(); NULL if none. */
+const VionetEvent *machine_violation(const struct machine *machine, VionetViolation violation);
+void machine_forget_events(struct machine *machine);
+
+/* Moves the clock and calls the timers that fall due. */
+void machine_advance(struct machine *machine, uint64_t ns);
+
+/* The device is as usable as after its making: resets, boots, and passes a frame each way. */
+bool machine_works(struct machine *machine);
+
+#endif
