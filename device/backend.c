@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The list of backends, and the functions that lead to one's operations; see backend.h. Called by
+ * frontend.c.
+ */
+#include "backend.h"
+
+#include <string.h>
+
+#include "options.h"
+
+static const struct backend_ops *const backends[] = {
+    &backend_null,
+    &backend_loopback,
+    &backend_pcap,
+};
+
+static const struct backend_ops *find_backend(const char *name)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(backends); i++) {
+        if (strcmp(backends[i]->name, name) == 0) {
+            return backends[i];
+        }
+    }
+    return NULL;
+}
+
+static void refuse_unknown(const char *name, GError **error)
+{
+    const char *names[G_N_ELEMENTS(backends) + 1] = {NULL};
+    char *list;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(backends); i++) {
+        names[i] = backends[i]->name;
+    }
+    list = g_strjoinv(", ", (char **)names);
+    g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG,
+                "unknown backend \"%s\": expected one of %s", name, list);
+    g_free(list);
+}
+
+/* The place of an option among those that the backend has, -1 if it is none of them. */
+static int option_index(const struct backend_ops *ops, const char *name)
+{
+    for (int i = 0; ops->options[i]; i++) {
+        if (strcmp(ops->options[i], name) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static bool refuse_option(const struct backend_ops *ops, const char *name, const char *why,
+                          GError **error)
+{
+    g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "backend %s: option %s %s (%s)",
+                ops->name, name, why, ops->help);
+    return false;
+}
+
+/* Sorts the options behind the backend's name into values. */
+static bool read_options(const struct backend_ops *ops, GPtrArray *options, const char **values,
+                         GError **error)
+{
+    for (guint i = 1; i < options->len; i++) {
+        const struct option *option = g_ptr_array_index(options, i);
+        const int at = option_index(ops, option->name);
+
+        if (at < 0) {
+            return refuse_option(ops, option->name, "does not exist", error);
+        }
+        if (!option->value || *option->value == '\0') {
+            return refuse_option(ops, option->name, "has no value", error);
+        }
+        if (values[at]) {
+            return refuse_option(ops, option->name, "is given twice", error);
+        }
+        values[at] = option->value;
+    }
+    return true;
+}
+
+static VionetBackend *open_options(GPtrArray *options, GError **error)
+{
+    const struct option *first = options->len > 0 ? g_ptr_array_index(options, 0) : NULL;
+    const struct backend_ops *ops = first && !first->value ? find_backend(first->name) : NULL;
+    const char *values[BACKEND_MAX_OPTIONS] = {NULL};
+    VionetBackend *backend;
+
+    if (!ops) {
+        refuse_unknown(first ? first->name : "", error);
+        return NULL;
+    }
+    if (!read_options(ops, options, values, error)) {
+        return NULL;
+    }
+    backend = ops->open(values, error);
+    if (backend) {
+        backend->ops = ops;
+    }
+    return backend;
+}
+
+VionetBackend *backend_open(const char *text, GError **error)
+{
+    GPtrArray *options = options_parse(text, error);
+    VionetBackend *backend;
+
+    if (!options) {
+        return NULL;
+    }
+    backend = open_options(options, error);
+    g_ptr_array_unref(options);
+    return backend;
+}
+
+void backend_close(VionetBackend *backend)
+{
+    if (backend) {
+        backend->ops->close(backend);
+    }
+}
+
+const char *backend_name(const VionetBackend *backend)
+{
+    return backend->ops->name;
+}
+
+unsigned backend_takes(const VionetBackend *backend)
+{
+    return backend->takes;
+}
+
+VionetBackendCounters backend_counters(const VionetBackend *backend)
+{
+    return backend->counters;
+}
+
+bool backend_send(VionetBackend *backend, const VionetFrame *frames, size_t n)
+{
+    backend->counters.sent += n;
+    return backend->ops->send(backend, frames, n);
+}
+
+size_t backend_receive(VionetBackend *backend, VionetFrame *frames, size_t n)
+{
+    n = backend->ops->receive(backend, frames, n);
+    backend->counters.received += n;
+    return n;
+}
+
+void backend_complete(VionetBackend *backend, const VionetFrame *frames, size_t n)
+{
+    backend->ops->complete(backend, frames, n);
+}
+
+char *backend_help(void)
+{
+    GString *help = g_string_new("Backends:\n");
+
+    for (size_t i = 0; i < G_N_ELEMENTS(backends); i++) {
+        g_string_append_printf(help, "  %s\n", backends[i]->help);
+    }
+    return g_string_free(help, FALSE);
+}

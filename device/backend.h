@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Backends: what the frontend puts behind the device. A backend takes the frames that the guest
+ * sends and has frames for it; each is one small table of operations and one file. backend.c has
+ * the list of them, and the functions that frontend.c calls.
+ *
+ * Frames travel in bursts, both ways as in vionet/device.h. The guest's are valid during the call.
+ * The backend's are taken by backend_receive() and stay its memory until they are given back with
+ * backend_complete(), in any order. Back-pressure is not asking: a frontend whose guest has no room
+ * takes no more, and the backend keeps, or drops and counts, what comes in meanwhile.
+ *
+ * Errors are of domain VIONET_ERROR, code VIONET_ERROR_CONFIG, one line each. Threads: one at a
+ * time for each backend; no operation calls back.
+ */
+#ifndef DEVICE_BACKEND_H
+#define DEVICE_BACKEND_H
+
+#include <vionet/device.h>
+
+typedef struct VionetBackend VionetBackend;
+
+/*
+ * What a backend takes from the guest beside plain frames. Without BACKEND_CSUM it gets each frame
+ * in one range, with nothing left to be done to it. What it gives may have any offload member set.
+ */
+#define BACKEND_CSUM 1u /* frames in several ranges, whose checksum may be unfinished */
+#define BACKEND_GSO  2u /* and frames to be segmented */
+
+typedef struct VionetBackendCounters {
+    uint64_t sent;     /* frames from the guest, dropped ones included */
+    uint64_t received; /* frames taken for the guest */
+    uint64_t dropped;  /* frames of either way that the backend could not keep, write or read */
+} VionetBackendCounters;
+
+/* ---- For the frontend ---- */
+
+/*
+ * Opens the backend that text names: "null", "loopback", "pcap,in=FILE,out=FILE" (a comma in a file
+ * name doubled). NULL with an error if there is no such backend, or it cannot be had.
+ */
+VionetBackend *backend_open(const char *text, GError **error);
+
+/* Closes a backend, and frees the frames that were taken from it; NULL is ignored. */
+void backend_close(VionetBackend *backend);
+
+/* "null", "loopback", ... */
+const char *backend_name(const VionetBackend *backend);
+
+/* BACKEND_* */
+unsigned backend_takes(const VionetBackend *backend);
+
+/* Since the backend was opened. */
+VionetBackendCounters backend_counters(const VionetBackend *backend);
+
+/*
+ * Hands over n frames from the guest; all of them are done with on return. True if frames for the
+ * guest may have come of it, so that the frontend asks for them.
+ */
+bool backend_send(VionetBackend *backend, const VionetFrame *frames, size_t n);
+
+/* Takes up to n frames for the guest that are there now; returns how many. Does not wait. */
+size_t backend_receive(VionetBackend *backend, VionetFrame *frames, size_t n);
+
+/* Gives back n frames that were taken, delivered or not. */
+void backend_complete(VionetBackend *backend, const VionetFrame *frames, size_t n);
+
+/* One line for each backend. To be freed with g_free(). */
+char *backend_help(void);
+
+/* ---- For the backends ---- */
+
+#define BACKEND_MAX_OPTIONS 4
+
+struct backend_ops {
+    const char *name;
+    const char *help;
+    const char *options[BACKEND_MAX_OPTIONS + 1]; /* names, NULL after the last */
+    /* values has an entry for each option, NULL where it was not given. */
+    VionetBackend *(*open)(const char *const *values, GError **error);
+    void (*close)(VionetBackend *backend);
+    bool (*send)(VionetBackend *backend, const VionetFrame *frames, size_t n);
+    size_t (*receive)(VionetBackend *backend, VionetFrame *frames, size_t n);
+    void (*complete)(VionetBackend *backend, const VionetFrame *frames, size_t n);
+};
+
+/* First member of every backend. open sets takes, the rest is set by backend_open(). */
+struct VionetBackend {
+    const struct backend_ops *ops;
+    unsigned takes;
+    VionetBackendCounters counters; /* a backend itself counts only what it drops */
+};
+
+extern const struct backend_ops backend_null;
+extern const struct backend_ops backend_loopback;
+extern const struct backend_ops backend_pcap;
+
+#endif

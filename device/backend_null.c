@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The backend "null": what the guest sends is gone, and nothing ever comes. Called through
+ * backend.c.
+ */
+#include "backend.h"
+
+static VionetBackend *null_open(const char *const *values, GError **error)
+{
+    VionetBackend *backend = g_new0(VionetBackend, 1);
+
+    (void)values;
+    (void)error;
+    backend->takes = BACKEND_CSUM | BACKEND_GSO;
+    return backend;
+}
+
+static void null_close(VionetBackend *backend)
+{
+    g_free(backend);
+}
+
+static bool null_send(VionetBackend *backend, const VionetFrame *frames, size_t n)
+{
+    (void)backend;
+    (void)frames;
+    (void)n;
+    return false;
+}
+
+static size_t null_receive(VionetBackend *backend, VionetFrame *frames, size_t n)
+{
+    (void)backend;
+    (void)frames;
+    (void)n;
+    return 0;
+}
+
+static void null_complete(VionetBackend *backend, const VionetFrame *frames, size_t n)
+{
+    (void)backend;
+    (void)frames;
+    (void)n;
+}
+
+const struct backend_ops backend_null = {
+    .name = "null",
+    .help = "null: swallows what the guest sends",
+    .open = null_open,
+    .close = null_close,
+    .send = null_send,
+    .receive = null_receive,
+    .complete = null_complete,
+};

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The thin frontend; see frontend.h. It puts together what others do: properties.c reads the
+ * configuration, the library is the device, backend.c has the host's side, pump.c moves frames. An
+ * emulator's glue calls it.
+ */
+#include "frontend.h"
+
+#include <string.h>
+
+#define VIONET_SPEC_NO_STRUCTS
+#include <vionet/spec.h>
+
+#include "properties.h"
+#include "pump.h"
+
+struct VionetFrontend {
+    VionetProperties properties;
+    VionetFrontendOps ops;
+    void *opaque;
+    VionetBackend *backend;
+    struct pump *pump;
+    VionetDevice *device; /* NULL while not realized, like pci */
+    VionetPci *pci;
+};
+
+/* ---- Features and who serves them ---- */
+
+/* With these the guest sends frames that are to be segmented. */
+static const unsigned segment_features[] = {
+    VIRTIO_NET_F_HOST_TSO4,
+    VIRTIO_NET_F_HOST_TSO6,
+    VIRTIO_NET_F_HOST_ECN,
+    VIRTIO_NET_F_HOST_UFO,
+    VIRTIO_NET_F_HOST_USO,
+    VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO,
+    VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO_CSUM,
+};
+
+/* With these the device needs a clock and a timer. */
+static const unsigned timer_features[] = {
+    VIRTIO_NET_F_NOTF_COAL,
+    VIRTIO_NET_F_VQ_NOTF_COAL,
+};
+
+static bool refuse_features(const VionetConfig *config, const unsigned *bits, size_t n,
+                            const char *why, GError **error)
+{
+    for (size_t i = 0; i < n; i++) {
+        const bool other_meaning = (int)bits[i] == config->dialect->feature;
+
+        if (!other_meaning && vionet_features_test(config->features, bits[i])) {
+            g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "property %s=on: %s",
+                        properties_feature(config->dialect, bits[i])->property, why);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What the emulator or the backend cannot serve may not be offered. */
+static bool check_timers(const VionetFrontend *frontend, GError **error)
+{
+    return (frontend->ops.clock_ns && frontend->ops.timer) ||
+           refuse_features(&frontend->properties.config, timer_features,
+                           G_N_ELEMENTS(timer_features), "this emulator has no timer for it",
+                           error);
+}
+
+static bool check_segments(const VionetFrontend *frontend, GError **error)
+{
+    return (backend_takes(frontend->backend) & BACKEND_GSO) ||
+           refuse_features(&frontend->properties.config, segment_features,
+                           G_N_ELEMENTS(segment_features),
+                           "this backend does not take frames to be segmented", error);
+}
+
+/* ---- What the device asks of its host ---- */
+
+/* Lets frames move, and asks to be called again if that takes longer. */
+static bool run(VionetFrontend *frontend)
+{
+    const bool more = pump_run(frontend->pump);
+
+    if (more && frontend->ops.wake) {
+        frontend->ops.wake(frontend->opaque);
+    }
+    return more;
+}
+
+static void host_kick(void *opaque, unsigned queue)
+{
+    VionetFrontend *frontend = opaque;
+
+    pump_kicked(frontend->pump, queue);
+    run(frontend);
+}
+
+static void host_event(void *opaque, const VionetEvent *event)
+{
+    VionetFrontend *frontend = opaque;
+
+    if (event->kind == VIONET_EVENT_RUNNING || event->kind == VIONET_EVENT_RESET) {
+        run(frontend);
+    }
+    if (frontend->ops.event) {
+        frontend->ops.event(frontend->opaque, event);
+    }
+}
+
+static uint64_t host_clock_ns(void *opaque)
+{
+    VionetFrontend *frontend = opaque;
+
+    return frontend->ops.clock_ns(frontend->opaque);
+}
+
+static void host_timer(void *opaque, unsigned queue, uint64_t deadline_ns)
+{
+    VionetFrontend *frontend = opaque;
+
+    frontend->ops.timer(frontend->opaque, queue, deadline_ns);
+}
+
+static VionetHostOps host_ops(const VionetFrontend *frontend)
+{
+    const bool has_timer = frontend->ops.clock_ns && frontend->ops.timer;
+
+    return (VionetHostOps){
+        .size = sizeof(VionetHostOps),
+        .kick = host_kick,
+        .event = host_event,
+        .clock_ns = has_timer ? host_clock_ns : NULL,
+        .timer = has_timer ? host_timer : NULL,
+    };
+}
+
+/* ---- Life ---- */
+
+static bool configure(VionetFrontend *frontend, const char *properties, const char *backend,
+                      GError **error)
+{
+    const VionetHostOps ops = host_ops(frontend);
+
+    if (!properties_parse(properties, &frontend->properties, error) ||
+        !check_timers(frontend, error) ||
+        !vionet_config_check(&frontend->properties.config, &ops, error)) {
+        return false;
+    }
+    frontend->backend = backend_open(backend, error);
+    if (!frontend->backend) {
+        return false;
+    }
+    frontend->pump = pump_new(frontend->backend);
+    return check_segments(frontend, error);
+}
+
+VionetFrontend *vionet_frontend_new(const char *properties, const char *backend,
+                                    const VionetFrontendOps *ops, void *opaque, GError **error)
+{
+    VionetFrontend *frontend = g_new0(VionetFrontend, 1);
+
+    if (ops) {
+        memcpy(&frontend->ops, ops, MIN(ops->size, sizeof(frontend->ops)));
+    }
+    frontend->opaque = opaque;
+    if (!configure(frontend, properties, backend, error)) {
+        vionet_frontend_free(frontend);
+        return NULL;
+    }
+    return frontend;
+}
+
+void vionet_frontend_free(VionetFrontend *frontend)
+{
+    if (!frontend) {
+        return;
+    }
+    vionet_frontend_unrealize(frontend);
+    pump_free(frontend->pump);
+    backend_close(frontend->backend);
+    g_free(frontend);
+}
+
+static VionetPci *make_pci(VionetFrontend *frontend, GError **error)
+{
+    const VionetPciOps ops = {
+        .size = sizeof(ops),
+        .msi = frontend->ops.msi,
+        .intx = frontend->ops.intx,
+    };
+
+    return vionet_pci_new(frontend->device, &frontend->properties.pci, &ops, frontend->opaque,
+                          error);
+}
+
+bool vionet_frontend_realize(VionetFrontend *frontend, GError **error)
+{
+    const VionetHostOps ops = host_ops(frontend);
+
+    if (frontend->device) {
+        g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "the device is realized already");
+        return false;
+    }
+    frontend->device = vionet_device_new(&frontend->properties.config, &ops, frontend, error);
+    if (!frontend->device) {
+        return false;
+    }
+    pump_connect(frontend->pump, frontend->device);
+    frontend->pci = make_pci(frontend, error);
+    if (!frontend->pci) {
+        vionet_frontend_unrealize(frontend);
+        return false;
+    }
+    return true;
+}
+
+void vionet_frontend_unrealize(VionetFrontend *frontend)
+{
+    if (!frontend->device) {
+        return;
+    }
+    g_assert(!pump_is_busy(frontend->pump));
+    vionet_pci_free(frontend->pci);
+    pump_disconnect(frontend->pump);
+    vionet_device_free(frontend->device);
+    frontend->pci = NULL;
+    frontend->device = NULL;
+}
+
+void vionet_frontend_reset(VionetFrontend *frontend)
+{
+    if (frontend->pci) {
+        vionet_pci_reset(frontend->pci);
+    }
+}
+
+VionetDevice *vionet_frontend_device(const VionetFrontend *frontend)
+{
+    return frontend->device;
+}
+
+VionetPci *vionet_frontend_pci(const VionetFrontend *frontend)
+{
+    return frontend->pci;
+}
+
+VionetBackend *vionet_frontend_backend(const VionetFrontend *frontend)
+{
+    return frontend->backend;
+}
+
+bool vionet_frontend_poll(VionetFrontend *frontend, size_t n)
+{
+    if (!frontend->device) {
+        return false;
+    }
+    pump_want(frontend->pump, n);
+    return pump_run(frontend->pump);
+}
+
+bool vionet_frontend_can_receive(const VionetFrontend *frontend)
+{
+    return pump_can_receive(frontend->pump);
+}
+
+unsigned vionet_frontend_held(const VionetFrontend *frontend)
+{
+    return pump_held(frontend->pump);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The thin frontend: a device as QEMU makes one, from a line of properties and a backend. It is one
+ * PCI function; the emulator forwards configuration space and BAR accesses to it (vionet/pci.h),
+ * maps the guest's memory (vionet/device.h) and sends its interrupts.
+ *
+ * Life: new (configured: nothing of it can be seen by a guest) - realize (there are a device and a
+ * PCI function) - unrealize - free. A frontend can be realized again; device, PCI function and
+ * mappings are new ones then, the backend and what waits in it stay.
+ *
+ * Threads: like QEMU with its big lock. Functions of one frontend, and all accesses to its device
+ * and PCI function, are for one thread at a time. Operations are called from within those; from an
+ * operation everything may be called but vionet_frontend_unrealize() and vionet_frontend_free(). A
+ * frontend that is moving frames does not begin to do so again when it is called from within: it
+ * goes on.
+ *
+ * Errors are of domain VIONET_ERROR, one line each.
+ */
+#ifndef DEVICE_FRONTEND_H
+#define DEVICE_FRONTEND_H
+
+#include <vionet/device.h>
+#include <vionet/pci.h>
+
+#include "backend.h"
+
+typedef struct VionetFrontend VionetFrontend;
+
+/*
+ * What the frontend asks of its emulator; each may be NULL. Without msi there is no MSI-X, without
+ * intx no interrupt pin; without clock_ns and timer, which come together, no interrupt coalescing.
+ */
+typedef struct VionetFrontendOps {
+    size_t size; /* of this structure */
+    /* As in VionetPciOps. */
+    void (*msi)(void *opaque, unsigned vector, uint64_t address, uint32_t data);
+    void (*intx)(void *opaque, bool level);
+    /* As in VionetHostOps: call vionet_device_timer() when the time has come. */
+    uint64_t (*clock_ns)(void *opaque);
+    void (*timer)(void *opaque, unsigned queue, uint64_t deadline_ns);
+    /* As in VionetHostOps, after the frontend has seen the event. */
+    void (*event)(void *opaque, const VionetEvent *event);
+    /*
+     * There is more to be moved than the guest's notification should pay for: call
+     * vionet_frontend_poll() soon, not from here. Without it the rest waits for the next poll or
+     * notification.
+     */
+    void (*wake)(void *opaque);
+} VionetFrontendOps;
+
+/*
+ * Configures a frontend: properties as properties_help() lists them, backend as backend_help()
+ * does. The backend is opened. A feature that properties turn on and that the backend or the
+ * operations cannot serve is an error; checksums that a backend does not finish, the frontend
+ * finishes. ops is copied, opaque handed to each operation. NULL on error.
+ */
+VionetFrontend *vionet_frontend_new(const char *properties, const char *backend,
+                                    const VionetFrontendOps *ops, void *opaque, GError **error);
+
+/* Unrealizes if need be, closes the backend, frees; NULL is ignored. */
+void vionet_frontend_free(VionetFrontend *frontend);
+
+/* Makes the device and its PCI function. False, and nothing made, on error or if they are there. */
+bool vionet_frontend_realize(VionetFrontend *frontend, GError **error);
+
+/* Takes them away; frames that are held are dropped. Harmless if there are none. */
+void vionet_frontend_unrealize(VionetFrontend *frontend);
+
+/* Resets the function as a reset of the bus does. Harmless if there is none. */
+void vionet_frontend_reset(VionetFrontend *frontend);
+
+/* The device and its PCI function, NULL while not realized; the backend. Theirs stays theirs. */
+VionetDevice *vionet_frontend_device(const VionetFrontend *frontend);
+VionetPci *vionet_frontend_pci(const VionetFrontend *frontend);
+VionetBackend *vionet_frontend_backend(const VionetFrontend *frontend);
+
+/*
+ * Asks the backend for up to n frames for the guest, and moves what else there is to be moved.
+ * Frames that the guest has no room for are held, and go when it makes room; until its driver runs,
+ * nothing is asked of the backend. True if there is more that could be moved at once.
+ */
+bool vionet_frontend_poll(VionetFrontend *frontend, size_t n);
+
+/*
+ * Whether frames for the guest can go on: its driver runs, and none are held. An emulator that
+ * watches a backend's descriptor stops watching while this is false.
+ */
+bool vionet_frontend_can_receive(const VionetFrontend *frontend);
+
+/* Frames held now. */
+unsigned vionet_frontend_held(const VionetFrontend *frontend);
+
+#endif

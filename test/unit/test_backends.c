@@ -1,0 +1,1382 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Backends (device/backend_*.c), first each operation alone, then behind a frontend with the guest
+ * driver of test/driver in front: frames both ways, back-pressure, unfinished checksums, and what a
+ * guest can do to the frontend from within an interrupt.
+ */
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <glib.h>
+#include <glib/gstdio.h>
+
+#include <vionet/spec.h>
+
+#include "backend.h"
+#include "driver/control.h"
+#include "frontend.h"
+
+static const uint8_t our_mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
+
+/* ---- Files ---- */
+
+static char *test_dir(void)
+{
+    GError *error = NULL;
+    char *dir = g_dir_make_tmp("vionet-backends-XXXXXX", &error);
+
+    g_assert_no_error(error);
+    return dir;
+}
+
+static void remove_file(const char *dir, const char *name)
+{
+    char *path = g_build_filename(dir, name, NULL);
+
+    g_assert_cmpint(g_remove(path), ==, 0);
+    g_free(path);
+}
+
+static void remove_dir(char *dir)
+{
+    g_assert_cmpint(g_rmdir(dir), ==, 0);
+    g_free(dir);
+}
+
+/* A capture as the format says it, octet by octet, least significant first. */
+static void put32(GByteArray *capture, uint32_t value)
+{
+    const uint8_t octets[4] = {(uint8_t)value, (uint8_t)(value >> 8), (uint8_t)(value >> 16),
+                               (uint8_t)(value >> 24)};
+
+    g_byte_array_append(capture, octets, 4);
+}
+
+static GByteArray *capture_new(uint32_t link_type)
+{
+    GByteArray *capture = g_byte_array_new();
+
+    put32(capture, 0xa1b2c3d4);
+    put32(capture, 4 << 16 | 2); /* version 2.4 */
+    put32(capture, 0);
+    put32(capture, 0);
+    put32(capture, 262144);
+    put32(capture, link_type);
+    return capture;
+}
+
+static void capture_add(GByteArray *capture, const uint8_t *frame, uint32_t caplen, uint32_t len)
+{
+    put32(capture, 1700000000);
+    put32(capture, 999999);
+    put32(capture, caplen);
+    put32(capture, len);
+    g_byte_array_append(capture, frame, caplen);
+}
+
+static void capture_save(GByteArray *capture, const char *dir, const char *name)
+{
+    char *path = g_build_filename(dir, name, NULL);
+    GError *error = NULL;
+
+    g_file_set_contents(path, (const char *)capture->data, capture->len, &error);
+    g_assert_no_error(error);
+    g_byte_array_unref(capture);
+    g_free(path);
+}
+
+static uint32_t get32(const char *octets)
+{
+    const uint8_t *p = (const uint8_t *)octets;
+
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+/* ---- Frames ---- */
+
+/* Octets that tell one frame from another, addressed to the device's guest. */
+static void fill_frame(uint8_t *frame, uint32_t len, unsigned number)
+{
+    for (uint32_t i = 0; i < len; i++) {
+        frame[i] = (uint8_t)(i * 7 + number * 13 + (number >> 8));
+    }
+    memcpy(frame, our_mac, MIN(len, 6));
+    if (len >= 14) {
+        frame[6] = 0x02; /* not a group address */
+        frame[12] = 0x88;
+        frame[13] = 0xb5; /* for experiments (IEEE 802) */
+    }
+}
+
+/* A frame in a burst, in as many ranges as octets or in one. */
+struct sample {
+    uint8_t octets[64];
+    struct iovec iov[64];
+    VionetFrame frame;
+};
+
+static void sample_init(struct sample *sample, uint32_t len, bool in_pieces, unsigned number)
+{
+    memset(sample, 0, sizeof(*sample));
+    fill_frame(sample->octets, len, number);
+    for (uint32_t i = 0; i < len; i++) {
+        sample->iov[i] = (struct iovec){&sample->octets[i], in_pieces ? 1 : len};
+    }
+    sample->frame = (VionetFrame){.iov = sample->iov, .n_iov = in_pieces ? len : 1, .len = len};
+}
+
+static void assert_frame(const VionetFrame *frame, const void *octets, size_t len)
+{
+    uint8_t found[4096];
+
+    g_assert_cmpmem(found, vionet_frame_linearize(frame, found, sizeof(found)), octets, len);
+}
+
+/* ---- Backends alone ---- */
+
+static VionetBackend *open_backend(const char *format, const char *dir)
+{
+    char *text = dir ? g_strdup_printf(format, dir, dir) : g_strdup(format);
+    GError *error = NULL;
+    VionetBackend *backend = backend_open(text, &error);
+
+    g_assert_no_error(error);
+    g_assert_nonnull(backend);
+    g_free(text);
+    return backend;
+}
+
+static void assert_counters(VionetBackend *backend, uint64_t sent, uint64_t received,
+                            uint64_t dropped)
+{
+    const VionetBackendCounters counters = backend_counters(backend);
+
+    g_assert_cmpuint(counters.sent, ==, sent);
+    g_assert_cmpuint(counters.received, ==, received);
+    g_assert_cmpuint(counters.dropped, ==, dropped);
+}
+
+static void assert_refused(const char *text, const char *sentence)
+{
+    GError *error = NULL;
+
+    g_assert_null(backend_open(text, &error));
+    g_assert_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG);
+    g_assert_cmpstr(error->message, ==, sentence);
+    g_error_free(error);
+    g_assert_null(backend_open(text, NULL));
+}
+
+static void test_refused_backends(void)
+{
+    const char *pcap = "(pcap,in=FILE,out=FILE: replays a capture to the guest, records what it "
+                       "sends)";
+    char *sentence;
+
+    assert_refused("", "unknown backend \"\": expected one of null, loopback, pcap");
+    assert_refused("tap", "unknown backend \"tap\": expected one of null, loopback, pcap");
+    assert_refused("null=1", "unknown backend \"null\": expected one of null, loopback, pcap");
+    assert_refused("null,", "an option without a name in \"null,\"");
+    assert_refused("null,in=x", "backend null: option in does not exist (null: swallows what the "
+                                "guest sends)");
+    assert_refused("loopback,queue", "backend loopback: option queue does not exist (loopback: "
+                                     "what the guest sends comes back to it)");
+    assert_refused("pcap", "backend pcap: expected in=FILE or out=FILE");
+    sentence = g_strdup_printf("backend pcap: option in has no value %s", pcap);
+    assert_refused("pcap,in", sentence);
+    assert_refused("pcap,in=", sentence);
+    g_free(sentence);
+    sentence = g_strdup_printf("backend pcap: option out is given twice %s", pcap);
+    assert_refused("pcap,out=/nowhere,out=/nowhere", sentence);
+    g_free(sentence);
+    sentence = g_strdup_printf("backend pcap: option file does not exist %s", pcap);
+    assert_refused("pcap,file=/nowhere", sentence);
+    g_free(sentence);
+}
+
+static void test_backend_help(void)
+{
+    char *help = backend_help();
+
+    g_assert_cmpstr(help, ==,
+                    "Backends:\n"
+                    "  null: swallows what the guest sends\n"
+                    "  loopback: what the guest sends comes back to it\n"
+                    "  pcap,in=FILE,out=FILE: replays a capture to the guest, records what it "
+                    "sends\n");
+    g_free(help);
+}
+
+static void test_null_swallows(void)
+{
+    VionetBackend *backend = open_backend("null", NULL);
+    struct sample sample;
+    VionetFrame frames[4];
+
+    sample_init(&sample, 60, false, 1);
+    g_assert_cmpstr(backend_name(backend), ==, "null");
+    g_assert_cmphex(backend_takes(backend), ==, BACKEND_CSUM | BACKEND_GSO);
+    g_assert_false(backend_send(backend, &sample.frame, 1));
+    g_assert_false(backend_send(backend, NULL, 0));
+    g_assert_cmpuint(backend_receive(backend, frames, 4), ==, 0);
+    backend_complete(backend, frames, 0);
+    assert_counters(backend, 1, 0, 0);
+    backend_close(backend);
+    backend_close(NULL);
+}
+
+static void test_loopback_copies(void)
+{
+    VionetBackend *backend = open_backend("loopback", NULL);
+    struct sample samples[3];
+    VionetFrame sent[3];
+    VionetFrame frames[4];
+
+    g_assert_cmpstr(backend_name(backend), ==, "loopback");
+    g_assert_cmphex(backend_takes(backend), ==, BACKEND_CSUM | BACKEND_GSO);
+    for (unsigned i = 0; i < 3; i++) {
+        sample_init(&samples[i], 20 + 20 * i, i == 1, i);
+        sent[i] = samples[i].frame;
+    }
+    sent[1].flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+    sent[1].csum_start = 14;
+    sent[1].csum_offset = 6;
+    sent[1].gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+    sent[1].gso_size = 1000;
+    sent[1].hdr_len = 54;
+    sent[1].outer_th_offset = 1;
+    sent[1].inner_nh_offset = 2;
+    g_assert_true(backend_send(backend, sent, 3));
+    for (unsigned i = 0; i < 3; i++) {
+        memset(samples[i].octets, 0xee, sizeof(samples[i].octets));
+    }
+    g_assert_cmpuint(backend_receive(backend, frames, 4), ==, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        struct sample expected;
+
+        sample_init(&expected, 20 + 20 * i, false, i);
+        g_assert_cmpuint(frames[i].n_iov, ==, 1);
+        g_assert_cmpuint(frames[i].len, ==, 20 + 20 * i);
+        g_assert_cmpmem(frames[i].iov[0].iov_base, frames[i].iov[0].iov_len, expected.octets,
+                        20 + 20 * i);
+        g_assert_cmpuint(frames[i].flags, ==, i == 1 ? VIRTIO_NET_HDR_F_NEEDS_CSUM : 0);
+    }
+    g_assert_cmpuint(frames[1].csum_start, ==, 14);
+    g_assert_cmpuint(frames[1].csum_offset, ==, 6);
+    g_assert_cmpuint(frames[1].gso_type, ==, VIRTIO_NET_HDR_GSO_TCPV4);
+    g_assert_cmpuint(frames[1].gso_size, ==, 1000);
+    g_assert_cmpuint(frames[1].hdr_len, ==, 54);
+    g_assert_cmpuint(frames[1].outer_th_offset, ==, 1);
+    g_assert_cmpuint(frames[1].inner_nh_offset, ==, 2);
+    g_assert_cmpuint(backend_receive(backend, &frames[3], 1), ==, 0);
+    backend_complete(backend, frames, 3);
+    assert_counters(backend, 3, 3, 0);
+    backend_close(backend);
+}
+
+/* Sends n samples and returns how many of them were dropped. */
+static uint64_t send_many(VionetBackend *backend, unsigned n, unsigned first)
+{
+    const uint64_t before = backend_counters(backend).dropped;
+
+    for (unsigned i = 0; i < n; i++) {
+        struct sample sample;
+
+        sample_init(&sample, 60, false, first + i);
+        backend_send(backend, &sample.frame, 1);
+    }
+    return backend_counters(backend).dropped - before;
+}
+
+static void test_loopback_is_bounded(void)
+{
+    VionetBackend *backend = open_backend("loopback", NULL);
+    VionetFrame frames[256];
+
+    g_assert_cmpuint(send_many(backend, 256, 0), ==, 0);
+    g_assert_cmpuint(send_many(backend, 3, 256), ==, 3);
+    g_assert_cmpuint(backend_receive(backend, frames, 256), ==, 256);
+    /* Taken is not given back, and the first holds the place of all behind it. */
+    g_assert_cmpuint(send_many(backend, 1, 300), ==, 1);
+    backend_complete(backend, &frames[1], 255);
+    g_assert_cmpuint(send_many(backend, 1, 300), ==, 1);
+    for (unsigned i = 0; i < 256; i++) {
+        struct sample expected;
+
+        sample_init(&expected, 60, false, i);
+        assert_frame(&frames[i], expected.octets, 60);
+    }
+    backend_complete(backend, &frames[0], 1);
+    g_assert_cmpuint(send_many(backend, 257, 300), ==, 1);
+    g_assert_cmpuint(backend_receive(backend, frames, 1), ==, 1);
+    /* Given back again, or never taken: no effect. */
+    backend_complete(backend, frames, 1);
+    backend_complete(backend, frames, 1);
+    g_assert_cmpuint(send_many(backend, 2, 600), ==, 1);
+    g_assert_cmpuint(backend_receive(backend, frames, 256), ==, 256);
+    backend_close(backend); /* with all of them out */
+}
+
+static void test_loopback_refuses_nothing(void)
+{
+    VionetBackend *backend = open_backend("loopback", NULL);
+    const VionetFrame nothing = {.n_iov = 0};
+
+    g_assert_true(backend_send(backend, &nothing, 1));
+    assert_counters(backend, 1, 0, 1);
+    backend_close(backend);
+}
+
+/* The same places are used for frames of many sizes, in and out of order. */
+static void test_loopback_reuses_places(void)
+{
+    VionetBackend *backend = open_backend("loopback", NULL);
+    GRand *random = g_rand_new_with_seed(11);
+    VionetFrame out[8];
+    uint32_t next_in = 0;
+    uint32_t next_out = 0;
+
+    while (next_out < 5000) {
+        const unsigned n = (unsigned)g_rand_int_range(random, 1, 9);
+        size_t taken;
+
+        for (unsigned i = 0; i < n; i++, next_in++) {
+            struct sample sample;
+
+            sample_init(&sample, 14 + next_in % 50, next_in % 3 == 0, next_in);
+            backend_send(backend, &sample.frame, 1);
+        }
+        taken = backend_receive(backend, out, n);
+        g_assert_cmpuint(taken, ==, n);
+        for (unsigned i = 0; i < n; i++, next_out++) {
+            struct sample expected;
+
+            sample_init(&expected, 14 + next_out % 50, false, next_out);
+            assert_frame(&out[i], expected.octets, 14 + next_out % 50);
+        }
+        backend_complete(backend, &out[n / 2], n - n / 2);
+        backend_complete(backend, out, n / 2);
+    }
+    g_assert_cmpuint(backend_counters(backend).dropped, ==, 0);
+    g_rand_free(random);
+    backend_close(backend);
+}
+
+static void test_pcap_replays(void)
+{
+    char *dir = test_dir();
+    GByteArray *capture = capture_new(1);
+    VionetBackend *backend;
+    VionetFrame frames[200];
+    uint8_t frame[1514];
+
+    for (unsigned i = 0; i < 150; i++) {
+        fill_frame(frame, 14 + 10 * i, i);
+        capture_add(capture, frame, 14 + 10 * i, 14 + 10 * i);
+    }
+    fill_frame(frame, 1500, 150);
+    capture_add(capture, frame, 40, 1500); /* cut short: replayed as short */
+    capture_save(capture, dir, "in.pcap");
+    backend = open_backend("pcap,in=%s/in.pcap", dir);
+    g_assert_cmphex(backend_takes(backend), ==, 0);
+    g_assert_cmpuint(backend_receive(backend, frames, 0), ==, 0);
+    g_assert_cmpuint(backend_receive(backend, frames, 1), ==, 1);
+    /* It reads no further than it can keep. */
+    g_assert_cmpuint(backend_receive(backend, &frames[1], 199), ==, 63);
+    g_assert_cmpuint(backend_receive(backend, &frames[64], 1), ==, 0);
+    backend_complete(backend, frames, 64);
+    for (unsigned i = 0; i < 64; i++) {
+        fill_frame(frame, 14 + 10 * i, i);
+    }
+    g_assert_cmpuint(backend_receive(backend, frames, 60), ==, 60);
+    for (unsigned i = 0; i < 60; i++) {
+        fill_frame(frame, 14 + 10 * (64 + i), 64 + i);
+        assert_frame(&frames[i], frame, 14 + 10 * (64 + i));
+    }
+    backend_complete(backend, frames, 60);
+    g_assert_cmpuint(backend_receive(backend, frames, 200), ==, 27);
+    fill_frame(frame, 1500, 150);
+    assert_frame(&frames[26], frame, 40);
+    g_assert_cmpuint(backend_receive(backend, &frames[27], 1), ==, 0);
+    backend_complete(backend, frames, 27);
+    g_assert_cmpuint(backend_receive(backend, frames, 1), ==, 0);
+    /* Without out, what is sent is swallowed. */
+    g_assert_cmpuint(send_many(backend, 2, 0), ==, 0);
+    assert_counters(backend, 2, 151, 0);
+    backend_close(backend);
+    remove_file(dir, "in.pcap");
+    remove_dir(dir);
+}
+
+/* Checks a classic capture of numbered frames; returns how many are in it. */
+static unsigned assert_capture(const char *dir, const char *name)
+{
+    char *path = g_build_filename(dir, name, NULL);
+    GError *error = NULL;
+    unsigned n = 0;
+    char *octets;
+    gsize len;
+    gsize at = 24;
+
+    g_file_get_contents(path, &octets, &len, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(len, >=, 24);
+    g_assert_cmphex(get32(octets), ==, 0xa1b2c3d4);
+    g_assert_cmphex(get32(octets + 4), ==, 4 << 16 | 2);
+    g_assert_cmpuint(get32(octets + 16), ==, 262144);
+    g_assert_cmpuint(get32(octets + 20), ==, 1);
+    for (; at < len; n++) {
+        struct sample expected;
+
+        sample_init(&expected, 14 + n % 40, false, n);
+        g_assert_cmpuint(at + 16, <=, len);
+        g_assert_cmpint(ABS((gint64)get32(octets + at) - g_get_real_time() / G_USEC_PER_SEC), <,
+                        60);
+        g_assert_cmpuint(get32(octets + at + 4), <, G_USEC_PER_SEC);
+        g_assert_cmpuint(get32(octets + at + 8), ==, 14 + n % 40);
+        g_assert_cmpuint(get32(octets + at + 12), ==, 14 + n % 40);
+        g_assert_cmpuint(at + 16 + 14 + n % 40, <=, len);
+        g_assert_cmpmem(octets + at + 16, 14 + n % 40, expected.octets, 14 + n % 40);
+        at += 16 + 14 + n % 40;
+    }
+    g_free(octets);
+    g_free(path);
+    return n;
+}
+
+static void test_pcap_records(void)
+{
+    char *dir = test_dir();
+    VionetBackend *backend = open_backend("pcap,out=%s/a,,b.pcap", dir);
+
+    g_assert_cmpuint(assert_capture(dir, "a,b.pcap"), ==, 0);
+    for (unsigned i = 0; i < 100; i += 2) {
+        struct sample samples[2];
+        VionetFrame burst[2];
+
+        sample_init(&samples[0], 14 + i % 40, false, i);
+        sample_init(&samples[1], 14 + (i + 1) % 40, false, i + 1);
+        burst[0] = samples[0].frame;
+        burst[1] = samples[1].frame;
+        g_assert_false(backend_send(backend, burst, 2));
+        /* The file is whole after each burst. */
+        g_assert_cmpuint(assert_capture(dir, "a,b.pcap"), ==, i + 2);
+    }
+    g_assert_cmpuint(backend_receive(backend, NULL, 0), ==, 0);
+    backend_complete(backend, NULL, 0);
+    assert_counters(backend, 100, 0, 0);
+    backend_close(backend);
+    g_assert_cmpuint(assert_capture(dir, "a,b.pcap"), ==, 100);
+    remove_file(dir, "a,b.pcap");
+    remove_dir(dir);
+}
+
+/* Expects that text, in which %s is dir, is refused with a sentence that begins and ends so. */
+static void assert_pcap_refused(const char *format, const char *dir, const char *end)
+{
+    char *text = g_strdup_printf(format, dir, dir);
+    GError *error = NULL;
+
+    g_assert_null(backend_open(text, &error));
+    g_assert_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG);
+    g_assert_true(g_str_has_prefix(error->message, "backend pcap: "));
+    g_assert_nonnull(strstr(error->message, dir));
+    g_assert_true(g_str_has_suffix(error->message, end));
+    g_assert_null(strchr(error->message, '\n'));
+    g_error_free(error);
+    g_free(text);
+}
+
+static void test_pcap_refuses_files(void)
+{
+    char *dir = test_dir();
+
+    capture_save(capture_new(113), dir, "cooked.pcap"); /* LINUX_SLL */
+    capture_save(capture_new(1), dir, "empty.pcap");
+    assert_pcap_refused("pcap,in=%s/absent", dir, "No such file or directory");
+    assert_pcap_refused("pcap,in=%s/cooked.pcap", dir,
+                        "cooked.pcap: not a capture of Ethernet frames");
+    assert_pcap_refused("pcap,out=%s/absent/file", dir, "No such file or directory");
+    assert_pcap_refused("pcap,in=%s/empty.pcap,out=%s/../no-such-directory/file", dir,
+                        "No such file or directory");
+    assert_pcap_refused("pcap,in=%s/empty.pcap,out=%s/./empty.pcap", dir,
+                        "empty.pcap: is the file that is read");
+    g_assert_cmpuint(assert_capture(dir, "empty.pcap"), ==, 0);
+    backend_close(open_backend("pcap,in=%s/empty.pcap,out=%s/new.pcap", dir));
+    remove_file(dir, "new.pcap");
+    remove_file(dir, "cooked.pcap");
+    remove_file(dir, "empty.pcap");
+    remove_dir(dir);
+}
+
+static void test_pcap_reads_to_a_truncated_end(void)
+{
+    char *dir = test_dir();
+    GByteArray *capture = capture_new(1);
+    uint8_t frame[60];
+    VionetBackend *backend;
+    VionetFrame frames[4];
+
+    fill_frame(frame, 60, 0);
+    capture_add(capture, frame, 60, 60);
+    capture_add(capture, frame, 0, 60); /* nothing of it was captured */
+    capture_add(capture, frame, 60, 60);
+    g_byte_array_set_size(capture, capture->len - 1);
+    capture_save(capture, dir, "in.pcap");
+    backend = open_backend("pcap,in=%s/in.pcap", dir);
+    g_test_expect_message("vionet", G_LOG_LEVEL_WARNING, "backend pcap: reading ends early: *");
+    g_assert_cmpuint(backend_receive(backend, frames, 4), ==, 1);
+    g_test_assert_expected_messages();
+    assert_frame(&frames[0], frame, 60);
+    g_assert_cmpuint(backend_receive(backend, frames, 4), ==, 0);
+    assert_counters(backend, 0, 1, 1);
+    backend_close(backend);
+    remove_file(dir, "in.pcap");
+    remove_dir(dir);
+}
+
+static void test_pcap_needs_room_to_begin(void)
+{
+    if (!g_file_test("/dev/full", G_FILE_TEST_EXISTS)) {
+        g_test_skip("no /dev/full");
+        return;
+    }
+    assert_refused("pcap,out=/dev/full", "backend pcap: out=/dev/full: No space left on device");
+}
+
+/* Writing fails in the middle: said once, counted, and the guest goes on. */
+static void test_pcap_survives_a_full_disk(void)
+{
+    struct rlimit tight;
+    char *dir = test_dir();
+    VionetBackend *backend = open_backend("pcap,out=%s/out.pcap", dir);
+    struct rlimit usual;
+
+    signal(SIGXFSZ, SIG_IGN);
+    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &usual), ==, 0);
+    tight = usual;
+    tight.rlim_cur = 24 + 2 * (16 + 60);
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &tight), ==, 0);
+    g_assert_cmpuint(send_many(backend, 2, 0), ==, 0);
+    g_test_expect_message("vionet", G_LOG_LEVEL_WARNING, "backend pcap: writing failed*");
+    g_assert_cmpuint(send_many(backend, 3, 2), ==, 3);
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &usual), ==, 0);
+    signal(SIGXFSZ, SIG_DFL);
+    g_test_assert_expected_messages();
+    assert_counters(backend, 5, 0, 3);
+    backend_close(backend);
+    remove_file(dir, "out.pcap");
+    remove_dir(dir);
+}
+
+/* ---- A guest in front of a frontend ---- */
+
+struct bench {
+    VionetFrontend *frontend;
+    struct guest_memory *memory;
+    struct guest_access access;
+    struct guest_driver *driver;
+    struct guest_net *net;
+    unsigned wakes;
+    uint64_t now_ns;
+    uint64_t deadline_ns; /* of queue 0, 0: none */
+    unsigned depth;       /* of interrupts within interrupts */
+    unsigned deepest;
+    void (*on_interrupt)(struct bench *bench); /* what the guest does at once */
+    unsigned countdown;
+};
+
+static uint32_t bench_config_read(void *opaque, uint32_t offset, unsigned size)
+{
+    struct bench *bench = opaque;
+
+    return vionet_pci_config_read(vionet_frontend_pci(bench->frontend), offset, size);
+}
+
+static void bench_config_write(void *opaque, uint32_t offset, unsigned size, uint32_t value)
+{
+    struct bench *bench = opaque;
+
+    vionet_pci_config_write(vionet_frontend_pci(bench->frontend), offset, size, value);
+}
+
+static uint64_t bench_bar_read(void *opaque, unsigned bar, uint64_t offset, unsigned size)
+{
+    struct bench *bench = opaque;
+
+    return vionet_pci_bar_read(vionet_frontend_pci(bench->frontend), bar, offset, size);
+}
+
+static void bench_bar_write(void *opaque, unsigned bar, uint64_t offset, unsigned size,
+                            uint64_t value)
+{
+    struct bench *bench = opaque;
+
+    vionet_pci_bar_write(vionet_frontend_pci(bench->frontend), bar, offset, size, value);
+}
+
+static void bench_msi(void *opaque, unsigned vector, uint64_t address, uint32_t data)
+{
+    struct bench *bench = opaque;
+
+    (void)address;
+    (void)data;
+    guest_driver_msi(bench->driver, vector);
+    bench->depth++;
+    bench->deepest = MAX(bench->deepest, bench->depth);
+    if (bench->on_interrupt) {
+        bench->on_interrupt(bench);
+    }
+    bench->depth--;
+}
+
+static uint64_t bench_clock_ns(void *opaque)
+{
+    struct bench *bench = opaque;
+
+    return bench->now_ns;
+}
+
+static void bench_timer(void *opaque, unsigned queue, uint64_t deadline_ns)
+{
+    struct bench *bench = opaque;
+
+    if (queue == 0) {
+        bench->deadline_ns = deadline_ns;
+    }
+}
+
+static void bench_wake(void *opaque)
+{
+    struct bench *bench = opaque;
+
+    bench->wakes++;
+}
+
+static void bench_map(struct bench *bench)
+{
+    const struct guest_region *regions;
+    const unsigned n = guest_memory_regions(bench->memory, &regions);
+
+    for (unsigned i = 0; i < n; i++) {
+        GError *error = NULL;
+
+        vionet_device_map(vionet_frontend_device(bench->frontend), regions[i].gpa, regions[i].host,
+                          regions[i].size, 0, &error);
+        g_assert_no_error(error);
+    }
+}
+
+static void bench_realize(struct bench *bench)
+{
+    GError *error = NULL;
+
+    vionet_frontend_realize(bench->frontend, &error);
+    g_assert_no_error(error);
+    bench_map(bench);
+}
+
+static struct bench *bench_new(const char *properties, const char *backend)
+{
+    static const VionetFrontendOps ops = {
+        .size = sizeof(ops),
+        .msi = bench_msi,
+        .clock_ns = bench_clock_ns,
+        .timer = bench_timer,
+        .wake = bench_wake,
+    };
+    struct bench *bench = g_new0(struct bench, 1);
+    GError *error = NULL;
+
+    bench->frontend = vionet_frontend_new(properties, backend, &ops, bench, &error);
+    g_assert_no_error(error);
+    bench->memory = guest_memory_flat(0x100000, 64 << 20);
+    g_assert_nonnull(bench->memory);
+    bench_realize(bench);
+    bench->access = (struct guest_access){
+        .opaque = bench,
+        .config_read = bench_config_read,
+        .config_write = bench_config_write,
+        .bar_read = bench_bar_read,
+        .bar_write = bench_bar_write,
+    };
+    return bench;
+}
+
+/* The guest's driver comes up, without the features listed (closed by FEATURES_END). */
+static void bench_start(struct bench *bench, const struct net_options *options,
+                        struct guest_features without)
+{
+    if (!bench->driver) {
+        bench->driver = guest_driver_new(&bench->access, bench->memory, NULL);
+        bench->net = net_new(bench->driver, options);
+    }
+    g_assert_true(guest_driver_start(bench->driver, features_without(features_known(), without)));
+    g_assert_true(net_start(bench->net));
+}
+
+static struct bench *bench_up(const char *properties, const char *backend,
+                              const struct net_options *options)
+{
+    struct bench *bench = bench_new(properties, backend);
+
+    bench_start(bench, options, features_of(FEATURES_END));
+    return bench;
+}
+
+static void bench_free(struct bench *bench)
+{
+    if (bench->driver) {
+        char *text = complaints_text(guest_driver_complaints(bench->driver));
+
+        g_assert_cmpstr(text, ==, "");
+        g_free(text);
+    }
+    vionet_frontend_free(bench->frontend);
+    net_free(bench->net);
+    guest_driver_free(bench->driver);
+    guest_memory_free(bench->memory);
+    g_free(bench);
+}
+
+static void guest_send(struct bench *bench, unsigned pair, uint32_t len, unsigned number)
+{
+    uint8_t *frame = g_malloc(len);
+
+    fill_frame(frame, len, number);
+    g_assert_true(net_transmit(bench->net, pair, NULL, frame, len));
+    g_free(frame);
+}
+
+/* The guest finds this frame next; returns the pair that it came on. */
+static unsigned guest_expect(struct bench *bench, uint32_t len, unsigned number)
+{
+    uint8_t *frame = g_malloc(len);
+    struct guest_packet packet;
+
+    fill_frame(frame, len, number);
+    g_assert_true(net_receive(bench->net, &packet));
+    g_assert_cmpmem(packet.data, packet.len, frame, len);
+    g_free(frame);
+    return packet.pair;
+}
+
+static void guest_expect_nothing(struct bench *bench)
+{
+    struct guest_packet packet;
+
+    g_assert_false(net_receive(bench->net, &packet));
+}
+
+static VionetBackend *bench_backend(struct bench *bench)
+{
+    return vionet_frontend_backend(bench->frontend);
+}
+
+static void test_guest_sends_to_null(void)
+{
+    struct bench *bench = bench_up("", "null", NULL);
+
+    for (unsigned i = 0; i < 1000; i++) {
+        guest_send(bench, 0, 60 + i % 1000, i);
+    }
+    net_reclaim(bench->net, 0);
+    g_assert_cmpuint(net_transmit_pending(bench->net, 0), ==, 0);
+    guest_expect_nothing(bench);
+    g_assert_false(vionet_frontend_poll(bench->frontend, 100));
+    guest_expect_nothing(bench);
+    g_assert_true(vionet_frontend_can_receive(bench->frontend));
+    assert_counters(bench_backend(bench), 1000, 0, 0);
+    bench_free(bench);
+}
+
+static void test_guest_hears_itself(void)
+{
+    struct bench *bench = bench_up("", "loopback", NULL);
+
+    for (unsigned i = 0; i < 2000; i++) {
+        const uint32_t len = i % 100 == 99 ? 65550 : 14 + i % 1500;
+
+        guest_send(bench, 0, len, i);
+        guest_expect(bench, len, i);
+    }
+    guest_expect_nothing(bench);
+    net_reclaim(bench->net, 0);
+    g_assert_cmpuint(net_transmit_pending(bench->net, 0), ==, 0);
+    g_assert_cmpuint(vionet_frontend_held(bench->frontend), ==, 0);
+    assert_counters(bench_backend(bench), 2000, 2000, 0);
+    bench_free(bench);
+}
+
+static void test_guest_hears_all_its_pairs(void)
+{
+    struct bench *bench = bench_up("queues=4,mq=on", "loopback", NULL);
+
+    for (unsigned i = 0; i < 400; i++) {
+        guest_send(bench, i % 4, 100, i);
+        guest_expect(bench, 100, i);
+    }
+    assert_counters(bench_backend(bench), 400, 400, 0);
+    bench_free(bench);
+}
+
+/* More than a burst before the device is told. */
+static void test_guest_sends_a_full_queue(void)
+{
+    const struct net_options options = {.transmit_buffers = 256, .transmit_size = 256};
+    struct bench *bench = bench_up("", "loopback", &options);
+    uint8_t frame[100];
+
+    for (unsigned i = 0; i < 256; i++) {
+        fill_frame(frame, sizeof(frame), i);
+        g_assert_true(net_transmit_add(bench->net, 0, NULL, NULL, frame, sizeof(frame)));
+    }
+    net_transmit_flush(bench->net, 0);
+    for (unsigned i = 0; i < 256; i++) {
+        guest_expect(bench, sizeof(frame), i);
+    }
+    g_assert_cmpuint(bench->wakes, ==, 0);
+    assert_counters(bench_backend(bench), 256, 256, 0);
+    bench_free(bench);
+}
+
+/* ---- Back-pressure ---- */
+
+static void test_frames_wait_for_room(void)
+{
+    const struct net_options options = {.receive_buffers = 4, .receive_batch = 1};
+    struct bench *bench = bench_up("mrg_rxbuf=off", "loopback", &options);
+
+    for (unsigned i = 0; i < 200; i++) {
+        guest_send(bench, 0, 100, i);
+    }
+    g_assert_cmpuint(vionet_frontend_held(bench->frontend), >, 0);
+    g_assert_cmpuint(vionet_frontend_held(bench->frontend), <=, 64);
+    g_assert_false(vionet_frontend_can_receive(bench->frontend));
+    g_assert_false(vionet_frontend_poll(bench->frontend, 10)); /* no room, no work */
+    assert_counters(bench_backend(bench), 200, 4 + vionet_frontend_held(bench->frontend), 0);
+    /* Each buffer given back lets one more in, in order. */
+    for (unsigned i = 0; i < 200; i++) {
+        guest_expect(bench, 100, i);
+        net_recycle(bench->net);
+    }
+    guest_expect_nothing(bench);
+    g_assert_true(vionet_frontend_can_receive(bench->frontend));
+    assert_counters(bench_backend(bench), 200, 200, 0);
+    bench_free(bench);
+}
+
+static void test_what_does_not_fit_is_counted(void)
+{
+    const struct net_options options = {.receive_buffers = 1, .receive_batch = 1};
+    struct bench *bench = bench_up("", "loopback", &options);
+
+    for (unsigned i = 0; i < 300; i++) {
+        guest_send(bench, 0, 60, i);
+    }
+    /* One went through, 256 are in the backend's queue, taken for the guest or not. */
+    g_assert_cmpuint(backend_counters(bench_backend(bench)).dropped, ==, 300 - 257);
+    for (unsigned i = 0; i < 257; i++) {
+        guest_expect(bench, 60, i);
+        net_recycle(bench->net);
+    }
+    guest_expect_nothing(bench);
+    bench_free(bench);
+}
+
+static void test_held_frames_go_with_a_reset(void)
+{
+    const struct net_options options = {.receive_buffers = 2, .receive_batch = 1};
+    struct bench *bench = bench_up("", "loopback", &options);
+
+    for (unsigned i = 0; i < 10; i++) {
+        guest_send(bench, 0, 60, i);
+    }
+    g_assert_cmpuint(vionet_frontend_held(bench->frontend), ==, 1);
+    vionet_frontend_reset(bench->frontend);
+    g_assert_cmpuint(vionet_frontend_held(bench->frontend), ==, 0);
+    g_assert_false(vionet_frontend_can_receive(bench->frontend));
+    g_assert_false(vionet_frontend_poll(bench->frontend, 10));
+    /* What was still on its way reaches the next driver. Two were delivered, one was held. */
+    bench->driver->probed = false; /* BARs and MSI-X are gone too */
+    bench_start(bench, NULL, features_of(FEATURES_END));
+    for (unsigned i = 3; i < 10; i++) {
+        guest_expect(bench, 60, i);
+        net_recycle(bench->net);
+    }
+    guest_expect_nothing(bench);
+    g_assert_true(vionet_frontend_can_receive(bench->frontend));
+    bench_free(bench);
+}
+
+static void test_a_backend_outlives_its_device(void)
+{
+    const struct net_options options = {.receive_buffers = 1, .receive_batch = 1};
+    struct bench *bench = bench_up("", "loopback", &options);
+
+    for (unsigned cycle = 0; cycle < 20; cycle++) {
+        for (unsigned i = 0; i < 100; i++) {
+            guest_send(bench, 0, 60, i);
+        }
+        vionet_frontend_unrealize(bench->frontend);
+        g_assert_cmpuint(vionet_frontend_held(bench->frontend), ==, 0);
+        g_assert_false(vionet_frontend_can_receive(bench->frontend));
+        g_assert_false(vionet_frontend_poll(bench->frontend, 1));
+        g_assert_null(vionet_frontend_device(bench->frontend));
+        bench_realize(bench);
+        bench->driver->probed = false;
+        bench_start(bench, NULL, features_of(FEATURES_END));
+        while (backend_counters(bench_backend(bench)).received <
+               backend_counters(bench_backend(bench)).sent -
+                   backend_counters(bench_backend(bench)).dropped) {
+            struct guest_packet packet;
+
+            vionet_frontend_poll(bench->frontend, 1);
+            while (net_receive(bench->net, &packet)) {
+                net_recycle(bench->net);
+            }
+        }
+    }
+    bench_free(bench);
+}
+
+/* ---- pcap behind a guest ---- */
+
+static void save_numbered_capture(const char *dir, const char *name, unsigned n)
+{
+    GByteArray *capture = capture_new(1);
+    uint8_t frame[64];
+
+    for (unsigned i = 0; i < n; i++) {
+        fill_frame(frame, 14 + i % 40, i);
+        capture_add(capture, frame, 14 + i % 40, 14 + i % 40);
+    }
+    capture_save(capture, dir, name);
+}
+
+static struct bench *bench_with_capture(char *dir, const char *format,
+                                        const struct net_options *options, bool start)
+{
+    char *backend = g_strdup_printf(format, dir, dir);
+    struct bench *bench = bench_new("csum=on", backend);
+
+    if (start) {
+        bench_start(bench, options, features_of(FEATURES_END));
+    }
+    g_free(backend);
+    return bench;
+}
+
+static void test_a_capture_is_replayed_on_demand(void)
+{
+    char *dir = test_dir();
+    struct bench *bench;
+
+    save_numbered_capture(dir, "in.pcap", 300);
+    bench = bench_with_capture(dir, "pcap,in=%s/in.pcap", NULL, true);
+    guest_expect_nothing(bench);
+    guest_send(bench, 0, 60, 0);
+    guest_expect_nothing(bench); /* sending does not pull */
+    for (unsigned i = 0; i < 10; i++) {
+        g_assert_false(vionet_frontend_poll(bench->frontend, 1));
+        guest_expect(bench, 14 + i % 40, i);
+        guest_expect_nothing(bench);
+    }
+    g_assert_false(vionet_frontend_poll(bench->frontend, 100));
+    for (unsigned i = 10; i < 110; i++) {
+        guest_expect(bench, 14 + i % 40, i);
+    }
+    guest_expect_nothing(bench);
+    g_assert_false(vionet_frontend_poll(bench->frontend, 1000));
+    for (unsigned i = 110; i < 300; i++) {
+        guest_expect(bench, 14 + i % 40, i);
+    }
+    g_assert_false(vionet_frontend_poll(bench->frontend, 1));
+    guest_expect_nothing(bench);
+    bench_free(bench);
+    remove_file(dir, "in.pcap");
+    remove_dir(dir);
+}
+
+static void test_a_replay_waits_for_the_guest(void)
+{
+    const struct net_options options = {.receive_buffers = 4, .receive_batch = 1};
+    char *dir = test_dir();
+    struct bench *bench;
+
+    save_numbered_capture(dir, "in.pcap", 200);
+    bench = bench_with_capture(dir, "pcap,in=%s/in.pcap", NULL, false);
+    /* No driver: nothing is taken, however often it is asked for. */
+    g_assert_false(vionet_frontend_poll(bench->frontend, 150));
+    g_assert_false(vionet_frontend_poll(bench->frontend, 150));
+    assert_counters(bench_backend(bench), 0, 0, 0);
+    /* Then 150 come as fast as there is room, and no more. */
+    bench_start(bench, &options, features_of(FEATURES_END));
+    for (unsigned i = 0; i < 150; i++) {
+        guest_expect(bench, 14 + i % 40, i);
+        net_recycle(bench->net);
+    }
+    guest_expect_nothing(bench);
+    assert_counters(bench_backend(bench), 0, 150, 0);
+    bench_free(bench);
+    remove_file(dir, "in.pcap");
+    remove_dir(dir);
+}
+
+static void test_what_the_guest_sends_is_recorded(void)
+{
+    char *dir = test_dir();
+    struct bench *bench;
+
+    save_numbered_capture(dir, "in.pcap", 100);
+    bench = bench_with_capture(dir, "pcap,in=%s/in.pcap,out=%s/out.pcap", NULL, true);
+    for (unsigned i = 0; i < 100; i++) {
+        struct guest_packet packet;
+
+        vionet_frontend_poll(bench->frontend, 1);
+        g_assert_true(net_receive(bench->net, &packet));
+        g_assert_true(net_transmit(bench->net, 0, NULL, packet.data, packet.len));
+    }
+    g_assert_cmpuint(assert_capture(dir, "out.pcap"), ==, 100);
+    assert_counters(bench_backend(bench), 100, 100, 0);
+    bench_free(bench);
+    g_assert_cmpuint(assert_capture(dir, "out.pcap"), ==, 100);
+    remove_file(dir, "in.pcap");
+    remove_file(dir, "out.pcap");
+    remove_dir(dir);
+}
+
+/* Frames so large that the frontend's place for plain ones does not take a burst of them. */
+static void test_large_frames_are_recorded(void)
+{
+    const struct net_options options = {.transmit_buffers = 20};
+    char *dir = test_dir();
+    char *path = g_build_filename(dir, "out.pcap", NULL);
+    struct bench *bench = bench_with_capture(dir, "pcap,out=%s/out.pcap", &options, true);
+    uint8_t *frame = g_malloc(65550);
+    char *octets;
+    gsize len;
+
+    for (unsigned i = 0; i < 20; i++) {
+        fill_frame(frame, 65550 - i, i);
+        g_assert_true(net_transmit_add(bench->net, 0, NULL, NULL, frame, 65550 - i));
+    }
+    net_transmit_flush(bench->net, 0);
+    assert_counters(bench_backend(bench), 20, 0, 0);
+    g_assert_true(g_file_get_contents(path, &octets, &len, NULL));
+    for (gsize i = 0, at = 24; i < 20; at += 16 + 65550 - i, i++) {
+        fill_frame(frame, (uint32_t)(65550 - i), (unsigned)i);
+        g_assert_cmpuint(get32(octets + at + 8), ==, 65550 - i);
+        g_assert_cmpmem(octets + at + 16, 65550 - i, frame, 65550 - i);
+    }
+    g_free(octets);
+    g_free(frame);
+    g_free(path);
+    bench_free(bench);
+    remove_file(dir, "out.pcap");
+    remove_dir(dir);
+}
+
+/* ---- Unfinished checksums ---- */
+
+/*
+ * Ethernet, IPv4, UDP with 4 octets "ping" from 192.0.2.1 port 7 to 192.0.2.2 port 7. The UDP
+ * checksum is left to the device: its field holds the pseudo header's sum, c000 + 0201 + c000 +
+ * 0202 + 0011 + 000c = 18420, folded 8421. The finished one covers 8421 + 0007 + 0007 + 000c + 7069
+ * + 6e67 = 1630b, folded 630c, complemented 9cf3.
+ */
+#define UDP_SUM_AT 40
+
+static const uint8_t unfinished[46] = {
+    0x52, 0x54, 0x00, 0x12, 0x34, 0x56, 0x02, 0x00, 0x00, 0x00, 0x00, 0x01, 0x08, 0x00, 0x45, 0x00,
+    0x00, 0x20, 0x00, 0x00, 0x00, 0x00, 0x40, 0x11, 0xf6, 0xc9, 0xc0, 0x00, 0x02, 0x01, 0xc0, 0x00,
+    0x02, 0x02, 0x00, 0x07, 0x00, 0x07, 0x00, 0x0c, 0x84, 0x21, 0x70, 0x69, 0x6e, 0x67,
+};
+
+static const struct net_header needs_checksum = {
+    .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+    .csum_start = 34,
+    .csum_offset = 6,
+};
+
+static void finish(uint8_t *frame)
+{
+    memcpy(frame, unfinished, sizeof(unfinished));
+    frame[UDP_SUM_AT] = 0x9c;
+    frame[UDP_SUM_AT + 1] = 0xf3;
+}
+
+static void test_checksums_are_finished_for_a_capture(void)
+{
+    char *dir = test_dir();
+    char *path = g_build_filename(dir, "out.pcap", NULL);
+    struct bench *bench = bench_with_capture(dir, "pcap,out=%s/out.pcap", NULL, true);
+    uint8_t finished[sizeof(unfinished)];
+    char *octets;
+    gsize len;
+
+    finish(finished);
+    g_assert_true(net_transmit(bench->net, 0, &needs_checksum, unfinished, sizeof(unfinished)));
+    g_assert_true(g_file_get_contents(path, &octets, &len, NULL));
+    g_assert_cmpuint(len, ==, 24 + 16 + sizeof(finished));
+    g_assert_cmpmem(octets + 40, len - 40, finished, sizeof(finished));
+    g_free(octets);
+    g_free(path);
+    bench_free(bench);
+    remove_file(dir, "out.pcap");
+    remove_dir(dir);
+}
+
+static void test_checksums_come_back_unfinished(void)
+{
+    struct bench *bench = bench_up("csum=on,guest_csum=on", "loopback", NULL);
+    struct guest_packet packet;
+
+    g_assert_true(net_transmit(bench->net, 0, &needs_checksum, unfinished, sizeof(unfinished)));
+    g_assert_true(net_receive(bench->net, &packet));
+    g_assert_cmpmem(packet.data, packet.len, unfinished, sizeof(unfinished));
+    g_assert_cmpuint(packet.header.flags, ==, VIRTIO_NET_HDR_F_NEEDS_CSUM);
+    g_assert_cmpuint(packet.header.csum_start, ==, 34);
+    g_assert_cmpuint(packet.header.csum_offset, ==, 6);
+    bench_free(bench);
+}
+
+static void test_checksums_come_back_finished(void)
+{
+    struct bench *bench = bench_new("csum=on,guest_csum=on", "loopback");
+    uint8_t finished[sizeof(unfinished)];
+    struct guest_packet packet;
+
+    finish(finished);
+    bench_start(bench, NULL, features_of(VIRTIO_NET_F_GUEST_CSUM, FEATURES_END));
+    g_assert_true(net_transmit(bench->net, 0, &needs_checksum, unfinished, sizeof(unfinished)));
+    g_assert_true(net_receive(bench->net, &packet));
+    g_assert_cmpmem(packet.data, packet.len, finished, sizeof(finished));
+    g_assert_cmpuint(packet.header.flags, ==, 0);
+    bench_free(bench);
+}
+
+/* ---- Time ---- */
+
+static void test_interrupts_wait_for_the_timer(void)
+{
+    struct bench *bench = bench_up("notf_coal=on", "loopback", NULL);
+    const unsigned vector = bench->driver->queues[0].vector;
+
+    bench->now_ns = 1000000;
+    g_assert_cmpint(net_control_coalesce_rx(bench->net, 100, 50), ==, VIRTIO_NET_OK);
+    g_assert_cmpuint(guest_driver_take_interrupts(bench->driver, vector), ==, 0);
+    guest_send(bench, 0, 60, 0);
+    g_assert_cmpuint(bench->deadline_ns, ==, 1000000 + 50000);
+    g_assert_cmpuint(guest_driver_take_interrupts(bench->driver, vector), ==, 0);
+    bench->now_ns = bench->deadline_ns;
+    vionet_device_timer(vionet_frontend_device(bench->frontend), 0);
+    g_assert_cmpuint(guest_driver_take_interrupts(bench->driver, vector), ==, 1);
+    guest_expect(bench, 60, 0);
+    bench_free(bench);
+}
+
+/* ---- From within an interrupt ---- */
+
+/* Sends on whatever came, for ever. */
+static void bounce(struct bench *bench)
+{
+    struct guest_packet packet;
+
+    while (net_receive(bench->net, &packet)) {
+        g_assert_true(net_transmit(bench->net, packet.pair, NULL, packet.data, packet.len));
+    }
+}
+
+static void test_a_guest_that_bounces_does_not_keep_us(void)
+{
+    struct bench *bench = bench_up("", "loopback", NULL);
+
+    bench->on_interrupt = bounce;
+    guest_send(bench, 0, 60, 0);
+    g_assert_cmpuint(bench->wakes, ==, 1);
+    g_assert_cmpuint(bench->deepest, <=, 4);
+    for (unsigned i = 0; i < 10; i++) {
+        const uint64_t sent = backend_counters(bench_backend(bench)).sent;
+
+        g_assert_true(vionet_frontend_poll(bench->frontend, 0));
+        g_assert_cmpuint(backend_counters(bench_backend(bench)).sent, >, sent + 100);
+        g_assert_cmpuint(backend_counters(bench_backend(bench)).sent, <, sent + 2000);
+    }
+    g_assert_cmpuint(bench->wakes, ==, 1);
+    g_assert_cmpuint(bench->deepest, <=, 4);
+    bench->on_interrupt = NULL;
+    g_assert_false(vionet_frontend_poll(bench->frontend, 0));
+    bench_free(bench);
+}
+
+static void test_unrealizing_with_work_left(void)
+{
+    struct bench *bench = bench_up("", "loopback", NULL);
+
+    bench->on_interrupt = bounce;
+    guest_send(bench, 0, 60, 0);
+    g_assert_true(vionet_frontend_poll(bench->frontend, 0));
+    vionet_frontend_unrealize(bench->frontend);
+    g_assert_false(vionet_frontend_poll(bench->frontend, 1));
+    bench->on_interrupt = NULL;
+    bench_realize(bench);
+    bench->driver->probed = false;
+    bench_start(bench, NULL, features_of(FEATURES_END));
+    bench_free(bench);
+}
+
+/* Polls from within, as an emulator may. */
+static void poll_within(struct bench *bench)
+{
+    g_assert_false(vionet_frontend_poll(bench->frontend, 64));
+}
+
+static void test_polling_from_within(void)
+{
+    struct bench *bench = bench_up("", "loopback", NULL);
+
+    bench->on_interrupt = poll_within;
+    for (unsigned i = 0; i < 100; i++) {
+        guest_send(bench, 0, 60, i);
+        guest_expect(bench, 60, i);
+    }
+    bench_free(bench);
+}
+
+static void reset_within(struct bench *bench)
+{
+    if (--bench->countdown == 0) {
+        g_assert_true(guest_driver_reset(bench->driver));
+    }
+}
+
+static void test_resetting_from_within(void)
+{
+    for (unsigned when = 1; when <= 8; when++) {
+        const struct net_options options = {.receive_buffers = 8, .receive_batch = 1};
+        struct bench *bench = bench_up("", "loopback", &options);
+        uint8_t frame[60];
+
+        for (unsigned i = 0; i < 30; i++) {
+            fill_frame(frame, sizeof(frame), i);
+            g_assert_true(net_transmit_add(bench->net, 0, NULL, NULL, frame, sizeof(frame)));
+        }
+        bench->on_interrupt = reset_within;
+        bench->countdown = when;
+        net_transmit_flush(bench->net, 0);
+        if (bench->countdown > 0 && bench->countdown <= when) {
+            guest_driver_reset(bench->driver); /* there were fewer interrupts than that */
+        }
+        g_assert_cmpuint(vionet_frontend_held(bench->frontend), ==, 0);
+        bench->on_interrupt = NULL;
+        bench_start(bench, &options, features_of(FEATURES_END));
+        bench_free(bench);
+    }
+}
+
+/* ---- Features that a backend cannot serve ---- */
+
+static void assert_frontend_refused(const char *properties, const char *backend,
+                                    const char *sentence)
+{
+    GError *error = NULL;
+
+    g_assert_null(vionet_frontend_new(properties, backend, NULL, NULL, &error));
+    g_assert_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG);
+    g_assert_cmpstr(error->message, ==, sentence);
+    g_error_free(error);
+}
+
+static void test_segments_need_a_backend_for_them(void)
+{
+    static const char *const names[] = {"host_tso4", "host_tso6", "host_ufo", "host_uso"};
+    const char *others = "csum=on,host_tso4=on,host_tso6=on,host_uso=on,host_tunnel=on";
+
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        char *properties = g_strdup_printf("csum=on,%s=on", names[i]);
+        char *sentence = g_strdup_printf("property %s=on: this backend does not take frames to be "
+                                         "segmented",
+                                         names[i]);
+
+        assert_frontend_refused(properties, "pcap,out=/dev/null", sentence);
+        g_free(sentence);
+        g_free(properties);
+    }
+    vionet_frontend_free(
+        vionet_frontend_new("csum=on,host_tso4=off", "pcap,out=/dev/null", NULL, NULL, NULL));
+    bench_free(bench_up(others, "null", NULL));
+    bench_free(bench_up(others, "loopback", NULL));
+}
+
+/* A frame to be segmented comes back as one to a guest that takes such. */
+static void test_segments_come_back(void)
+{
+    struct bench *bench =
+        bench_up("csum=on,guest_csum=on,host_tso4=on,guest_tso4=on", "loopback", NULL);
+    const struct net_header header = {
+        .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+        .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+        .gso_size = 1000,
+        .hdr_len = 54,
+        .csum_start = 34,
+        .csum_offset = 16,
+    };
+    uint8_t *frame = g_malloc(10054);
+    struct guest_packet packet;
+
+    fill_frame(frame, 10054, 3);
+    frame[12] = 0x08;
+    frame[13] = 0x00;
+    frame[14] = 0x45;
+    g_assert_true(net_transmit(bench->net, 0, &header, frame, 10054));
+    g_assert_true(net_receive(bench->net, &packet));
+    g_assert_cmpmem(packet.data, packet.len, frame, 10054);
+    g_assert_cmpuint(packet.header.gso_type, ==, VIRTIO_NET_HDR_GSO_TCPV4);
+    g_assert_cmpuint(packet.header.gso_size, ==, 1000);
+    g_free(frame);
+    bench_free(bench);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/backends/refused", test_refused_backends);
+    g_test_add_func("/backends/help", test_backend_help);
+    g_test_add_func("/backends/null", test_null_swallows);
+    g_test_add_func("/backends/loopback/copies", test_loopback_copies);
+    g_test_add_func("/backends/loopback/is-bounded", test_loopback_is_bounded);
+    g_test_add_func("/backends/loopback/empty-frame", test_loopback_refuses_nothing);
+    g_test_add_func("/backends/loopback/reuses-places", test_loopback_reuses_places);
+    g_test_add_func("/backends/pcap/replays", test_pcap_replays);
+    g_test_add_func("/backends/pcap/records", test_pcap_records);
+    g_test_add_func("/backends/pcap/refuses-files", test_pcap_refuses_files);
+    g_test_add_func("/backends/pcap/truncated-end", test_pcap_reads_to_a_truncated_end);
+    g_test_add_func("/backends/pcap/no-room", test_pcap_needs_room_to_begin);
+    g_test_add_func("/backends/pcap/full-disk", test_pcap_survives_a_full_disk);
+    g_test_add_func("/guest/null", test_guest_sends_to_null);
+    g_test_add_func("/guest/loopback", test_guest_hears_itself);
+    g_test_add_func("/guest/loopback-pairs", test_guest_hears_all_its_pairs);
+    g_test_add_func("/guest/full-queue", test_guest_sends_a_full_queue);
+    g_test_add_func("/guest/room", test_frames_wait_for_room);
+    g_test_add_func("/guest/overflow", test_what_does_not_fit_is_counted);
+    g_test_add_func("/guest/reset-while-held", test_held_frames_go_with_a_reset);
+    g_test_add_func("/guest/realize-again", test_a_backend_outlives_its_device);
+    g_test_add_func("/guest/pcap/on-demand", test_a_capture_is_replayed_on_demand);
+    g_test_add_func("/guest/pcap/waits", test_a_replay_waits_for_the_guest);
+    g_test_add_func("/guest/pcap/records", test_what_the_guest_sends_is_recorded);
+    g_test_add_func("/guest/pcap/large-frames", test_large_frames_are_recorded);
+    g_test_add_func("/guest/checksum/recorded", test_checksums_are_finished_for_a_capture);
+    g_test_add_func("/guest/checksum/unfinished", test_checksums_come_back_unfinished);
+    g_test_add_func("/guest/checksum/finished", test_checksums_come_back_finished);
+    g_test_add_func("/guest/coalescing", test_interrupts_wait_for_the_timer);
+    g_test_add_func("/guest/within/bounce", test_a_guest_that_bounces_does_not_keep_us);
+    g_test_add_func("/guest/within/unrealize", test_unrealizing_with_work_left);
+    g_test_add_func("/guest/within/poll", test_polling_from_within);
+    g_test_add_func("/guest/within/reset", test_resetting_from_within);
+    g_test_add_func("/guest/segments/refused", test_segments_need_a_backend_for_them);
+    g_test_add_func("/guest/segments/come-back", test_segments_come_back);
+    return g_test_run();
+}
