@@ -120,7 +120,8 @@ void vionet_device_violation(VionetDevice *device, VionetViolation violation, un
 {
     const VionetViolationInfo *info = vionet_violation_info(violation);
     const VionetEvent event = {VIONET_EVENT_VIOLATION, violation, queue, descriptor, value};
-    uint64_t reported, bit;
+    _Atomic uint64_t *reported;
+    uint64_t bit;
 
     if (!info) {
         return;
@@ -132,8 +133,8 @@ void vionet_device_violation(VionetDevice *device, VionetViolation violation, un
         needs_reset(device);
         return;
     }
-    reported = atomic_fetch_or_explicit(&device->reported, bit, memory_order_relaxed);
-    if (!(reported & bit)) {
+    reported = queue < device->n_queues ? &device->queues[queue].reported : &device->reported;
+    if (!(atomic_fetch_or_explicit(reported, bit, memory_order_relaxed) & bit)) {
         emit(device, &event);
     }
 }
@@ -376,7 +377,7 @@ static void update_running(VionetDevice *device)
     const struct view *current = device_view(device);
     const uint8_t status = vionet_device_status(device);
     const bool running = (status & VIRTIO_STATUS_DRIVER_OK) && !(status & VIRTIO_STATUS_FAILED) &&
-                         device->dma;
+                         device->dma && !device->stuck;
     struct view *view;
 
     if (running == current->running) {
@@ -532,6 +533,7 @@ static void driver_ok(VionetDevice *device)
     if (!has_status(device, VIRTIO_STATUS_FEATURES_OK)) {
         vionet_device_violation(device, VIONET_VIOLATION_DRIVER_OK_EARLY, VIONET_NONE, VIONET_NONE,
                                 vionet_device_status(device));
+        device->stuck = true;
         return;
     }
     set_status(device, VIRTIO_STATUS_DRIVER_OK);
@@ -552,6 +554,7 @@ static void device_reset(VionetDevice *device)
         queue_stop(&device->queues[i]);
         queue_reset_registers(&device->queues[i], max_queue_size(device, i));
         queue_reset_counters(&device->queues[i]);
+        atomic_store_explicit(&device->queues[i].reported, 0, memory_order_relaxed);
     }
     for (unsigned i = 0; i < device->config.max_pairs * (unsigned)VIONET_N_VERDICTS; i++) {
         atomic_store_explicit(
@@ -563,6 +566,7 @@ static void device_reset(VionetDevice *device)
     memset(device->coalesce, 0, sizeof(device->coalesce));
     memcpy(device->mac, device->config.mac, 6);
     device->announce = false;
+    device->stuck = false;
     device->config_dirty = true;
     atomic_store_explicit(&device->reported, 0, memory_order_relaxed);
     atomic_store_explicit(&device->status, 0, memory_order_release);

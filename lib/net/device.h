@@ -55,7 +55,7 @@ struct VionetDevice {
 
     /* written by either side, rarely */
     _Atomic uint64_t violations[VIONET_N_VIOLATIONS];
-    _Atomic uint64_t reported; /* violations that had their event since the last reset */
+    _Atomic uint64_t reported; /* violations of no queue that had their event since the last reset */
 
     /* the control side's */
     uint64_t driver_features[VIONET_FEATURE_WORDS];
@@ -67,6 +67,7 @@ struct VionetDevice {
     struct coalesce_defaults coalesce[2]; /* of receive and transmit queues */
     uint8_t *control_buffer;         /* CONTROL_MAX octets: the command being executed */
     bool in_control;
+    bool stuck;                      /* the driver broke the life cycle: nothing runs until reset */
 };
 
 static inline struct view *device_view(const VionetDevice *device)

@@ -208,16 +208,19 @@ static bool refuse_offer(const struct feature_row *row, const struct requirement
 
 /* What keeps a row from being offered among features, NULL if nothing does. */
 static const struct requirement *offer_lacks(const struct feature_row *row,
-                                             const uint64_t *features)
+                                             const VionetDialect *dialect, const uint64_t *features)
 {
     const struct requirement *unmet = first_unmet(row->requires, row->n_requires, features);
 
-    return unmet ? unmet : first_unmet(row->offer_with, row->n_offer_with, features);
+    if (unmet || (row->tunnel && dialect->is_hash_feature)) {
+        return unmet; /* that dialect's bit makes a device hash on its own */
+    }
+    return first_unmet(row->offer_with, row->n_offer_with, features);
 }
 
 static bool check_row(const struct feature_row *row, const VionetConfig *config, GError **error)
 {
-    const struct requirement *unmet = offer_lacks(row, config->features);
+    const struct requirement *unmet = offer_lacks(row, config->dialect, config->features);
 
     return unmet ? refuse_offer(row, unmet, config->dialect, error) : true;
 }
@@ -232,7 +235,7 @@ void vionet_features_settle(const VionetDialect *dialect, uint64_t *features, co
             const unsigned bit = rows[r].feature.bit;
 
             if (row_in_dialect(&rows[r], dialect) && feature_test(features, bit) &&
-                !(keep && feature_test(keep, bit)) && offer_lacks(&rows[r], features)) {
+                !(keep && feature_test(keep, bit)) && offer_lacks(&rows[r], dialect, features)) {
                 vionet_features_set(features, bit, false);
                 changed = true;
             }

@@ -58,6 +58,7 @@ struct queue {
     uint32_t life; /* how often the queue was started: tokens of an earlier life are stale */
     _Atomic uint64_t counters[VIONET_N_COUNTERS];
     _Atomic uint64_t verdicts[VIONET_N_VERDICTS];
+    _Atomic uint64_t reported; /* violations that had their event since the last reset */
 
     /* the control side's */
     uint16_t index;

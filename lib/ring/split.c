@@ -40,8 +40,8 @@ static uint32_t split_area_size(unsigned area, uint16_t size)
 
 /*
  * Host pointer to len octets at offset of a part. Parts were checked to be memory when the map was
- * taken up; mappings begin at page boundaries and the parts are aligned, so that no word or
- * descriptor lies across two of them.
+ * taken up; mappings begin at page boundaries and the parts are aligned, so that no word (and no
+ * descriptor, which is aligned to its size) lies across two of them.
  */
 static inline uint8_t *at(struct ring *ring, unsigned area, uint32_t offset, uint32_t len)
 {
@@ -161,7 +161,7 @@ static int enter_indirect(struct walk *walk, unsigned index, const struct desc *
     if (desc->len == 0 || desc->len % 16 || desc->len / 16 > ring->chain_limit) {
         return fault(ring, VIONET_VIOLATION_INDIRECT_LENGTH, index, desc->len);
     }
-    if (desc->addr > UINT64_MAX - desc->len) {
+    if (desc->len - 1 > UINT64_MAX - desc->addr) {
         return fault(ring, VIONET_VIOLATION_ADDRESS, index, desc->addr);
     }
     walk->indirect = true;
@@ -288,10 +288,11 @@ static void split_unpop(struct ring *ring, const struct chain_ref *ref)
 static void split_put_used(struct ring *ring, uint16_t id, uint32_t written)
 {
     uint16_t slot = (uint16_t)(ring->next_used + ring->staged) & (ring->setup.size - 1);
-    uint8_t *elem = at(ring, VIONET_AREA_DEVICE, USED_RING + 8u * slot, 8);
+    const uint32_t elem = USED_RING + 8u * slot;
 
-    guest_store32(elem, id);
-    guest_store32(elem + 4, written);
+    /* Two words: the element is aligned to 4 only, and may lie across mappings. */
+    guest_store32(at(ring, VIONET_AREA_DEVICE, elem, 4), id);
+    guest_store32(at(ring, VIONET_AREA_DEVICE, elem + 4, 4), written);
 }
 
 static void split_publish(struct ring *ring)
