@@ -7,6 +7,7 @@
 
 #include <vionet/hash.h>
 
+/* clang-format off */
 /* VXLAN: 10.0.0.1 to 10.0.0.2 outside, a TCP segment from 66.9.149.187:2794 inside. */
 static const uint8_t frame[] = {
     /* Ethernet, IPv4, UDP to 4789, VXLAN with VNI 42 */
@@ -19,6 +20,7 @@ static const uint8_t frame[] = {
     0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 66, 9, 149, 187, 161, 142, 100, 80,
     0x0a, 0xea, 0x06, 0xe6, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0,
 };
+/* clang-format on */
 
 /* The key of Microsoft's RSS verification suite. */
 static const uint8_t key_octets[] = {

@@ -41,7 +41,8 @@ static bool region_valid(const struct memory_region *region, GError **error)
     }
     if (region->size - 1 > UINT64_MAX - region->gpa || region->size > SIZE_MAX / 2) {
         g_set_error(error, VIONET_ERROR, VIONET_ERROR_MEMORY,
-                    "mapping at 0x%" G_GINT64_MODIFIER "x ends past the address space", region->gpa);
+                    "mapping at 0x%" G_GINT64_MODIFIER "x ends past the address space",
+                    region->gpa);
         return false;
     }
     return true;
@@ -65,8 +66,8 @@ struct memory_map *memory_map_with(const struct memory_map *map, const struct me
     for (unsigned i = 0; i < map->n_regions; i++) {
         if (regions_overlap(&map->regions[i], region)) {
             g_set_error(error, VIONET_ERROR, VIONET_ERROR_MEMORY,
-                        "mapping at 0x%" G_GINT64_MODIFIER "x overlaps the one at 0x%"
-                        G_GINT64_MODIFIER "x",
+                        "mapping at 0x%" G_GINT64_MODIFIER
+                        "x overlaps the one at 0x%" G_GINT64_MODIFIER "x",
                         region->gpa, map->regions[i].gpa);
             return NULL;
         }

@@ -27,7 +27,8 @@ struct memory_region {
 };
 
 struct memory_map {
-    uint64_t serial;    /* tells maps of one device apart, even where one stands at another's address */
+    uint64_t
+        serial; /* tells maps of one device apart, even where one stands at another's address */
     unsigned n_regions; /* sorted by gpa, without overlap */
     struct memory_region regions[];
 };

@@ -110,24 +110,24 @@ VIONET_EXPORT bool vionet_features_test(const uint64_t *features, unsigned bit);
  * such frames; a checksum that the guest did not agree to complete is completed by the device.
  */
 typedef struct VionetConfig {
-    size_t size;                           /* of this structure */
+    size_t size;                             /* of this structure */
     uint64_t features[VIONET_FEATURE_WORDS]; /* to offer */
-    const VionetDialect *dialect;          /* of inner-header hashing */
+    const VionetDialect *dialect;            /* of inner-header hashing */
     uint8_t mac[6];
-    uint16_t max_pairs;                    /* 1 to VIONET_MAX_PAIRS; more than 1 needs MQ or RSS */
-    uint16_t receive_queue_size;           /* powers of two, 2 to VIONET_MAX_QUEUE_SIZE */
+    uint16_t max_pairs;          /* 1 to VIONET_MAX_PAIRS; more than 1 needs MQ or RSS */
+    uint16_t receive_queue_size; /* powers of two, 2 to VIONET_MAX_QUEUE_SIZE */
     uint16_t transmit_queue_size;
     uint16_t control_queue_size;
-    uint16_t mtu;                          /* 68 to 65535, with VIRTIO_NET_F_MTU */
-    uint32_t speed;                        /* Mbit/s, 0xffffffff unknown; with SPEED_DUPLEX */
-    uint8_t duplex;                        /* 0 half, 1 full, 0xff unknown */
+    uint16_t mtu;   /* 68 to 65535, with VIRTIO_NET_F_MTU */
+    uint32_t speed; /* Mbit/s, 0xffffffff unknown; with SPEED_DUPLEX */
+    uint8_t duplex; /* 0 half, 1 full, 0xff unknown */
     bool link_up;
-    uint8_t rss_max_key_size;              /* octets, 40 to 255 */
-    uint16_t rss_max_table;                /* entries, a power of two, 128 to 32768 */
-    uint32_t hash_types;                   /* VIRTIO_NET_HASH_TYPE_* supported, without tunnels */
-    uint32_t tunnel_types;                 /* supported, own bits of dialect; VIONET_ALL_TUNNELS */
-    uint32_t max_frame;                    /* octets, 1514 to VIONET_MAX_FRAME */
-    uint16_t notif_config_base;            /* queue q's queue_notif_config_data is base + q */
+    uint8_t rss_max_key_size;   /* octets, 40 to 255 */
+    uint16_t rss_max_table;     /* entries, a power of two, 128 to 32768 */
+    uint32_t hash_types;        /* VIRTIO_NET_HASH_TYPE_* supported, without tunnels */
+    uint32_t tunnel_types;      /* supported, own bits of dialect; VIONET_ALL_TUNNELS */
+    uint32_t max_frame;         /* octets, 1514 to VIONET_MAX_FRAME */
+    uint16_t notif_config_base; /* queue q's queue_notif_config_data is base + q */
 } VionetConfig;
 
 /*
@@ -321,17 +321,17 @@ VIONET_EXPORT bool vionet_device_announce(VionetDevice *device);
 /* Why a frame was not passed on, or that it was. vionet_verdict_name() names each. */
 typedef enum VionetVerdict {
     VIONET_DELIVERED,
-    VIONET_HELD,                  /* not enough receive buffers now; offer it again after a kick */
-    VIONET_DROP_RUNT,             /* under 14 octets */
-    VIONET_DROP_OVERSIZE,         /* over the device's maximum */
-    VIONET_DROP_NOT_RUNNING,      /* no driver, or it broke the queue */
+    VIONET_HELD,             /* not enough receive buffers now; offer it again after a kick */
+    VIONET_DROP_RUNT,        /* under 14 octets */
+    VIONET_DROP_OVERSIZE,    /* over the device's maximum */
+    VIONET_DROP_NOT_RUNNING, /* no driver, or it broke the queue */
     VIONET_DROP_LINK_DOWN,
-    VIONET_DROP_FILTER,           /* destination address or mode */
-    VIONET_DROP_VLAN,             /* VLAN not in the driver's table */
-    VIONET_DROP_MTU,              /* over the negotiated MTU */
-    VIONET_DROP_OFFLOAD,          /* needs an offload that was not negotiated, or malformed header */
-    VIONET_DROP_QUEUE_DISABLED,   /* the queue it belongs to is not enabled */
-    VIONET_DROP_NO_BUFFER,        /* no receive buffer */
+    VIONET_DROP_FILTER,         /* destination address or mode */
+    VIONET_DROP_VLAN,           /* VLAN not in the driver's table */
+    VIONET_DROP_MTU,            /* over the negotiated MTU */
+    VIONET_DROP_OFFLOAD,        /* needs an offload that was not negotiated, or malformed header */
+    VIONET_DROP_QUEUE_DISABLED, /* the queue it belongs to is not enabled */
+    VIONET_DROP_NO_BUFFER,      /* no receive buffer */
     VIONET_DROP_BUFFER_TOO_SMALL, /* larger than the one buffer it may use */
     VIONET_DROP_MALFORMED,        /* transmit: no complete packet header */
     VIONET_N_VERDICTS
@@ -386,8 +386,8 @@ VIONET_EXPORT size_t vionet_device_receive(VionetDevice *device, unsigned lane,
  * exactly once, a reset or not: its place in the device is free only then. Frames whose packet header
  * breaks the rules are dropped here.
  */
-VIONET_EXPORT size_t vionet_device_transmit(VionetDevice *device, unsigned pair, VionetFrame *frames,
-                                            size_t n);
+VIONET_EXPORT size_t vionet_device_transmit(VionetDevice *device, unsigned pair,
+                                            VionetFrame *frames, size_t n);
 
 /*
  * Data: gives back n frames of that pair, in any order. For a frame of before a reset nothing reaches
@@ -416,12 +416,12 @@ VIONET_EXPORT size_t vionet_frame_linearize(const VionetFrame *frame, void *buf,
 
 /* What is counted for each queue, since the last reset of the device. */
 typedef enum VionetCounter {
-    VIONET_COUNTER_PACKETS,    /* delivered to, or taken from, the driver */
-    VIONET_COUNTER_OCTETS,     /* of those frames */
-    VIONET_COUNTER_KICKS,      /* notifications by the driver */
-    VIONET_COUNTER_INTERRUPTS, /* notifications of the driver */
-    VIONET_COUNTER_DROPS,      /* frames of this queue dropped, for any reason */
-    VIONET_COUNTER_STALE,      /* completions of frames that were not out */
+    VIONET_COUNTER_PACKETS,      /* delivered to, or taken from, the driver */
+    VIONET_COUNTER_OCTETS,       /* of those frames */
+    VIONET_COUNTER_KICKS,        /* notifications by the driver */
+    VIONET_COUNTER_INTERRUPTS,   /* notifications of the driver */
+    VIONET_COUNTER_DROPS,        /* frames of this queue dropped, for any reason */
+    VIONET_COUNTER_STALE,        /* completions of frames that were not out */
     VIONET_COUNTER_COMMANDS_OK,  /* control queue: commands answered with VIRTIO_NET_OK */
     VIONET_COUNTER_COMMANDS_ERR, /* and with VIRTIO_NET_ERR */
     VIONET_N_COUNTERS

@@ -54,7 +54,7 @@ enum {
  * does. All values are in network order, as they stand in the packet.
  */
 typedef struct VionetFlow {
-    const uint8_t *src;    /* address octets; NULL if the packet to be hashed is not IP */
+    const uint8_t *src; /* address octets; NULL if the packet to be hashed is not IP */
     const uint8_t *dst;
     const uint8_t *ports;  /* source and destination port, 4 octets; NULL without TCP/UDP header */
     const uint8_t *ex_src; /* IPv6 with extension headers: home address or src, else NULL */
@@ -108,10 +108,10 @@ VIONET_EXPORT uint32_t vionet_hash_flow(const VionetHashKey *key, const VionetFl
 
 /* One tunnel type of a dialect. */
 typedef struct VionetTunnelType {
-    const char *name;  /* as on command lines: "vxlan" */
-    uint32_t bit;      /* in the dialect's own mask */
-    uint16_t tunnels;  /* the VIONET_TUNNEL_* that it enables */
-    uint8_t report;    /* hash_report_tunnel value, where the dialect reports */
+    const char *name; /* as on command lines: "vxlan" */
+    uint32_t bit;     /* in the dialect's own mask */
+    uint16_t tunnels; /* the VIONET_TUNNEL_* that it enables */
+    uint8_t report;   /* hash_report_tunnel value, where the dialect reports */
 } VionetTunnelType;
 
 /*
@@ -119,17 +119,17 @@ typedef struct VionetTunnelType {
  * differ. Rows are constant and live for ever.
  */
 typedef struct VionetDialect {
-    const char *name;               /* "off", "draft-v7", "draft-v10", "ratified" */
-    int feature;                    /* the feature bit, -1 if none */
-    uint32_t all_types;             /* every bit that the dialect knows */
-    uint32_t always_types;          /* bits that are supported whatever the configuration */
-    bool types_in_hash_types;       /* the mask is part of hash_types and supported_hash_types */
-    bool types_after_key;           /* the mask follows hash_key_data in the MQ commands */
-    bool types_by_command;          /* the mask has a command of its own (class 7) */
-    bool config_field;              /* the configuration space has a mask of supported types */
-    bool is_hash_feature;           /* the feature alone makes hash fields and HASH_CONFIG exist */
-    bool reports_tunnel;            /* the packet header tells the tunnel */
-    const VionetTunnelType *types;  /* ends with a NULL name */
+    const char *name;              /* "off", "draft-v7", "draft-v10", "ratified" */
+    int feature;                   /* the feature bit, -1 if none */
+    uint32_t all_types;            /* every bit that the dialect knows */
+    uint32_t always_types;         /* bits that are supported whatever the configuration */
+    bool types_in_hash_types;      /* the mask is part of hash_types and supported_hash_types */
+    bool types_after_key;          /* the mask follows hash_key_data in the MQ commands */
+    bool types_by_command;         /* the mask has a command of its own (class 7) */
+    bool config_field;             /* the configuration space has a mask of supported types */
+    bool is_hash_feature;          /* the feature alone makes hash fields and HASH_CONFIG exist */
+    bool reports_tunnel;           /* the packet header tells the tunnel */
+    const VionetTunnelType *types; /* ends with a NULL name */
 } VionetDialect;
 
 /* The i-th dialect, i from 0; NULL past the last. */

@@ -31,7 +31,7 @@ typedef struct VionetPciConfig {
     uint16_t notify_data;       /* its value */
     bool notify_data_lenient;   /* accept the queue's index too, from drivers that do not know it */
     uint16_t subsystem_vendor;
-    uint16_t subsystem_device;  /* 0x40 or more */
+    uint16_t subsystem_device; /* 0x40 or more */
 } VionetPciConfig;
 
 /* Vectors for every queue and for configuration changes. */
@@ -89,8 +89,8 @@ VIONET_EXPORT uint64_t vionet_pci_bar_size(const VionetPci *pci, unsigned bar);
  */
 VIONET_EXPORT uint64_t vionet_pci_bar_read(VionetPci *pci, unsigned bar, uint64_t offset,
                                            unsigned size);
-VIONET_EXPORT void vionet_pci_bar_write(VionetPci *pci, unsigned bar, uint64_t offset, unsigned size,
-                                        uint64_t value);
+VIONET_EXPORT void vionet_pci_bar_write(VionetPci *pci, unsigned bar, uint64_t offset,
+                                        unsigned size, uint64_t value);
 
 /*
  * Where a queue's notifications are written: the BAR and the offset in it, for emulators that watch

@@ -56,77 +56,77 @@
 #define VIRTQ_USED_SIZE(n)       (6u + 8u * (uint32_t)(n))
 
 /* ---- 4.1 Virtio Over PCI Bus ---- */
-#define VIRTIO_PCI_VENDOR_ID            0x1af4
-#define VIRTIO_PCI_DEVICE_ID_NET        0x1041
-#define VIRTIO_PCI_CAP_COMMON_CFG       1
-#define VIRTIO_PCI_CAP_NOTIFY_CFG       2
-#define VIRTIO_PCI_CAP_ISR_CFG          3
-#define VIRTIO_PCI_CAP_DEVICE_CFG       4
-#define VIRTIO_PCI_CAP_PCI_CFG          5
+#define VIRTIO_PCI_VENDOR_ID             0x1af4
+#define VIRTIO_PCI_DEVICE_ID_NET         0x1041
+#define VIRTIO_PCI_CAP_COMMON_CFG        1
+#define VIRTIO_PCI_CAP_NOTIFY_CFG        2
+#define VIRTIO_PCI_CAP_ISR_CFG           3
+#define VIRTIO_PCI_CAP_DEVICE_CFG        4
+#define VIRTIO_PCI_CAP_PCI_CFG           5
 #define VIRTIO_PCI_CAP_SHARED_MEMORY_CFG 8
-#define VIRTIO_PCI_CAP_VENDOR_CFG       9
-#define VIRTIO_MSI_NO_VECTOR            0xffff
-#define VIRTIO_PCI_ISR_QUEUE            1
-#define VIRTIO_PCI_ISR_CONFIG           2
+#define VIRTIO_PCI_CAP_VENDOR_CFG        9
+#define VIRTIO_MSI_NO_VECTOR             0xffff
+#define VIRTIO_PCI_ISR_QUEUE             1
+#define VIRTIO_PCI_ISR_CONFIG            2
 
 /* ---- 5.1 Network Device: feature bits ---- */
-#define VIRTIO_NET_F_CSUM                       0
-#define VIRTIO_NET_F_GUEST_CSUM                 1
-#define VIRTIO_NET_F_CTRL_GUEST_OFFLOADS        2
-#define VIRTIO_NET_F_MTU                        3
-#define VIRTIO_NET_F_MAC                        5
-#define VIRTIO_NET_F_GUEST_TSO4                 7
-#define VIRTIO_NET_F_GUEST_TSO6                 8
-#define VIRTIO_NET_F_GUEST_ECN                  9
-#define VIRTIO_NET_F_GUEST_UFO                  10
-#define VIRTIO_NET_F_HOST_TSO4                  11
-#define VIRTIO_NET_F_HOST_TSO6                  12
-#define VIRTIO_NET_F_HOST_ECN                   13
-#define VIRTIO_NET_F_HOST_UFO                   14
-#define VIRTIO_NET_F_MRG_RXBUF                  15
-#define VIRTIO_NET_F_STATUS                     16
-#define VIRTIO_NET_F_CTRL_VQ                    17
-#define VIRTIO_NET_F_CTRL_RX                    18
-#define VIRTIO_NET_F_CTRL_VLAN                  19
-#define VIRTIO_NET_F_CTRL_RX_EXTRA              20
-#define VIRTIO_NET_F_GUEST_ANNOUNCE             21
-#define VIRTIO_NET_F_MQ                         22
-#define VIRTIO_NET_F_CTRL_MAC_ADDR              23
-#define VIRTIO_NET_F_DEVICE_STATS               50
-#define VIRTIO_NET_F_HASH_TUNNEL                51
-#define VIRTIO_NET_F_HASH_TUNNEL_DRAFT          52 /* both drafts of HASH_TUNNEL; not VQ_NOTF_COAL */
-#define VIRTIO_NET_F_VQ_NOTF_COAL               52
-#define VIRTIO_NET_F_NOTF_COAL                  53
-#define VIRTIO_NET_F_GUEST_USO4                 54
-#define VIRTIO_NET_F_GUEST_USO6                 55
-#define VIRTIO_NET_F_HOST_USO                   56
-#define VIRTIO_NET_F_HASH_REPORT                57
-#define VIRTIO_NET_F_GUEST_HDRLEN               59
-#define VIRTIO_NET_F_RSS                        60
-#define VIRTIO_NET_F_RSC_EXT                    61
-#define VIRTIO_NET_F_STANDBY                    62
-#define VIRTIO_NET_F_SPEED_DUPLEX               63
-#define VIRTIO_NET_F_RSS_CONTEXT                64
-#define VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO       65
-#define VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO_CSUM  66
-#define VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO        67
-#define VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO_CSUM   68
-#define VIRTIO_NET_F_OUT_NET_HEADER             69
-#define VIRTIO_NET_F_IPSEC                      70
+#define VIRTIO_NET_F_CSUM                      0
+#define VIRTIO_NET_F_GUEST_CSUM                1
+#define VIRTIO_NET_F_CTRL_GUEST_OFFLOADS       2
+#define VIRTIO_NET_F_MTU                       3
+#define VIRTIO_NET_F_MAC                       5
+#define VIRTIO_NET_F_GUEST_TSO4                7
+#define VIRTIO_NET_F_GUEST_TSO6                8
+#define VIRTIO_NET_F_GUEST_ECN                 9
+#define VIRTIO_NET_F_GUEST_UFO                 10
+#define VIRTIO_NET_F_HOST_TSO4                 11
+#define VIRTIO_NET_F_HOST_TSO6                 12
+#define VIRTIO_NET_F_HOST_ECN                  13
+#define VIRTIO_NET_F_HOST_UFO                  14
+#define VIRTIO_NET_F_MRG_RXBUF                 15
+#define VIRTIO_NET_F_STATUS                    16
+#define VIRTIO_NET_F_CTRL_VQ                   17
+#define VIRTIO_NET_F_CTRL_RX                   18
+#define VIRTIO_NET_F_CTRL_VLAN                 19
+#define VIRTIO_NET_F_CTRL_RX_EXTRA             20
+#define VIRTIO_NET_F_GUEST_ANNOUNCE            21
+#define VIRTIO_NET_F_MQ                        22
+#define VIRTIO_NET_F_CTRL_MAC_ADDR             23
+#define VIRTIO_NET_F_DEVICE_STATS              50
+#define VIRTIO_NET_F_HASH_TUNNEL               51
+#define VIRTIO_NET_F_HASH_TUNNEL_DRAFT         52 /* both drafts of HASH_TUNNEL; not VQ_NOTF_COAL */
+#define VIRTIO_NET_F_VQ_NOTF_COAL              52
+#define VIRTIO_NET_F_NOTF_COAL                 53
+#define VIRTIO_NET_F_GUEST_USO4                54
+#define VIRTIO_NET_F_GUEST_USO6                55
+#define VIRTIO_NET_F_HOST_USO                  56
+#define VIRTIO_NET_F_HASH_REPORT               57
+#define VIRTIO_NET_F_GUEST_HDRLEN              59
+#define VIRTIO_NET_F_RSS                       60
+#define VIRTIO_NET_F_RSC_EXT                   61
+#define VIRTIO_NET_F_STANDBY                   62
+#define VIRTIO_NET_F_SPEED_DUPLEX              63
+#define VIRTIO_NET_F_RSS_CONTEXT               64
+#define VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO      65
+#define VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO_CSUM 66
+#define VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO       67
+#define VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO_CSUM  68
+#define VIRTIO_NET_F_OUT_NET_HEADER            69
+#define VIRTIO_NET_F_IPSEC                     70
 
 /* 5.1.4 Device configuration layout */
-#define VIRTIO_NET_S_LINK_UP  1
-#define VIRTIO_NET_S_ANNOUNCE 2
+#define VIRTIO_NET_S_LINK_UP      1
+#define VIRTIO_NET_S_ANNOUNCE     2
 #define VIRTIO_NET_DUPLEX_HALF    0x00
 #define VIRTIO_NET_DUPLEX_FULL    0x01
 #define VIRTIO_NET_DUPLEX_UNKNOWN 0xff
 #define VIRTIO_NET_SPEED_UNKNOWN  0xffffffffu
 
 /* 5.1.6 Device Operation: struct virtio_net_hdr */
-#define VIRTIO_NET_HDR_F_NEEDS_CSUM       1
-#define VIRTIO_NET_HDR_F_DATA_VALID       2
-#define VIRTIO_NET_HDR_F_RSC_INFO         4
-#define VIRTIO_NET_HDR_F_UDP_TUNNEL_CSUM  8
+#define VIRTIO_NET_HDR_F_NEEDS_CSUM        1
+#define VIRTIO_NET_HDR_F_DATA_VALID        2
+#define VIRTIO_NET_HDR_F_RSC_INFO          4
+#define VIRTIO_NET_HDR_F_UDP_TUNNEL_CSUM   8
 #define VIRTIO_NET_HDR_GSO_NONE            0
 #define VIRTIO_NET_HDR_GSO_TCPV4           1
 #define VIRTIO_NET_HDR_GSO_UDP             3
@@ -170,9 +170,9 @@
 #define VIRTIO_NET_HASH_TUNNEL_TYPE_NVGRE     (1u << 8)
 
 /* Draft v7 (January 2023): in hash_types, with a report of the tunnel in the packet header. */
-#define VIRTIO_NET_HASH_TYPE_GRE_INNER    (1u << 9)
-#define VIRTIO_NET_HASH_TYPE_VXLAN_INNER  (1u << 10)
-#define VIRTIO_NET_HASH_TYPE_GENEVE_INNER (1u << 11)
+#define VIRTIO_NET_HASH_TYPE_GRE_INNER     (1u << 9)
+#define VIRTIO_NET_HASH_TYPE_VXLAN_INNER   (1u << 10)
+#define VIRTIO_NET_HASH_TYPE_GENEVE_INNER  (1u << 11)
 #define VIRTIO_NET_HASH_REPORT_TUNNEL_NONE 0
 #define VIRTIO_NET_HASH_REPORT_GRE         1
 #define VIRTIO_NET_HASH_REPORT_VXLAN       2
@@ -190,7 +190,7 @@
 #define VIRTIO_NET_OK  0
 #define VIRTIO_NET_ERR 1
 
-#define VIRTIO_NET_CTRL_RX         0
+#define VIRTIO_NET_CTRL_RX          0
 #define VIRTIO_NET_CTRL_RX_PROMISC  0
 #define VIRTIO_NET_CTRL_RX_ALLMULTI 1
 #define VIRTIO_NET_CTRL_RX_ALLUNI   2
@@ -336,7 +336,7 @@ struct virtio_net_hdr {
 #else
 #define VIONET_SPEC_ASSERT _Static_assert
 #endif
-#define VIONET_SPEC_AT(type, member, offset)                                                      \
+#define VIONET_SPEC_AT(type, member, offset) \
     VIONET_SPEC_ASSERT(offsetof(struct type, member) == (offset), #type "." #member)
 #define VIONET_SPEC_SIZE(type, octets) VIONET_SPEC_ASSERT(sizeof(struct type) == (octets), #type)
 

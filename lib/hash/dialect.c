@@ -8,9 +8,8 @@
 
 #include <string.h>
 
-#define ANY_GRE                                                                                   \
-    (VIONET_TUNNEL_GRE_2784 | VIONET_TUNNEL_GRE_2890 | VIONET_TUNNEL_GRE_7676 |                   \
-     VIONET_TUNNEL_NVGRE)
+#define ANY_GRE \
+    (VIONET_TUNNEL_GRE_2784 | VIONET_TUNNEL_GRE_2890 | VIONET_TUNNEL_GRE_7676 | VIONET_TUNNEL_NVGRE)
 
 static const VionetTunnelType no_types[] = {{NULL, 0, 0, 0}};
 

@@ -17,14 +17,14 @@
 
 #include <string.h>
 
-#define ETHERNET_HEADER  14
-#define ETHERTYPE_VLAN   0x8100
-#define ETHERTYPE_QINQ   0x88a8
-#define MAX_VLAN_TAGS    2
-#define IPV4_HEADER      20
-#define IPV6_HEADER      40
-#define TCP_HEADER       20
-#define UDP_HEADER       8
+#define ETHERNET_HEADER 14
+#define ETHERTYPE_VLAN  0x8100
+#define ETHERTYPE_QINQ  0x88a8
+#define MAX_VLAN_TAGS   2
+#define IPV4_HEADER     20
+#define IPV6_HEADER     40
+#define TCP_HEADER      20
+#define UDP_HEADER      8
 
 #define IPV4_MORE_OR_OFFSET 0x3fff /* MF and the fragment offset */
 #define IPV6_MORE_OR_OFFSET 0xfff9

@@ -104,8 +104,7 @@ static unsigned match_vxlan(const uint8_t *p, struct inner *inner)
 
 static unsigned match_vxlan_gpe(const uint8_t *p, struct inner *inner)
 {
-    static const uint16_t next_protocol[] = {0, ETHERTYPE_IPV4, ETHERTYPE_IPV6,
-                                             ETHERTYPE_ETHERNET};
+    static const uint16_t next_protocol[] = {0, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_ETHERNET};
 
     if ((p[0] & (VXLAN_INSTANCE | VXLAN_GPE_VERSION)) != VXLAN_INSTANCE) {
         return 0;

@@ -222,7 +222,8 @@ void vionet_device_config_read(VionetDevice *device, uint32_t offset, void *buf,
 void vionet_device_config_write(VionetDevice *device, uint32_t offset, size_t len)
 {
     (void)len;
-    vionet_device_violation(device, VIONET_VIOLATION_CONFIG_WRITE, VIONET_NONE, VIONET_NONE, offset);
+    vionet_device_violation(device, VIONET_VIOLATION_CONFIG_WRITE, VIONET_NONE, VIONET_NONE,
+                            offset);
 }
 
 uint8_t vionet_device_config_generation(const VionetDevice *device)

@@ -24,7 +24,7 @@ enum answer { ANSWER_OK, ANSWER_LENGTH, ANSWER_VALUE };
 /* A command under way. */
 struct request {
     VionetDevice *device;
-    struct view *view;      /* a copy, to be changed */
+    struct view *view; /* a copy, to be changed */
     const uint8_t *payload;
     size_t len;
     uint8_t reply[REPLY_MAX];
@@ -252,7 +252,8 @@ static enum answer set_tunnels(struct request *request, const struct command *ro
 static enum answer set_offloads(struct request *request, const struct command *row)
 {
     (void)row;
-    return header_set_offloads(request->view, get_le64(request->payload)) ? ANSWER_OK : ANSWER_VALUE;
+    return header_set_offloads(request->view, get_le64(request->payload)) ? ANSWER_OK
+                                                                          : ANSWER_VALUE;
 }
 
 /* ---- coalescing ---- */
@@ -325,6 +326,7 @@ static enum answer get_queue_coalescing(struct request *request, const struct co
 
 /* ---- the table ---- */
 
+/* clang-format off */
 #define RX(name, feature)                                                                         \
     {VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_##name, {feature, NO_FEATURE}, 1, false, 0, set_rx_mode}
 
@@ -364,6 +366,7 @@ static const struct command commands[] = {
     {VIRTIO_NET_CTRL_HASH_TUNNEL, VIRTIO_NET_CTRL_HASH_TUNNEL_SET,
      {VIRTIO_NET_F_HASH_TUNNEL, NO_FEATURE}, 4, false, 0, set_tunnels},
 };
+/* clang-format on */
 
 static const struct command *find_command(uint8_t class, uint8_t command)
 {
@@ -477,8 +480,8 @@ static void serve(VionetDevice *device, struct queue *queue, struct outcome *out
     unsigned ack_at;
 
     if (chain->out_len < 2 || chain->in_len < 1) {
-        queue_break_with(queue, VIONET_VIOLATION_CONTROL_UNANSWERABLE, chain->ref.id, chain->out_len,
-                         outcome);
+        queue_break_with(queue, VIONET_VIOLATION_CONTROL_UNANSWERABLE, chain->ref.id,
+                         chain->out_len, outcome);
         return;
     }
     request.len = iov_read(&out, device->control_buffer, CONTROL_MAX) - 2;

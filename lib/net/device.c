@@ -46,8 +46,8 @@ static void device_publish_map(VionetDevice *device, struct memory_map *map)
     g_free(old);
 }
 
-bool vionet_device_map(VionetDevice *device, uint64_t gpa, void *host, uint64_t size, unsigned flags,
-                       GError **error)
+bool vionet_device_map(VionetDevice *device, uint64_t gpa, void *host, uint64_t size,
+                       unsigned flags, GError **error)
 {
     struct memory_region region = {gpa, size, host, flags};
     struct memory_map *map = memory_map_with(device_map(device), &region, error);
@@ -170,8 +170,8 @@ void vionet_device_set_interrupt(VionetDevice *device,
 /* Where the queues are: 5.1.2, by the negotiated features, or before that by the offered ones. */
 static void place_queues(VionetDevice *device, const uint64_t *features)
 {
-    const bool several = feature_test(features, VIRTIO_NET_F_MQ) ||
-                         feature_test(features, VIRTIO_NET_F_RSS);
+    const bool several =
+        feature_test(features, VIRTIO_NET_F_MQ) || feature_test(features, VIRTIO_NET_F_RSS);
     const unsigned n_data = several ? 2u * device->config.max_pairs : 2;
     const bool control = feature_test(features, VIRTIO_NET_F_CTRL_VQ);
 
@@ -265,7 +265,8 @@ void vionet_device_write_queue_size(VionetDevice *device, unsigned index, uint16
         return;
     }
     if (size == 0 || size > queue->max_size || (size & (size - 1))) {
-        vionet_device_violation(device, VIONET_VIOLATION_QUEUE_SIZE_WRITE, index, VIONET_NONE, size);
+        vionet_device_violation(device, VIONET_VIOLATION_QUEUE_SIZE_WRITE, index, VIONET_NONE,
+                                size);
         return;
     }
     queue->size = size;
@@ -557,9 +558,8 @@ static void device_reset(VionetDevice *device)
         atomic_store_explicit(&device->queues[i].reported, 0, memory_order_relaxed);
     }
     for (unsigned i = 0; i < device->config.max_pairs * (unsigned)VIONET_N_VERDICTS; i++) {
-        atomic_store_explicit(
-            &device->lanes[i / VIONET_N_VERDICTS].verdicts[i % VIONET_N_VERDICTS], 0,
-            memory_order_relaxed);
+        atomic_store_explicit(&device->lanes[i / VIONET_N_VERDICTS].verdicts[i % VIONET_N_VERDICTS],
+                              0, memory_order_relaxed);
     }
     steer_forget(device->flows);
     memset(device->driver_features, 0, sizeof(device->driver_features));

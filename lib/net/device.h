@@ -49,25 +49,26 @@ struct VionetDevice {
     struct lane *lanes;
     struct flow_table *flows;
     _Atomic uint8_t status;
-    atomic_bool running; /* as the view has it, for who has no gate */
+    atomic_bool running;            /* as the view has it, for who has no gate */
     _Atomic unsigned n_data_queues; /* receive and transmit queues, by the features as they stand */
     _Atomic unsigned control_queue; /* index of the control queue, n_queues if there is none */
 
     /* written by either side, rarely */
     _Atomic uint64_t violations[VIONET_N_VIOLATIONS];
-    _Atomic uint64_t reported; /* violations of no queue that had their event since the last reset */
+    _Atomic uint64_t
+        reported; /* violations of no queue that had their event since the last reset */
 
     /* the control side's */
     uint64_t driver_features[VIONET_FEATURE_WORDS];
-    uint8_t mac[6];                  /* as the configuration space shows it */
+    uint8_t mac[6]; /* as the configuration space shows it */
     bool dma;
-    bool announce;                   /* VIRTIO_NET_S_ANNOUNCE */
-    bool config_dirty;               /* config space changed since the driver last read it */
+    bool announce;     /* VIRTIO_NET_S_ANNOUNCE */
+    bool config_dirty; /* config space changed since the driver last read it */
     uint8_t config_generation;
     struct coalesce_defaults coalesce[2]; /* of receive and transmit queues */
-    uint8_t *control_buffer;         /* CONTROL_MAX octets: the command being executed */
+    uint8_t *control_buffer;              /* CONTROL_MAX octets: the command being executed */
     bool in_control;
-    bool stuck;                      /* the driver broke the life cycle: nothing runs until reset */
+    bool stuck; /* the driver broke the life cycle: nothing runs until reset */
 };
 
 static inline struct view *device_view(const VionetDevice *device)

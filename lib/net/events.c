@@ -9,6 +9,7 @@
 
 #include <vionet/device.h>
 
+/* clang-format off */
 static const VionetViolationInfo violations[VIONET_N_VIOLATIONS] = {
     [VIONET_VIOLATION_QUEUE_SIZE] = {"queue-size", "2.7", true,
                                      "queue %q: size %v is not a power of two"},
@@ -101,6 +102,7 @@ static const VionetViolationInfo violations[VIONET_N_VIOLATIONS] = {
     [VIONET_VIOLATION_COMMAND_VALUE] = {"command-value", "5.1.6.5", false,
                                         "command %x (class, command): a value is not allowed"},
 };
+/* clang-format on */
 
 static const char *const verdicts[VIONET_N_VERDICTS] = {
     [VIONET_DELIVERED] = "delivered",

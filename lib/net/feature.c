@@ -26,6 +26,7 @@ struct feature_row {
     struct requirement offer_with[1]; /* for the offer only */
 };
 
+/* clang-format off */
 #define ONE(bit)          {{bit, NOTHING}}
 #define EITHER(one, other) {{one, other}}
 #define REQUIRES(n, ...)   .n_requires = (n), .requires = {__VA_ARGS__}
@@ -122,6 +123,7 @@ static const struct feature_row rows[] = {
           "notifications carry an identifier of the device's choice")},
     {RING(RING_RESET, "queue_reset", true, "single queues can be reset")},
 };
+/* clang-format on */
 
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
 
@@ -245,10 +247,9 @@ void vionet_features_settle(const VionetDialect *dialect, uint64_t *features, co
 
 bool feature_check_offer(const VionetConfig *config, bool has_timers, GError **error)
 {
-    const bool coalescing =
-        feature_test(config->features, VIRTIO_NET_F_NOTF_COAL) ||
-        (config->dialect->feature != VIRTIO_NET_F_VQ_NOTF_COAL &&
-         feature_test(config->features, VIRTIO_NET_F_VQ_NOTF_COAL));
+    const bool coalescing = feature_test(config->features, VIRTIO_NET_F_NOTF_COAL) ||
+                            (config->dialect->feature != VIRTIO_NET_F_VQ_NOTF_COAL &&
+                             feature_test(config->features, VIRTIO_NET_F_VQ_NOTF_COAL));
 
     for (unsigned bit = 0; bit < 64 * VIONET_FEATURE_WORDS; bit++) {
         const struct feature_row *row = row_of(bit, config->dialect);
@@ -258,8 +259,8 @@ bool feature_check_offer(const VionetConfig *config, bool has_timers, GError **e
         }
         if (!row) {
             g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG,
-                        "feature bit %u is not one that a device with hash-tunnel=%s can offer", bit,
-                        config->dialect->name);
+                        "feature bit %u is not one that a device with hash-tunnel=%s can offer",
+                        bit, config->dialect->name);
             return false;
         }
         if (!check_row(row, config, error)) {

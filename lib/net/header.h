@@ -9,7 +9,7 @@
 #include "net/view.h"
 
 /* Octets of the longest header; no buffer for one is smaller. */
-#define HEADER_MAX 24
+#define HEADER_MAX         24
 #define HEADER_NUM_BUFFERS 10
 
 /* What hashing found out for the header. */

@@ -25,8 +25,8 @@
 /* A transmitted frame that the host has. */
 struct slot {
     struct chain_ref ref;
-    bool out;       /* until the host gives the frame back, whatever becomes of the queue meanwhile */
-    int8_t large;   /* index of its large slot, -1 if the ranges are here */
+    bool out;     /* until the host gives the frame back, whatever becomes of the queue meanwhile */
+    int8_t large; /* index of its large slot, -1 if the ranges are here */
     uint64_t token;
     struct iovec iov[SLOT_RANGES];
 };
@@ -43,7 +43,7 @@ struct queue {
     struct gate gate;
 
     /* the data side's, inside the gate */
-    bool live;    /* started, not broken, not paused */
+    bool live; /* started, not broken, not paused */
     bool broken;
     bool poll;
     bool starved; /* transmit: stopped for want of slots */
@@ -51,7 +51,7 @@ struct queue {
     struct chain chain;
     struct iovec *ranges; /* storage of chain */
     struct coalesce coalesce;
-    struct slot *slots;   /* transmit: by turn modulo n_slots */
+    struct slot *slots; /* transmit: by turn modulo n_slots */
     uint16_t n_slots;
     struct iovec *large_ranges;
     bool large_out[N_LARGE_SLOTS];
@@ -72,9 +72,9 @@ struct queue {
 /* What a visit to a queue leaves to be done once its gate is left. */
 struct outcome {
     bool interrupt;
-    bool kick;          /* there is more to do than was done: the host should come again */
+    bool kick; /* there is more to do than was done: the host should come again */
     bool faulted;
-    bool arm;           /* the coalescing timer */
+    bool arm; /* the coalescing timer */
     uint32_t arm_usecs;
     struct ring_fault fault;
 };

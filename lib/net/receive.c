@@ -25,7 +25,7 @@ struct station {
     const VionetFrame *frame;
     size_t len;
     uint16_t pair;
-    bool pending;        /* neither delivered nor dropped yet */
+    bool pending; /* neither delivered nor dropped yet */
     bool needs_checksum;
     VionetVerdict verdict;
     struct hash_result hash;
@@ -322,8 +322,8 @@ static void deliver_to(struct burst *burst, struct queue *queue, unsigned pair,
         } else if (G_UNLIKELY(station->needs_checksum)) {
             station->verdict = deliver_completed(burst, queue, station, outcome);
         } else {
-            station->verdict = deliver(queue, burst->view, station->frame, station->len,
-                                       &station->hash, outcome);
+            station->verdict =
+                deliver(queue, burst->view, station->frame, station->len, &station->hash, outcome);
         }
         if (station->verdict == VIONET_DELIVERED) {
             packets++;

@@ -230,7 +230,8 @@ static bool give_back(struct queue *queue, const VionetFrame *frame, bool live)
     return current;
 }
 
-void vionet_device_complete(VionetDevice *device, unsigned pair, const VionetFrame *frames, size_t n)
+void vionet_device_complete(VionetDevice *device, unsigned pair, const VionetFrame *frames,
+                            size_t n)
 {
     struct queue *queue = transmit_queue(device, pair);
     struct outcome outcome = {0};

@@ -57,13 +57,13 @@ enum steer_mode {
 
 struct steering {
     enum steer_mode mode;
-    uint16_t n_pairs;        /* for STEER_AUTOMATIC */
-    uint16_t unclassified;   /* for STEER_TABLE: pair of packets without a hash */
-    uint16_t max_tx_vq;      /* for STEER_TABLE: the highest transmit queue that the driver uses */
-    uint32_t hash_types;     /* enabled, without those that name tunnels */
-    uint32_t tunnel_types;   /* enabled, in the dialect's own bits */
-    unsigned tunnels;        /* the same as VIONET_TUNNEL_* */
-    struct shared_key *key;  /* NULL: no hash is calculated */
+    uint16_t n_pairs;       /* for STEER_AUTOMATIC */
+    uint16_t unclassified;  /* for STEER_TABLE: pair of packets without a hash */
+    uint16_t max_tx_vq;     /* for STEER_TABLE: the highest transmit queue that the driver uses */
+    uint32_t hash_types;    /* enabled, without those that name tunnels */
+    uint32_t tunnel_types;  /* enabled, in the dialect's own bits */
+    unsigned tunnels;       /* the same as VIONET_TUNNEL_* */
+    struct shared_key *key; /* NULL: no hash is calculated */
     struct shared_table *table; /* for STEER_TABLE */
 };
 
@@ -73,8 +73,8 @@ struct view {
     bool link_up;
     bool mergeable;
     bool reports_hash;
-    uint8_t hdr_len;   /* octets of the packet header */
-    uint32_t mtu;      /* 0: no limit negotiated */
+    uint8_t hdr_len; /* octets of the packet header */
+    uint32_t mtu;    /* 0: no limit negotiated */
     uint32_t max_frame;
     uint64_t offloads; /* receive offloads in force, as bits of GUEST_OFFLOADS_SET */
     const VionetDialect *dialect;

@@ -43,8 +43,8 @@ bool ring_remap(struct ring *ring, const struct memory_map *map)
         unsigned n = 0;
 
         ring->area[area] = memory_pointer(map, &ring->hint, gpa, size, ring_area_written(area));
-        if (ring->area[area] == NULL && !memory_translate(map, &ring->hint, gpa, size,
-                                                          ring_area_written(area), NULL, &n, 0)) {
+        if (ring->area[area] == NULL &&
+            !memory_translate(map, &ring->hint, gpa, size, ring_area_written(area), NULL, &n, 0)) {
             return ring_fail(ring, VIONET_VIOLATION_RING_ADDRESS, gpa);
         }
     }
@@ -97,7 +97,8 @@ void ring_push(struct ring *ring, const struct chain_ref *ref, uint32_t written)
     turn = ring_turn(ring, ref->turn);
     turn->done = true;
     turn->written = written;
-    while (ring->first_turn != ring->next_turn && (turn = ring_turn(ring, ring->first_turn))->done) {
+    while (ring->first_turn != ring->next_turn &&
+           (turn = ring_turn(ring, ring->first_turn))->done) {
         ring_stage(ring, turn->id, turn->written);
         ring->first_turn++;
     }

@@ -51,7 +51,7 @@ struct ring_ops {
 /* How a buffer stands that was taken and not given back in the driver's sight. */
 struct ring_turn {
     uint16_t id;
-    bool done;        /* given back, but one before it is not yet (IN_ORDER) */
+    bool done; /* given back, but one before it is not yet (IN_ORDER) */
     uint32_t written;
 };
 
@@ -70,7 +70,7 @@ struct ring {
     uint8_t *area[3];             /* host pointers of the parts, NULL for one in several pieces */
     unsigned hint;                /* for memory_find() */
     struct ring_setup setup;
-    uint16_t chain_limit;         /* descriptors of one chain */
+    uint16_t chain_limit; /* descriptors of one chain */
 
     uint16_t next_avail; /* index of the next buffer to take */
     uint16_t seen_avail; /* the driver's index, as last read */
@@ -79,10 +79,10 @@ struct ring {
     uint16_t told_used;  /* next_used at the last notification decision */
     bool told_valid;     /* told_used means something */
     bool kicks_wanted;
-    uint16_t in_flight;  /* buffers taken and not yet pushed (or, IN_ORDER, not yet staged) */
+    uint16_t in_flight; /* buffers taken and not yet pushed (or, IN_ORDER, not yet staged) */
 
-    uint16_t next_turn;  /* turns[] is indexed modulo size */
-    uint16_t first_turn; /* oldest turn not yet staged; only kept with IN_ORDER */
+    uint16_t next_turn;      /* turns[] is indexed modulo size */
+    uint16_t first_turn;     /* oldest turn not yet staged; only kept with IN_ORDER */
     struct ring_turn *turns; /* setup.size of them; allocated by ring_init() for the largest size */
     uint32_t *taken;         /* a bit for each id in flight */
     struct ring_fault fault;

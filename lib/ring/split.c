@@ -19,9 +19,9 @@
 
 #include <vionet/spec.h>
 
-#define USED_FLAGS 0u
-#define USED_IDX   2u
-#define USED_RING  4u
+#define USED_FLAGS  0u
+#define USED_IDX    2u
+#define USED_RING   4u
 #define AVAIL_FLAGS 0u
 #define AVAIL_IDX   2u
 #define AVAIL_RING  4u
@@ -82,11 +82,11 @@ static inline struct desc desc_load(const uint8_t *p)
 struct walk {
     struct ring *ring;
     struct chain *chain;
-    unsigned n;           /* elements so far */
-    unsigned head;        /* in the descriptor table, for naming faults */
-    bool indirect;        /* in an indirect table */
+    unsigned n;    /* elements so far */
+    unsigned head; /* in the descriptor table, for naming faults */
+    bool indirect; /* in an indirect table */
     uint64_t table_gpa;
-    uint32_t table_len;   /* entries */
+    uint32_t table_len; /* entries */
 };
 
 /* Copies entry index of the indirect table; it may lie across mappings. */
@@ -110,8 +110,8 @@ static bool indirect_load(struct walk *walk, uint32_t index, struct desc *desc)
     if (n > 1) {
         guest_copy(copy + piece[0].iov_len, piece[1].iov_base, piece[1].iov_len);
     }
-    *desc = (struct desc){get_le64(copy), get_le32(copy + 8), get_le16(copy + 12),
-                          get_le16(copy + 14)};
+    *desc =
+        (struct desc){get_le64(copy), get_le32(copy + 8), get_le16(copy + 12), get_le16(copy + 14)};
     return true;
 }
 
@@ -179,7 +179,8 @@ static int walk_indirect(struct walk *walk, unsigned index)
 
     for (;;) {
         if (!indirect_load(walk, i, &desc)) {
-            return fault(ring, VIONET_VIOLATION_ADDRESS, index, walk->table_gpa + 16u * (uint64_t)i);
+            return fault(ring, VIONET_VIOLATION_ADDRESS, index,
+                         walk->table_gpa + 16u * (uint64_t)i);
         }
         if (desc.flags & VIRTQ_DESC_F_INDIRECT) {
             return fault(ring, VIONET_VIOLATION_INDIRECT_NESTED, index, i);
@@ -241,8 +242,7 @@ static int look(struct ring *ring)
         return 0;
     }
     /* No more than the driver can have: the ring less what it has not got back. */
-    if ((uint16_t)(idx - ring->next_avail) >
-        ring->setup.size - ring->in_flight - ring->staged) {
+    if ((uint16_t)(idx - ring->next_avail) > ring->setup.size - ring->in_flight - ring->staged) {
         return fault(ring, VIONET_VIOLATION_AVAIL_JUMP, VIONET_NONE,
                      (uint16_t)(idx - ring->next_avail));
     }

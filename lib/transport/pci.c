@@ -44,8 +44,8 @@
 #define STATUS_CAPABILITIES  0x10u
 #define BAR_64_PREFETCHABLE  0x0cu
 
-#define CAP_ID_VENDOR 0x09
-#define CAP_ID_MSIX   0x11
+#define CAP_ID_VENDOR        0x09
+#define CAP_ID_MSIX          0x11
 #define MSIX_CONTROL_MASKED  0x4000u
 #define MSIX_CONTROL_ENABLED 0x8000u
 
@@ -234,7 +234,8 @@ uint64_t vionet_pci_bar_size(const VionetPci *pci, unsigned bar)
     return bar < VIONET_PCI_N_BARS ? pci->bar_size[bar] : 0;
 }
 
-bool vionet_pci_notify_address(const VionetPci *pci, unsigned queue, unsigned *bar, uint64_t *offset)
+bool vionet_pci_notify_address(const VionetPci *pci, unsigned queue, unsigned *bar,
+                               uint64_t *offset)
 {
     if (queue >= vionet_device_num_queues(pci->device) || pci->config.notify_multiplier == 0) {
         return false;
@@ -419,9 +420,8 @@ static void add_msix_cap(VionetPci *pci, unsigned *at, uint8_t *link)
 static void add_notify_cap(VionetPci *pci, unsigned *at, uint8_t *link)
 {
     const bool draft = pci->config.notify_data_valid;
-    const unsigned cap_len =
-        draft ? sizeof(struct virtio_pci_notify_cap)
-              : offsetof(struct virtio_pci_notify_cap, notify_data);
+    const unsigned cap_len = draft ? sizeof(struct virtio_pci_notify_cap)
+                                   : offsetof(struct virtio_pci_notify_cap, notify_data);
     uint8_t *p = pci->space + add_virtio_cap(pci, at, link, VIRTIO_PCI_CAP_NOTIFY_CFG, cap_len,
                                              OFFSET_NOTIFY, pci->notify_len);
 

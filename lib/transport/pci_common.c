@@ -158,22 +158,22 @@ static void write_area(VionetPci *pci, VionetQueueArea area, unsigned half, uint
     vionet_device_write_queue_area(pci->device, pci->queue_select, area, gpa);
 }
 
-#define AREA_REGISTERS(name, area)                                                                \
-    static uint32_t read_##name##_low(VionetPci *pci)                                             \
-    {                                                                                             \
-        return read_area(pci, area, 0);                                                           \
-    }                                                                                             \
-    static void write_##name##_low(VionetPci *pci, uint32_t value)                                \
-    {                                                                                             \
-        write_area(pci, area, 0, value);                                                          \
-    }                                                                                             \
-    static uint32_t read_##name##_high(VionetPci *pci)                                            \
-    {                                                                                             \
-        return read_area(pci, area, 1);                                                           \
-    }                                                                                             \
-    static void write_##name##_high(VionetPci *pci, uint32_t value)                               \
-    {                                                                                             \
-        write_area(pci, area, 1, value);                                                          \
+#define AREA_REGISTERS(name, area)                                  \
+    static uint32_t read_##name##_low(VionetPci *pci)               \
+    {                                                               \
+        return read_area(pci, area, 0);                             \
+    }                                                               \
+    static void write_##name##_low(VionetPci *pci, uint32_t value)  \
+    {                                                               \
+        write_area(pci, area, 0, value);                            \
+    }                                                               \
+    static uint32_t read_##name##_high(VionetPci *pci)              \
+    {                                                               \
+        return read_area(pci, area, 1);                             \
+    }                                                               \
+    static void write_##name##_high(VionetPci *pci, uint32_t value) \
+    {                                                               \
+        write_area(pci, area, 1, value);                            \
     }
 
 AREA_REGISTERS(queue_desc, VIONET_AREA_DESC)
@@ -209,6 +209,7 @@ struct pci_register {
     void (*write)(VionetPci *pci, uint32_t value); /* NULL: read-only */
 };
 
+/* clang-format off */
 #define FIELD(name, size, read, write)                                                            \
     {#name, offsetof(struct virtio_pci_common_cfg, name), size, read, write}
 #define HALVES(name)                                                                              \
@@ -242,6 +243,7 @@ static const struct pci_register registers[] = {
     FIELD(admin_queue_index, 2, read_zero, NULL),
     FIELD(admin_queue_num, 2, read_zero, NULL),
 };
+/* clang-format on */
 
 /* The first octet that an access and a register have in common, and how many. */
 static bool overlap(const struct pci_register *reg, uint32_t offset, unsigned size, uint32_t *first,

@@ -7,7 +7,8 @@
 #include "transport/pci.h"
 
 /* The queue that an identifier names, for a form and, with a multiplier, the queue of the address. */
-static bool identifier_fits(const VionetPci *pci, enum notify_form form, uint16_t id, unsigned queue)
+static bool identifier_fits(const VionetPci *pci, enum notify_form form, uint16_t id,
+                            unsigned queue)
 {
     switch (form) {
     case NOTIFY_BY_DATA:
@@ -35,8 +36,8 @@ void pci_notify_write(VionetPci *pci, uint32_t offset, unsigned size, uint64_t v
     unsigned queue;
 
     if (size < 2 || (multiplier ? offset % multiplier : offset) != 0) {
-        vionet_device_violation(pci->device, VIONET_VIOLATION_NOTIFY_QUEUE, VIONET_NONE, VIONET_NONE,
-                                value);
+        vionet_device_violation(pci->device, VIONET_VIOLATION_NOTIFY_QUEUE, VIONET_NONE,
+                                VIONET_NONE, value);
         return;
     }
     if (multiplier == 0) {

@@ -16,13 +16,13 @@
 #include "machine/machine.h"
 #include "reference/reference.h"
 
-#define ROUNDS       15
-#define POOL         512   /* frames with different flows */
-#define FRAME_PITCH  1600  /* no power of two: buffers must not meet in one cache set */
-#define SOURCES      64    /* frames that the host sends, more than L1 holds */
-#define RING_SIZE    256
-#define BURST        32
-#define MAX_RESULTS  64
+#define ROUNDS      15
+#define POOL        512  /* frames with different flows */
+#define FRAME_PITCH 1600 /* no power of two: buffers must not meet in one cache set */
+#define SOURCES     64   /* frames that the host sends, more than L1 holds */
+#define RING_SIZE   256
+#define BURST       32
+#define MAX_RESULTS 64
 
 static const uint8_t key_octets[40] = {
     0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3,
@@ -355,8 +355,8 @@ struct bench {
     uint8_t *sources;
     struct iovec iov[SOURCES];
     VionetFrame frames[SOURCES];
-    unsigned next;                  /* source */
-    void *targets[RING_SIZE];       /* where the guest's receive buffers are */
+    unsigned next;            /* source */
+    void *targets[RING_SIZE]; /* where the guest's receive buffers are */
     unsigned n_targets;
 };
 
@@ -365,8 +365,12 @@ static struct machine *make_machine(bool hash)
     const uint16_t table[1] = {0};
     struct machine_setup setup;
     struct machine *machine;
-    struct net_rss rss = {.hash_types = 0x1ff, .table = table, .table_len = 1, .max_tx_vq = 1,
-                          .key = key_octets, .key_len = 40};
+    struct net_rss rss = {.hash_types = 0x1ff,
+                          .table = table,
+                          .table_len = 1,
+                          .max_tx_vq = 1,
+                          .key = key_octets,
+                          .key_len = 40};
 
     machine_setup_init(&setup);
     setup.device.receive_queue_size = setup.device.transmit_queue_size = RING_SIZE;
@@ -549,8 +553,9 @@ static void report_hashing(void)
 {
     char what[64], bitwise[64], shifting[64], dissect[64];
 
-    printf("Dissecting and hashing, ns per frame. Yardsticks: the same dissection followed by a\n"
-           "Toeplitz hash bit by bit as defined, and by one that shifts a window along the key.\n\n");
+    printf(
+        "Dissecting and hashing, ns per frame. Yardsticks: the same dissection followed by a\n"
+        "Toeplitz hash bit by bit as defined, and by one that shifts a window along the key.\n\n");
     for (unsigned s = 0; s < G_N_ELEMENTS(shapes); s++) {
         g_snprintf(what, sizeof(what), "%s: dissect + hash", shapes[s].name);
         g_snprintf(dissect, sizeof(dissect), "%s: dissect", shapes[s].name);

@@ -134,11 +134,10 @@ static bool build(struct machine *machine, const struct machine_setup *setup, GE
     if (!machine->pci) {
         return false;
     }
-    machine->memory =
-        setup->memory ? guest_memory_new(setup->memory)
-                      : guest_memory_flat(DEFAULT_MEMORY_BASE, setup->memory_size
-                                                                   ? setup->memory_size
-                                                                   : DEFAULT_MEMORY_SIZE);
+    machine->memory = setup->memory ? guest_memory_new(setup->memory)
+                                    : guest_memory_flat(DEFAULT_MEMORY_BASE,
+                                                        setup->memory_size ? setup->memory_size
+                                                                           : DEFAULT_MEMORY_SIZE);
     return map_memory(machine, error);
 }
 
@@ -148,7 +147,8 @@ struct machine *machine_new(const struct machine_setup *setup, GError **error)
 
     machine->now_ns = 1;
     machine->net_options = setup->net;
-    machine->access = (struct guest_access){machine, config_read, config_write, bar_read, bar_write};
+    machine->access =
+        (struct guest_access){machine, config_read, config_write, bar_read, bar_write};
     if (!build(machine, setup, error)) {
         machine_free(machine);
         return NULL;
@@ -246,7 +246,8 @@ void machine_advance(struct machine *machine, uint64_t ns)
 
 bool machine_works(struct machine *machine)
 {
-    uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 6, 'p', 'i', 'n', 'g'};
+    uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2,   0,   0,
+                         0,    0,    1,    8,    6,    'p',  'i', 'n', 'g'};
     struct guest_packet packet;
 
     if (!machine_boot(machine, features_known())) {

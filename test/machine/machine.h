@@ -25,7 +25,7 @@
 struct machine_setup {
     VionetConfig device;
     VionetPciConfig pci;
-    bool no_msi;  /* the host has no MSI operation */
+    bool no_msi; /* the host has no MSI operation */
     bool no_intx;
     const struct guest_memory_options *memory; /* NULL: memory_size octets at 1 MiB */
     uint64_t memory_size;                      /* 0: 64 MiB */
@@ -47,9 +47,9 @@ struct machine {
     /* what the host was told */
     unsigned n_events; /* all; the first MACHINE_MAX_EVENTS are kept */
     VionetEvent events[MACHINE_MAX_EVENTS];
-    uint64_t kicks;      /* kick operations, all queues */
-    unsigned last_kick;  /* queue of the last */
-    uint64_t now_ns;     /* the clock: moves only when a test moves it */
+    uint64_t kicks;                                 /* kick operations, all queues */
+    unsigned last_kick;                             /* queue of the last */
+    uint64_t now_ns;                                /* the clock: moves only when a test moves it */
     uint64_t deadline_ns[2 * VIONET_MAX_PAIRS + 1]; /* timers, 0: none */
     void (*on_kick)(struct machine *machine, unsigned queue);
     void (*on_event)(struct machine *machine, const VionetEvent *event);

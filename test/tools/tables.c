@@ -13,8 +13,9 @@ static void put_features(GString *out)
     const VionetDialect *dialect;
     const VionetFeature *feature;
 
-    g_string_append(out, "## Features\n\n"
-                         "| bit | name | property | default | what it is |\n|---|---|---|---|---|\n");
+    g_string_append(out,
+                    "## Features\n\n"
+                    "| bit | name | property | default | what it is |\n|---|---|---|---|---|\n");
     dialect = vionet_dialect_at(0);
     for (unsigned i = 0; (feature = vionet_feature_at(dialect, i)) != NULL; i++) {
         g_string_append_printf(out, "| %u | %s | `%s` | %s | %s |\n", feature->bit, feature->name,
@@ -45,10 +46,11 @@ static void put_dialects(GString *out)
 
 static void put_violations(GString *out)
 {
-    g_string_append(out, "\n## Violations\n\n"
-                         "A fatal one stops its queue and sets DEVICE_NEEDS_RESET. In the sentence, %q "
-                         "is a queue, %d a descriptor, %v and %x the value found.\n\n"
-                         "| name | section | fatal | sentence |\n|---|---|---|---|\n");
+    g_string_append(out,
+                    "\n## Violations\n\n"
+                    "A fatal one stops its queue and sets DEVICE_NEEDS_RESET. In the sentence, %q "
+                    "is a queue, %d a descriptor, %v and %x the value found.\n\n"
+                    "| name | section | fatal | sentence |\n|---|---|---|---|\n");
     for (unsigned i = 0; i < VIONET_N_VIOLATIONS; i++) {
         const VionetViolationInfo *info = vionet_violation_info((VionetViolation)i);
 
@@ -61,13 +63,11 @@ static void put_verdicts(GString *out)
 {
     g_string_append(out, "\n## Verdicts on frames\n\n");
     for (unsigned i = 0; i < VIONET_N_VERDICTS; i++) {
-        g_string_append_printf(out, "%s`%s`", i ? ", " : "",
-                               vionet_verdict_name((VionetVerdict)i));
+        g_string_append_printf(out, "%s`%s`", i ? ", " : "", vionet_verdict_name((VionetVerdict)i));
     }
     g_string_append(out, "\n\n## Counters of a queue\n\n");
     for (unsigned i = 0; i < VIONET_N_COUNTERS; i++) {
-        g_string_append_printf(out, "%s`%s`", i ? ", " : "",
-                               vionet_counter_name((VionetCounter)i));
+        g_string_append_printf(out, "%s`%s`", i ? ", " : "", vionet_counter_name((VionetCounter)i));
     }
     g_string_append(out, "\n");
 }
