@@ -18,8 +18,8 @@
  * while data functions run. Those that take something away (unmap, reset) return when no data
  * function can still be using it, which is at most one burst later.
  *
- * Host operations are called with nothing held: from within one, any function of the device may be
- * called but vionet_device_free(). How deep that nests is the caller's business.
+ * Host operations (but for clock_ns) are called with nothing held: from within one, any function of
+ * the device may be called but vionet_device_free(). How deep that nests is the caller's business.
  *
  * Errors. What the embedder does wrong comes back as false or NULL with a GError of domain
  * VIONET_ERROR; GLib's allocation rules hold. What the guest does wrong never does: a rule of the
@@ -247,7 +247,7 @@ typedef struct VionetHostOps {
     void (*kick)(void *opaque, unsigned queue);
     /* Something happened; the event lives until the operation returns. */
     void (*event)(void *opaque, const VionetEvent *event);
-    /* Monotonic time in nanoseconds. */
+    /* Monotonic time in nanoseconds. The one operation that may not call the device. */
     uint64_t (*clock_ns)(void *opaque);
     /*
      * Call vionet_device_timer(queue) at deadline_ns of that clock. One per queue, a new deadline

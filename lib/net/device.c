@@ -145,10 +145,8 @@ void device_settle(VionetDevice *device, struct queue *queue, const struct outco
         vionet_device_violation(device, outcome->fault.violation, queue->index,
                                 outcome->fault.descriptor, outcome->fault.value);
     }
-    if (G_UNLIKELY(outcome->arm && device->ops.timer && device->ops.clock_ns)) {
-        uint64_t now = device->ops.clock_ns(device->opaque);
-
-        device->ops.timer(device->opaque, queue->index, now + outcome->arm_usecs * UINT64_C(1000));
+    if (G_UNLIKELY(outcome->deadline_ns)) {
+        device->ops.timer(device->opaque, queue->index, outcome->deadline_ns);
     }
     if (outcome->interrupt) {
         interrupt(device, queue->index);
@@ -417,10 +415,11 @@ void vionet_device_set_dma(VionetDevice *device, bool enabled)
 
 void vionet_device_set_poll(VionetDevice *device, unsigned index, bool poll)
 {
+    const enum queue_kind kind = device_queue_kind(device, index);
     struct outcome outcome = {0};
     struct queue *queue;
 
-    if (index >= 2u * device->config.max_pairs) {
+    if (kind != QUEUE_RECEIVE && kind != QUEUE_TRANSMIT) {
         return;
     }
     queue = &device->queues[index];
@@ -684,7 +683,7 @@ static void make_queues(VionetDevice *device)
         if (i == 2 || i == device->n_queues - 1) {
             size = MAX(size, config->control_queue_size);
         }
-        queue_init(&device->queues[i], (uint16_t)i, size, transmit);
+        queue_init(&device->queues[i], (uint16_t)i, size, transmit, &device->ops, device->opaque);
     }
     device->lanes = g_aligned_alloc0(config->max_pairs, sizeof(struct lane), CACHE_LINE);
     for (unsigned i = 0; i < config->max_pairs; i++) {

@@ -11,17 +11,25 @@
 
 #include <vionet/spec.h>
 
-void queue_init(struct queue *queue, uint16_t index, uint16_t max_size, bool transmit)
+void queue_init(struct queue *queue, uint16_t index, uint16_t max_size, bool transmit,
+                const VionetHostOps *ops, void *opaque)
 {
     const unsigned ranges = CHAIN_RANGES(MAX(max_size, CHAIN_MAX_INDIRECT));
 
     queue->index = index;
+    queue->ops = ops;
+    queue->opaque = opaque;
     ring_init(&queue->ring, max_size);
     queue->ranges = g_new(struct iovec, 2 * (size_t)ranges);
     chain_init(&queue->chain, queue->ranges, ranges);
     if (transmit) {
         queue->n_slots = max_size;
         queue->slots = g_new0(struct slot, max_size);
+        queue->free_slots = g_new(uint16_t, max_size);
+        queue->n_free_slots = max_size;
+        for (uint16_t i = 0; i < max_size; i++) {
+            queue->free_slots[i] = (uint16_t)(max_size - 1 - i);
+        }
         queue->large_ranges = g_new(struct iovec, N_LARGE_SLOTS * (size_t)ranges);
     }
     queue_reset_registers(queue, max_size);
@@ -32,6 +40,7 @@ void queue_free(struct queue *queue)
     ring_free(&queue->ring);
     g_free(queue->ranges);
     g_free(queue->slots);
+    g_free(queue->free_slots);
     g_free(queue->large_ranges);
 }
 
@@ -100,6 +109,7 @@ void queue_stop(struct queue *queue)
     queue->started = false;
     gate_enter(&queue->gate);
     queue->live = false;
+    queue->broken = false;
     queue->life++;
     gate_leave(&queue->gate);
 }
@@ -157,6 +167,25 @@ static bool coalesce_due(const struct queue *queue)
     return queue->coalesce.pending >= MIN(queue->coalesce.max_packets, queue->ring.setup.size);
 }
 
+/* Asks for the timer, or notifies if its time is over. The clock is the host's; see device.h. */
+static void wait_for_more(struct queue *queue, struct outcome *outcome)
+{
+    struct coalesce *coalesce = &queue->coalesce;
+    const uint64_t now_ns = queue->ops->clock_ns(queue->opaque);
+    uint64_t deadline_ns;
+
+    if (!coalesce->armed) {
+        coalesce->armed = true;
+        coalesce->since_ns = now_ns;
+    }
+    deadline_ns = coalesce->since_ns + coalesce->max_usecs * UINT64_C(1000);
+    if (now_ns >= deadline_ns) {
+        notify(queue, outcome);
+    } else {
+        outcome->deadline_ns = deadline_ns;
+    }
+}
+
 void queue_flush(struct queue *queue, uint32_t packets, struct outcome *outcome)
 {
     struct coalesce *coalesce = &queue->coalesce;
@@ -172,9 +201,7 @@ void queue_flush(struct queue *queue, uint32_t packets, struct outcome *outcome)
     if (coalesce_due(queue)) {
         notify(queue, outcome);
     } else if (coalesce->pending && !coalesce->armed) {
-        coalesce->armed = true;
-        outcome->arm = true;
-        outcome->arm_usecs = coalesce->max_usecs;
+        wait_for_more(queue, outcome);
     }
 }
 
@@ -190,9 +217,7 @@ void queue_coalesce_set(struct queue *queue, uint32_t max_packets, uint32_t max_
         if (!coalesces(coalesce) || coalesce_due(queue)) {
             notify(queue, outcome);
         } else {
-            coalesce->armed = true;
-            outcome->arm = true;
-            outcome->arm_usecs = max_usecs;
+            wait_for_more(queue, outcome);
         }
     }
     gate_leave(&queue->gate);

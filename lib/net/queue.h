@@ -25,8 +25,9 @@
 /* A transmitted frame that the host has. */
 struct slot {
     struct chain_ref ref;
-    bool out;     /* until the host gives the frame back, whatever becomes of the queue meanwhile */
-    int8_t large; /* index of its large slot, -1 if the ranges are here */
+    bool out; /* until the host gives the frame back, whatever becomes of the queue meanwhile */
+    uint32_t life; /* of the queue when the frame was taken */
+    int8_t large;  /* index of its large slot, -1 if the ranges are here */
     uint64_t token;
     struct iovec iov[SLOT_RANGES];
 };
@@ -35,7 +36,8 @@ struct slot {
 struct coalesce {
     uint32_t max_packets;
     uint32_t max_usecs;
-    uint32_t pending; /* packets since the last notification */
+    uint32_t pending;  /* packets since the last notification */
+    uint64_t since_ns; /* when the first of them came */
     bool armed;
 };
 
@@ -43,22 +45,29 @@ struct queue {
     struct gate gate;
 
     /* the data side's, inside the gate */
-    bool live; /* started, not broken, not paused */
-    bool broken;
+    bool live;          /* started, not broken, not paused */
+    atomic_bool broken; /* also looked at from outside */
     bool poll;
     bool starved; /* transmit: stopped for want of slots */
     struct ring ring;
     struct chain chain;
     struct iovec *ranges; /* storage of chain */
     struct coalesce coalesce;
-    struct slot *slots; /* transmit: by turn modulo n_slots */
+    struct slot *slots;   /* transmit: n_slots of them */
+    uint16_t *free_slots; /* a stack of the indices of those that are not out */
+    uint16_t n_free_slots;
     uint16_t n_slots;
+    uint64_t n_taken; /* frames ever: makes tokens unique */
     struct iovec *large_ranges;
     bool large_out[N_LARGE_SLOTS];
     uint32_t life; /* how often the queue was started: tokens of an earlier life are stale */
     _Atomic uint64_t counters[VIONET_N_COUNTERS];
     _Atomic uint64_t verdicts[VIONET_N_VERDICTS];
     _Atomic uint64_t reported; /* violations that had their event since the last reset */
+
+    /* set once */
+    const VionetHostOps *ops;
+    void *opaque;
 
     /* the control side's */
     uint16_t index;
@@ -74,12 +83,13 @@ struct outcome {
     bool interrupt;
     bool kick; /* there is more to do than was done: the host should come again */
     bool faulted;
-    bool arm; /* the coalescing timer */
-    uint32_t arm_usecs;
+    uint64_t deadline_ns; /* for the coalescing timer, 0: none */
     struct ring_fault fault;
 };
 
-void queue_init(struct queue *queue, uint16_t index, uint16_t max_size, bool transmit);
+/* ops, whose clock is all that is used of it, must outlive the queue. */
+void queue_init(struct queue *queue, uint16_t index, uint16_t max_size, bool transmit,
+                const VionetHostOps *ops, void *opaque);
 void queue_free(struct queue *queue);
 
 /* Registers and counters as after a device reset. Not while live. */

@@ -364,6 +364,10 @@ static void divert(struct burst *burst, unsigned pair, unsigned tries)
 {
     const struct steering *steering = &burst->view->steering;
     const bool may = steering->mode == STEER_AUTOMATIC && tries + 1 < steering->n_pairs;
+    const struct queue *queue = &burst->device->queues[2 * pair];
+    const VionetVerdict verdict = atomic_load_explicit(&queue->broken, memory_order_relaxed)
+                                      ? VIONET_DROP_NOT_RUNNING
+                                      : VIONET_DROP_QUEUE_DISABLED;
 
     for (unsigned i = 0; i < burst->n; i++) {
         struct station *station = &burst->stations[i];
@@ -374,7 +378,7 @@ static void divert(struct burst *burst, unsigned pair, unsigned tries)
         if (may) {
             station->pair = (uint16_t)((pair + 1) % steering->n_pairs);
         } else {
-            drop_in_lane(burst, station, VIONET_DROP_QUEUE_DISABLED);
+            drop_in_lane(burst, station, verdict);
         }
     }
 }
@@ -398,7 +402,7 @@ static void visit_queue_of(struct burst *burst, struct station *station)
         } else {
             divert(burst, pair, burst->n_visits < CHUNK ? tries : UINT16_MAX);
         }
-        if (outcome.interrupt || outcome.arm || outcome.faulted) {
+        if (outcome.interrupt || outcome.deadline_ns || outcome.faulted) {
             burst->visits[burst->n_visits++] = (struct visit){queue, outcome};
         }
     }
@@ -438,15 +442,25 @@ size_t vionet_device_receive(VionetDevice *device, unsigned lane, const VionetFr
     burst.device = device;
     burst.lane = &device->lanes[lane % device->config.max_pairs];
     burst.hold = verdicts && (flags & VIONET_RECEIVE_HOLD);
-    for (size_t done = 0; done < n; done += burst.n) {
+    bool held = false;
+    size_t done = 0;
+
+    /* Between chunks the guest may make room: what stands behind a held frame still has to wait. */
+    for (; done < n && !held; done += burst.n) {
         burst.n = (unsigned)MIN(n - done, CHUNK);
         receive_chunk(&burst, frames + done);
         for (unsigned i = 0; i < burst.n; i++) {
-            delivered += burst.stations[i].verdict == VIONET_DELIVERED;
+            const VionetVerdict verdict = burst.stations[i].verdict;
+
+            delivered += verdict == VIONET_DELIVERED;
+            held |= verdict == VIONET_HELD;
             if (verdicts) {
-                verdicts[done + i] = burst.stations[i].verdict;
+                verdicts[done + i] = verdict;
             }
         }
+    }
+    for (; done < n; done++) {
+        verdicts[done] = VIONET_HELD; /* held is only ever set with verdicts */
     }
     return delivered;
 }

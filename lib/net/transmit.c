@@ -16,15 +16,32 @@
 /* Octets copied to learn a flow from: plain headers, VXLAN or GENEVE with a few options. */
 #define LEARN_OCTETS 192
 
-/* A frame's token tells the life of the queue and the turn of the buffer. */
-static uint64_t token_make(const struct queue *queue, const struct chain_ref *ref)
+/*
+ * A slot for a frame with n ranges, and where they go in *ranges; NULL if too many frames are out. A
+ * frame of before a reset keeps its slot until the host gives it back: what the host holds must not
+ * change under it.
+ */
+static struct slot *slot_take(struct queue *queue, unsigned n, struct iovec **ranges)
 {
-    return (uint64_t)queue->life << 16 | ref->turn;
-}
+    struct slot *slot;
+    int8_t large = -1;
 
-static struct slot *slot_of(struct queue *queue, uint16_t turn)
-{
-    return &queue->slots[turn % queue->n_slots];
+    if (queue->n_free_slots == 0) {
+        return NULL;
+    }
+    if (G_UNLIKELY(n > SLOT_RANGES)) {
+        do {
+            if (++large == N_LARGE_SLOTS) {
+                return NULL;
+            }
+        } while (queue->large_out[large]);
+        queue->large_out[large] = true;
+    }
+    slot = &queue->slots[queue->free_slots[--queue->n_free_slots]];
+    slot->out = true;
+    slot->large = large;
+    *ranges = large < 0 ? slot->iov : queue->large_ranges + (size_t)large * queue->chain.max;
+    return slot;
 }
 
 static void slot_release(struct queue *queue, struct slot *slot)
@@ -33,29 +50,24 @@ static void slot_release(struct queue *queue, struct slot *slot)
     if (slot->large >= 0) {
         queue->large_out[slot->large] = false;
     }
+    queue->free_slots[queue->n_free_slots++] = (uint16_t)(slot - queue->slots);
 }
 
-/*
- * Ranges for a frame in slot; NULL if all large ones are out, or if the host still has a frame of an
- * earlier life of the queue in this slot: what it holds must not change under it.
- */
-static struct iovec *slot_ranges(struct queue *queue, struct slot *slot, unsigned n)
+/* A token tells the slot, and which of all frames ever taken it is. */
+static uint64_t token_make(struct queue *queue, const struct slot *slot)
 {
-    if (slot->out) {
+    return queue->n_taken++ << 16 | (uint64_t)(slot - queue->slots);
+}
+
+/* The slot of a frame that is out, NULL for any other token. */
+static struct slot *slot_of(struct queue *queue, uint64_t token)
+{
+    const unsigned index = token & 0xffff;
+
+    if (index >= queue->n_slots || !queue->slots[index].out || queue->slots[index].token != token) {
         return NULL;
     }
-    slot->large = -1;
-    if (G_LIKELY(n <= SLOT_RANGES)) {
-        return slot->iov;
-    }
-    for (int8_t i = 0; i < N_LARGE_SLOTS; i++) {
-        if (!queue->large_out[i]) {
-            queue->large_out[i] = true;
-            slot->large = i;
-            return queue->large_ranges + (size_t)i * queue->chain.max;
-        }
-    }
-    return NULL;
+    return &queue->slots[index];
 }
 
 /*
@@ -107,10 +119,10 @@ enum taken { TAKEN, DROPPED, NO_SLOT };
 static enum taken take_frame(struct queue *queue, const struct view *view, VionetFrame *frame)
 {
     const struct chain_ref *ref = &queue->chain.ref;
-    struct slot *slot = slot_of(queue, ref->turn);
     struct iov_cursor payload = {0};
     VionetVerdict verdict = read_frame(queue, view, &payload, frame);
     struct iovec *ranges;
+    struct slot *slot;
 
     if (verdict != VIONET_DELIVERED) {
         ring_push(&queue->ring, ref, 0);
@@ -118,16 +130,16 @@ static enum taken take_frame(struct queue *queue, const struct view *view, Vione
         queue_count(queue, VIONET_COUNTER_DROPS, 1);
         return DROPPED;
     }
-    ranges = slot_ranges(queue, slot, payload.n);
-    if (!ranges) {
+    slot = slot_take(queue, payload.n, &ranges);
+    if (!slot) {
         ring_unpop(&queue->ring, ref);
         return NO_SLOT;
     }
     frame->iov = ranges;
     frame->n_iov = iov_rest(&payload, ranges, queue->chain.max);
-    frame->token = slot->token = token_make(queue, ref);
+    frame->token = slot->token = token_make(queue, slot);
     slot->ref = *ref;
-    slot->out = true;
+    slot->life = queue->life;
     return TAKEN;
 }
 
@@ -213,15 +225,15 @@ size_t vionet_device_transmit(VionetDevice *device, unsigned pair, VionetFrame *
 /* Frees the frame's slot and, if the driver still waits for it, gives it its buffer back. */
 static bool give_back(struct queue *queue, const VionetFrame *frame, bool live)
 {
-    struct slot *slot = slot_of(queue, (uint16_t)frame->token);
+    struct slot *slot = slot_of(queue, frame->token);
     bool current;
 
-    if (!slot->out || slot->token != frame->token) {
+    if (!slot) {
         queue_count(queue, VIONET_COUNTER_STALE, 1);
         return false;
     }
     slot_release(queue, slot);
-    current = live && slot->token == token_make(queue, &slot->ref);
+    current = live && slot->life == queue->life;
     if (current) {
         ring_push(&queue->ring, &slot->ref, 0);
     } else {
