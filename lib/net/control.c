@@ -30,6 +30,7 @@ struct request {
     uint8_t reply[REPLY_MAX];
     bool filter_changed;
     bool steering_changed;
+    bool coalescing_changed;
 };
 
 struct command {
@@ -258,14 +259,24 @@ static enum answer set_offloads(struct request *request, const struct command *r
 
 /* ---- coalescing ---- */
 
-static void coalesce_queue(VionetDevice *device, unsigned index, uint32_t max_packets,
+/* What this leaves to be said is said once the command is answered. */
+static void coalesce_queue(struct request *request, unsigned index, uint32_t max_packets,
                            uint32_t max_usecs)
 {
-    struct queue *queue = &device->queues[index];
-    struct outcome outcome = {0};
+    VionetDevice *device = request->device;
 
-    queue_coalesce_set(queue, max_packets, max_usecs, &outcome);
-    device_settle(device, queue, &outcome);
+    queue_coalesce_set(&device->queues[index], max_packets, max_usecs, &device->outcomes[index]);
+    request->coalescing_changed = true;
+}
+
+static void settle_coalescing(VionetDevice *device)
+{
+    for (unsigned i = 0; i < device->n_queues; i++) {
+        const struct outcome outcome = device->outcomes[i];
+
+        device->outcomes[i] = (struct outcome){0};
+        device_settle(device, &device->queues[i], &outcome);
+    }
 }
 
 static enum answer set_coalescing(struct request *request, const struct command *row)
@@ -278,7 +289,7 @@ static enum answer set_coalescing(struct request *request, const struct command 
     defaults->max_usecs = get_le32(request->payload + 4);
     for (unsigned i = direction; i < device->n_queues; i += 2) {
         if (device_queue_kind(device, i) != QUEUE_CONTROL && device->queues[i].enabled) {
-            coalesce_queue(device, i, defaults->max_packets, defaults->max_usecs);
+            coalesce_queue(request, i, defaults->max_packets, defaults->max_usecs);
         }
     }
     return ANSWER_OK;
@@ -306,7 +317,7 @@ static enum answer set_queue_coalescing(struct request *request, const struct co
     if (!queue) {
         return ANSWER_VALUE;
     }
-    coalesce_queue(request->device, queue->index, get_le32(request->payload + 4),
+    coalesce_queue(request, queue->index, get_le32(request->payload + 4),
                    get_le32(request->payload + 8));
     return ANSWER_OK;
 }
@@ -426,20 +437,16 @@ static VionetViolation execute(struct request *request, const struct command *ro
     return against[row->run(request, row)];
 }
 
-/*
- * Runs the command in the control buffer and publishes what it changed. A host operation on the way
- * may have had the device reset: then there is nothing left to publish for.
- */
+/* Runs the command in the control buffer and publishes what it changed. */
 static VionetViolation run_command(struct request *request, const struct queue *queue,
                                    const struct command *row)
 {
     VionetDevice *device = request->device;
-    const uint32_t life = queue->life;
     VionetViolation violation;
 
     request->view = view_copy(device_view(device));
     violation = execute(request, row, queue->chain.in_len);
-    if (violation == VIONET_N_VIOLATIONS && queue->life == life) {
+    if (violation == VIONET_N_VIOLATIONS) {
         device_publish(device, request->view);
     } else {
         view_free(request->view);
@@ -454,7 +461,9 @@ static void report(const struct request *request, const struct queue *queue,
     VionetDevice *device = request->device;
     const uint8_t *command = device->control_buffer;
 
-    if (violation != VIONET_N_VIOLATIONS) {
+    if (request->coalescing_changed) {
+        settle_coalescing(device);
+    } else if (violation != VIONET_N_VIOLATIONS) {
         vionet_device_violation(device, violation, queue->index, queue->chain.ref.id,
                                 (uint64_t)command[0] << 8 | command[1]);
     } else if (request->filter_changed) {
@@ -466,11 +475,13 @@ static void report(const struct request *request, const struct queue *queue,
     }
 }
 
-/* Executes and answers the command just taken from the queue. */
+/*
+ * Executes and answers the command just taken from the queue. The host hears of it only after that: no
+ * host operation comes between a chain's taking and its giving back.
+ */
 static void serve(VionetDevice *device, struct queue *queue, struct outcome *outcome)
 {
     const struct chain *chain = &queue->chain;
-    const uint32_t life = queue->life;
     struct iov_cursor out = iov_begin(chain->out, chain->n_out);
     struct iov_cursor in = iov_begin(chain->in, chain->n_in);
     struct request request = {.device = device, .payload = device->control_buffer + 2};
@@ -489,9 +500,6 @@ static void serve(VionetDevice *device, struct queue *queue, struct outcome *out
     row = find_command(device->control_buffer[0], device->control_buffer[1]);
     violation = chain->out_len > CONTROL_MAX ? VIONET_VIOLATION_COMMAND_LENGTH
                                              : run_command(&request, queue, row);
-    if (queue->life != life) {
-        return;
-    }
     ack_at = row && chain->in_len > row->reply ? row->reply : 0;
     memcpy(answer, request.reply, ack_at);
     answer[ack_at] = violation == VIONET_N_VIOLATIONS ? VIRTIO_NET_OK : VIRTIO_NET_ERR;
@@ -519,13 +527,25 @@ static int take_command(struct queue *queue)
     return taken;
 }
 
+/*
+ * The gate is only passed, for each command: the queue is the control side's, as this is, and the data
+ * side has no business in it; but what the host heard of the last command may have led it to reset
+ * the device or to change the memory map.
+ */
+static bool pass_gate(VionetDevice *device, struct queue *queue, struct outcome *outcome)
+{
+    if (!queue_enter(queue, &device->map, outcome)) {
+        return false;
+    }
+    gate_leave(&queue->gate);
+    return true;
+}
+
 static void run_queue(VionetDevice *device, struct queue *queue, struct outcome *outcome)
 {
-    const uint32_t life = queue->life;
-    unsigned budget = queue->ring.setup.size;
+    unsigned budget = queue->max_size;
 
-    /* An event may have led the embedder to reset: the queue's life is then another. */
-    while (queue->live && queue->life == life) {
+    while (pass_gate(device, queue, outcome)) {
         int taken;
 
         if (budget-- == 0) {
@@ -552,16 +572,9 @@ void control_run(VionetDevice *device)
     if (index >= device->n_queues || device->in_control) {
         return;
     }
-    /*
-     * The gate is only passed: the queue is the control side's, as this is, and the data side has
-     * no business in it.
-     */
     queue = &device->queues[index];
-    if (queue_enter(queue, &device->map, &outcome)) {
-        gate_leave(&queue->gate);
-        device->in_control = true;
-        run_queue(device, queue, &outcome);
-        device->in_control = false;
-    }
+    device->in_control = true;
+    run_queue(device, queue, &outcome);
+    device->in_control = false;
     device_settle(device, queue, &outcome);
 }

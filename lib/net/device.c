@@ -709,6 +709,7 @@ VionetDevice *vionet_device_new(const VionetConfig *config, const VionetHostOps 
     device->dma = true;
     device->n_queues = 2u * full.max_pairs + 1;
     device->control_buffer = g_malloc(CONTROL_MAX);
+    device->outcomes = g_new0(struct outcome, device->n_queues);
     device->flows = g_new0(struct flow_table, 1);
     atomic_init(&device->view, view_new(&full));
     atomic_init(&device->map, memory_map_empty());
@@ -739,5 +740,6 @@ void vionet_device_free(VionetDevice *device)
     g_free(device_map(device));
     g_free(device->flows);
     g_free(device->control_buffer);
+    g_free(device->outcomes);
     g_free(device);
 }

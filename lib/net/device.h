@@ -66,6 +66,7 @@ struct VionetDevice {
     bool config_dirty; /* config space changed since the driver last read it */
     uint8_t config_generation;
     struct coalesce_defaults coalesce[2]; /* of receive and transmit queues */
+    struct outcome *outcomes;             /* for each queue: what a command left to be said */
     uint8_t *control_buffer;              /* CONTROL_MAX octets: the command being executed */
     bool in_control;
     bool stuck; /* the driver broke the life cycle: nothing runs until reset */

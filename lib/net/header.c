@@ -14,23 +14,33 @@
 #define GSO_TUNNEL    (VIRTIO_NET_HDR_GSO_UDP_TUNNEL_IPV4 | VIRTIO_NET_HDR_GSO_UDP_TUNNEL_IPV6)
 #define GSO_MODIFIERS (GSO_TUNNEL | VIRTIO_NET_HDR_GSO_ECN)
 
-/* Receive offloads: feature bit, and bit in the mask of GUEST_OFFLOADS_SET. */
-static const struct {
+#define MASK_BIT(bit) (UINT64_C(1) << (bit))
+
+/*
+ * Receive offloads: feature bit, bit in the mask of GUEST_OFFLOADS_SET, and what has to be on with it:
+ * all of the one mask and, if there is any, one of the other (5.1.3.1).
+ */
+static const struct offload_row {
     uint8_t feature;
     uint8_t mask_bit;
+    uint64_t all_of;
+    uint64_t any_of;
 } offload_rows[] = {
-    {VIRTIO_NET_F_GUEST_CSUM, VIRTIO_NET_F_GUEST_CSUM},
-    {VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_F_GUEST_TSO4},
-    {VIRTIO_NET_F_GUEST_TSO6, VIRTIO_NET_F_GUEST_TSO6},
-    {VIRTIO_NET_F_GUEST_ECN, VIRTIO_NET_F_GUEST_ECN},
-    {VIRTIO_NET_F_GUEST_UFO, VIRTIO_NET_F_GUEST_UFO},
-    {VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO, VIRTIO_NET_OFFLOAD_GUEST_UDP_TUNNEL_GSO},
-    {VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO_CSUM, VIRTIO_NET_OFFLOAD_GUEST_UDP_TUNNEL_GSO_CSUM},
-    {VIRTIO_NET_F_GUEST_USO4, VIRTIO_NET_F_GUEST_USO4},
-    {VIRTIO_NET_F_GUEST_USO6, VIRTIO_NET_F_GUEST_USO6},
+    {VIRTIO_NET_F_GUEST_CSUM, VIRTIO_NET_F_GUEST_CSUM, 0, 0},
+    {VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_F_GUEST_TSO4, MASK_BIT(VIRTIO_NET_F_GUEST_CSUM), 0},
+    {VIRTIO_NET_F_GUEST_TSO6, VIRTIO_NET_F_GUEST_TSO6, MASK_BIT(VIRTIO_NET_F_GUEST_CSUM), 0},
+    {VIRTIO_NET_F_GUEST_ECN, VIRTIO_NET_F_GUEST_ECN, 0,
+     MASK_BIT(VIRTIO_NET_F_GUEST_TSO4) | MASK_BIT(VIRTIO_NET_F_GUEST_TSO6)},
+    {VIRTIO_NET_F_GUEST_UFO, VIRTIO_NET_F_GUEST_UFO, MASK_BIT(VIRTIO_NET_F_GUEST_CSUM), 0},
+    {VIRTIO_NET_F_GUEST_USO4, VIRTIO_NET_F_GUEST_USO4, MASK_BIT(VIRTIO_NET_F_GUEST_CSUM), 0},
+    {VIRTIO_NET_F_GUEST_USO6, VIRTIO_NET_F_GUEST_USO6, MASK_BIT(VIRTIO_NET_F_GUEST_CSUM), 0},
+    {VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO, VIRTIO_NET_OFFLOAD_GUEST_UDP_TUNNEL_GSO,
+     MASK_BIT(VIRTIO_NET_F_GUEST_TSO4) | MASK_BIT(VIRTIO_NET_F_GUEST_TSO6) |
+         MASK_BIT(VIRTIO_NET_F_GUEST_USO4) | MASK_BIT(VIRTIO_NET_F_GUEST_USO6),
+     0},
+    {VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO_CSUM, VIRTIO_NET_OFFLOAD_GUEST_UDP_TUNNEL_GSO_CSUM,
+     MASK_BIT(VIRTIO_NET_OFFLOAD_GUEST_UDP_TUNNEL_GSO), 0},
 };
-
-#define MASK_BIT(bit) (UINT64_C(1) << (bit))
 
 /* Segmentation types: value, the feature to send it, and those that each suffice to receive it. */
 static const struct gso_row {
@@ -76,10 +86,18 @@ uint64_t header_offloads(const struct view *view)
     return offloads;
 }
 
+/* Rows stand behind those that they need: one pass takes off all that lost what it needs. */
 bool header_set_offloads(struct view *view, uint64_t mask)
 {
     if (mask & ~header_offloads(view)) {
         return false;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(offload_rows); i++) {
+        const struct offload_row *row = &offload_rows[i];
+
+        if ((mask & row->all_of) != row->all_of || (row->any_of && !(mask & row->any_of))) {
+            mask &= ~MASK_BIT(row->mask_bit);
+        }
     }
     view->offloads = mask;
     return true;
@@ -90,27 +108,31 @@ static bool checksum_inside(const VionetFrame *frame, size_t len)
     return (size_t)frame->csum_start + frame->csum_offset + 2 <= len;
 }
 
-/* GUEST_CSUM is what all other receive offloads require; off, it takes them with it. */
 static bool offload_on(const struct view *view, unsigned mask_bit)
 {
-    const uint64_t need = MASK_BIT(mask_bit) | MASK_BIT(VIRTIO_NET_F_GUEST_CSUM);
+    return view->offloads & MASK_BIT(mask_bit);
+}
 
-    return (view->offloads & need) == need;
+/* Nothing to be segmented: NONE, or ECN alone from who may use it (5.1.4.1 speaks of both). */
+static bool has_no_gso(uint8_t gso_type, bool ecn)
+{
+    return gso_type == VIRTIO_NET_HDR_GSO_NONE || (ecn && gso_type == VIRTIO_NET_HDR_GSO_ECN);
 }
 
 static bool receive_tunnel_allowed(const struct view *view, const VionetFrame *frame)
 {
     const uint8_t tunnel = frame->gso_type & GSO_TUNNEL;
 
-    if (!tunnel) {
-        return !(frame->flags & VIRTIO_NET_HDR_F_UDP_TUNNEL_CSUM);
-    }
-    if (tunnel == GSO_TUNNEL || (frame->flags & VIRTIO_NET_HDR_F_DATA_VALID)) {
+    if ((frame->flags & VIRTIO_NET_HDR_F_UDP_TUNNEL_CSUM) &&
+        !offload_on(view, VIRTIO_NET_OFFLOAD_GUEST_UDP_TUNNEL_GSO_CSUM)) {
         return false;
     }
-    return offload_on(view, VIRTIO_NET_OFFLOAD_GUEST_UDP_TUNNEL_GSO) &&
-           (!(frame->flags & VIRTIO_NET_HDR_F_UDP_TUNNEL_CSUM) ||
-            offload_on(view, VIRTIO_NET_OFFLOAD_GUEST_UDP_TUNNEL_GSO_CSUM));
+    if (!tunnel) { /* without one, the flag says that both levels were found valid (5.1.6.4.2) */
+        return !(frame->flags & VIRTIO_NET_HDR_F_UDP_TUNNEL_CSUM) ||
+               (frame->flags & VIRTIO_NET_HDR_F_DATA_VALID);
+    }
+    return tunnel != GSO_TUNNEL && !(frame->flags & VIRTIO_NET_HDR_F_DATA_VALID) &&
+           offload_on(view, VIRTIO_NET_OFFLOAD_GUEST_UDP_TUNNEL_GSO);
 }
 
 static bool receive_gso_allowed(const struct view *view, const VionetFrame *frame)
@@ -130,7 +152,8 @@ enum header_fit header_check_receive(const struct view *view, const VionetFrame 
         return HEADER_FITS;
     }
     if (!receive_tunnel_allowed(view, frame) ||
-        (frame->gso_type != VIRTIO_NET_HDR_GSO_NONE && !receive_gso_allowed(view, frame))) {
+        (!has_no_gso(frame->gso_type, offload_on(view, VIRTIO_NET_F_GUEST_ECN)) &&
+         !receive_gso_allowed(view, frame))) {
         return HEADER_REFUSED;
     }
     if (!(frame->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)) {
@@ -154,7 +177,7 @@ static void write_offloads(const struct view *view, const VionetFrame *frame,
         put_le16(hdr + 6, frame->csum_start);
         put_le16(hdr + 8, frame->csum_offset);
     }
-    if (frame->gso_type != VIRTIO_NET_HDR_GSO_NONE) {
+    if (!has_no_gso(frame->gso_type, true)) {
         hdr[1] = frame->gso_type;
         put_le16(hdr + 2, frame->hdr_len);
         put_le16(hdr + 4, frame->gso_size);
@@ -236,7 +259,8 @@ bool header_read(const struct view *view, const uint8_t hdr[HEADER_MAX], size_t 
         return false;
     }
     frame->flags &= (uint8_t)~VIRTIO_NET_HDR_F_DATA_VALID; /* says nothing on transmit */
-    if (frame->gso_type == VIRTIO_NET_HDR_GSO_NONE) {
+    if (has_no_gso(frame->gso_type, view_has(view, VIRTIO_NET_F_HOST_ECN))) {
+        frame->gso_type = VIRTIO_NET_HDR_GSO_NONE;
         return true;
     }
     frame->hdr_len = get_le16(hdr + 2); /* a hint (5.1.6.2.2) */
