@@ -265,13 +265,18 @@ static void enter_tunnel(const struct inner *inner, const uint8_t *end, unsigned
 
 void vionet_dissect(const uint8_t *frame, size_t len, unsigned tunnels, VionetFlow *flow)
 {
-    const uint8_t *end = frame + len;
     const uint8_t *p = frame;
     struct payload payload;
     struct inner inner;
+    const uint8_t *end;
     uint16_t type;
 
     memset(flow, 0, sizeof(*flow));
+    if (len < ETHERNET_HEADER) { /* frame may be NULL with len 0 */
+        flow->short_of_octets = true;
+        return;
+    }
+    end = frame + len;
     type = ethernet(&p, end, &flow->short_of_octets);
     network(type, p, end, flow, &payload);
     if (tunnels && payload.protocol) {

@@ -11,6 +11,8 @@
 
 #include <vionet/spec.h>
 
+#define ETHERNET_HEADER 14
+
 void vionet_config_init(VionetConfig *config)
 {
     const VionetFeature *feature;
@@ -97,14 +99,16 @@ static bool offers(const VionetConfig *config, unsigned bit)
 
 static bool check_ranges(const VionetConfig *c, GError **error)
 {
-    return in_range("max_pairs", c->max_pairs, 1, VIONET_MAX_PAIRS, error) &&
+    return in_range("max_frame", c->max_frame, 1514, VIONET_MAX_FRAME, error) &&
+           in_range("max_pairs", c->max_pairs, 1, VIONET_MAX_PAIRS, error) &&
            power_of_two("receive_queue_size", c->receive_queue_size, 2, VIONET_MAX_QUEUE_SIZE,
                         error) &&
            power_of_two("transmit_queue_size", c->transmit_queue_size, 2, VIONET_MAX_QUEUE_SIZE,
                         error) &&
            power_of_two("control_queue_size", c->control_queue_size, 2, VIONET_MAX_QUEUE_SIZE,
                         error) &&
-           (!offers(c, VIRTIO_NET_F_MTU) || in_range("mtu", c->mtu, 68, 65535, error)) &&
+           (!offers(c, VIRTIO_NET_F_MTU) ||
+            in_range("mtu", c->mtu, 68, c->max_frame - ETHERNET_HEADER, error)) &&
            (c->speed == VIRTIO_NET_SPEED_UNKNOWN ||
             in_range("speed", c->speed, 0, 0x7fffffff, error)) &&
            (c->duplex == VIRTIO_NET_DUPLEX_UNKNOWN ||
@@ -112,8 +116,7 @@ static bool check_ranges(const VionetConfig *c, GError **error)
            in_range("rss_max_key_size", c->rss_max_key_size, 40, 255, error) &&
            power_of_two("rss_max_table", c->rss_max_table, 128, 32768, error) &&
            known_bits("hash_types", c->hash_types, 0x1ff, error) &&
-           known_bits("tunnel_types", c->tunnel_types, c->dialect->all_types, error) &&
-           in_range("max_frame", c->max_frame, 1514, VIONET_MAX_FRAME, error);
+           known_bits("tunnel_types", c->tunnel_types, c->dialect->all_types, error);
 }
 
 static bool check(const VionetConfig *config, bool has_timers, GError **error)

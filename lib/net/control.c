@@ -265,7 +265,8 @@ static void coalesce_queue(struct request *request, unsigned index, uint32_t max
 {
     VionetDevice *device = request->device;
 
-    queue_coalesce_set(&device->queues[index], max_packets, max_usecs, &device->outcomes[index]);
+    queue_coalesce_set(&device->queues[index], &device->map, max_packets, max_usecs,
+                       &device->outcomes[index]);
     request->coalescing_changed = true;
 }
 

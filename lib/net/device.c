@@ -84,33 +84,34 @@ void device_event(VionetDevice *device, VionetEventKind kind)
     emit(device, &(VionetEvent){.kind = kind, .queue = VIONET_NONE, .descriptor = VIONET_NONE});
 }
 
-static void interrupt(VionetDevice *device, unsigned queue)
-{
-    if (device->interrupt) {
-        device->interrupt(device->interrupt_opaque, queue);
-    }
-}
-
 static bool has_status(const VionetDevice *device, uint8_t bit)
 {
     return vionet_device_status(device) & bit;
 }
 
-void device_config_changed(VionetDevice *device)
+/* A driver that is not ready, or not any more, is not notified of anything (2.1.2, 2.4.1). */
+static void interrupt(VionetDevice *device, unsigned queue)
 {
-    device->config_dirty = true;
-    if (has_status(device, VIRTIO_STATUS_DRIVER_OK)) {
-        interrupt(device, VIONET_CONFIG_CHANGE);
+    if (device->interrupt && has_status(device, VIRTIO_STATUS_DRIVER_OK)) {
+        device->interrupt(device->interrupt_opaque, queue);
     }
 }
 
-/* 2.1.2: an error that only a reset cures. */
-static void needs_reset(VionetDevice *device)
+void device_config_changed(VionetDevice *device)
 {
-    uint8_t old = atomic_fetch_or_explicit(&device->status, VIRTIO_STATUS_DEVICE_NEEDS_RESET,
-                                           memory_order_acq_rel);
+    device->config_dirty = true;
+    interrupt(device, VIONET_CONFIG_CHANGE);
+}
 
-    if (!(old & VIRTIO_STATUS_DEVICE_NEEDS_RESET) && (old & VIRTIO_STATUS_DRIVER_OK)) {
+/*
+ * 2.1.2: an error that only a reset cures; first if it is what set DEVICE_NEEDS_RESET. The host hears
+ * of it before the driver does, and may reset the device itself.
+ */
+static void report_fatal(VionetDevice *device, const VionetEvent *event, bool first)
+{
+    atomic_fetch_add_explicit(&device->violations[event->violation], 1, memory_order_relaxed);
+    emit(device, event);
+    if (first && has_status(device, VIRTIO_STATUS_DEVICE_NEEDS_RESET)) {
         interrupt(device, VIONET_CONFIG_CHANGE);
     }
 }
@@ -126,13 +127,14 @@ void vionet_device_violation(VionetDevice *device, VionetViolation violation, un
     if (!info) {
         return;
     }
-    bit = UINT64_C(1) << violation;
-    atomic_fetch_add_explicit(&device->violations[violation], 1, memory_order_relaxed);
     if (info->fatal) {
-        emit(device, &event); /* once: its queue has stopped */
-        needs_reset(device);
+        uint8_t old = atomic_fetch_or(&device->status, VIRTIO_STATUS_DEVICE_NEEDS_RESET);
+
+        report_fatal(device, &event, !(old & VIRTIO_STATUS_DEVICE_NEEDS_RESET));
         return;
     }
+    bit = UINT64_C(1) << violation;
+    atomic_fetch_add_explicit(&device->violations[violation], 1, memory_order_relaxed);
     reported = queue < device->n_queues ? &device->queues[queue].reported : &device->reported;
     if (!(atomic_fetch_or_explicit(reported, bit, memory_order_relaxed) & bit)) {
         emit(device, &event);
@@ -142,16 +144,19 @@ void vionet_device_violation(VionetDevice *device, VionetViolation violation, un
 void device_settle(VionetDevice *device, struct queue *queue, const struct outcome *outcome)
 {
     if (G_UNLIKELY(outcome->faulted)) {
-        vionet_device_violation(device, outcome->fault.violation, queue->index,
-                                outcome->fault.descriptor, outcome->fault.value);
+        const struct ring_fault *fault = &outcome->fault;
+        const VionetEvent event = {VIONET_EVENT_VIOLATION, fault->violation, queue->index,
+                                   fault->descriptor, fault->value};
+
+        report_fatal(device, &event, outcome->needs_reset);
     }
-    if (G_UNLIKELY(outcome->deadline_ns)) {
+    if (G_UNLIKELY(outcome->deadline_ns && vionet_device_running(device))) {
         device->ops.timer(device->opaque, queue->index, outcome->deadline_ns);
     }
     if (outcome->interrupt) {
         interrupt(device, queue->index);
     }
-    if (G_UNLIKELY(outcome->kick && device->ops.kick)) {
+    if (G_UNLIKELY(outcome->kick && device->ops.kick && vionet_device_running(device))) {
         device->ops.kick(device->opaque, queue->index);
     }
 }
@@ -370,6 +375,15 @@ void vionet_device_kick(VionetDevice *device, unsigned index)
 
 /* ---- running ---- */
 
+/* What the driver added, and the host gave back, while the queue was paused is announced now. */
+static void resume_queue(VionetDevice *device, struct queue *queue)
+{
+    struct outcome outcome = {0};
+
+    queue_resume(queue, &device->map, &outcome);
+    device_settle(device, queue, &outcome);
+}
+
 /* Starts or resumes, or pauses, the queues as status and bus allow. */
 static void update_running(VionetDevice *device)
 {
@@ -392,7 +406,7 @@ static void update_running(VionetDevice *device)
         if (!running) {
             queue_pause(queue);
         } else if (queue->started) {
-            queue_resume(queue);
+            resume_queue(device, queue);
         } else if (queue->enabled) {
             start_queue(device, queue);
         }
@@ -538,7 +552,9 @@ static void driver_ok(VionetDevice *device)
     }
     set_status(device, VIRTIO_STATUS_DRIVER_OK);
     update_running(device);
-    device_event(device, VIONET_EVENT_RUNNING);
+    if (has_status(device, VIRTIO_STATUS_DRIVER_OK)) { /* a host operation may have reset it */
+        device_event(device, VIONET_EVENT_RUNNING);
+    }
 }
 
 static void device_reset(VionetDevice *device)
@@ -683,7 +699,8 @@ static void make_queues(VionetDevice *device)
         if (i == 2 || i == device->n_queues - 1) {
             size = MAX(size, config->control_queue_size);
         }
-        queue_init(&device->queues[i], (uint16_t)i, size, transmit, &device->ops, device->opaque);
+        queue_init(&device->queues[i], (uint16_t)i, size, transmit, &device->ops, device->opaque,
+                   &device->status);
     }
     device->lanes = g_aligned_alloc0(config->max_pairs, sizeof(struct lane), CACHE_LINE);
     for (unsigned i = 0; i < config->max_pairs; i++) {

@@ -162,6 +162,16 @@ static void append_number(GString *text, const char *format, uint64_t value)
     g_string_append_printf(text, format, value);
 }
 
+/* A queue or descriptor. */
+static void append_index(GString *text, unsigned index)
+{
+    if (index == VIONET_NONE) {
+        g_string_append(text, "(none)");
+    } else {
+        append_number(text, "%" G_GUINT64_FORMAT, index);
+    }
+}
+
 static void append_text(GString *text, const char *template, const VionetEvent *event)
 {
     for (const char *p = template; *p; p++) {
@@ -171,10 +181,10 @@ static void append_text(GString *text, const char *template, const VionetEvent *
         }
         switch (*++p) {
         case 'q':
-            append_number(text, "%" G_GUINT64_FORMAT, event->queue);
+            append_index(text, event->queue);
             break;
         case 'd':
-            append_number(text, "%" G_GUINT64_FORMAT, event->descriptor);
+            append_index(text, event->descriptor);
             break;
         case 'v':
             append_number(text, "%" G_GUINT64_FORMAT, event->value);

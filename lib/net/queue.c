@@ -12,13 +12,14 @@
 #include <vionet/spec.h>
 
 void queue_init(struct queue *queue, uint16_t index, uint16_t max_size, bool transmit,
-                const VionetHostOps *ops, void *opaque)
+                const VionetHostOps *ops, void *opaque, _Atomic uint8_t *status)
 {
     const unsigned ranges = CHAIN_RANGES(MAX(max_size, CHAIN_MAX_INDIRECT));
 
     queue->index = index;
     queue->ops = ops;
     queue->opaque = opaque;
+    queue->status = status;
     ring_init(&queue->ring, max_size);
     queue->ranges = g_new(struct iovec, 2 * (size_t)ranges);
     chain_init(&queue->chain, queue->ranges, ranges);
@@ -90,18 +91,34 @@ void queue_start(struct queue *queue, const uint64_t *features, const struct mem
     gate_leave(&queue->gate);
 }
 
-void queue_pause(struct queue *queue)
+void queue_release_slot(struct queue *queue, struct slot *slot)
 {
-    gate_enter(&queue->gate);
-    queue->live = false;
-    gate_leave(&queue->gate);
+    slot->out = false;
+    slot->done = false;
+    if (slot->large >= 0) {
+        queue->large_out[slot->large] = false;
+    }
+    queue->free_slots[queue->n_free_slots++] = (uint16_t)(slot - queue->slots);
 }
 
-void queue_resume(struct queue *queue)
+/* Gives the driver what the host gave back during a pause, or forgets it with the life it is of. */
+static uint32_t settle_done(struct queue *queue, bool give)
 {
-    gate_enter(&queue->gate);
-    queue->live = !queue->broken;
-    gate_leave(&queue->gate);
+    uint32_t given = 0;
+
+    for (unsigned i = 0; i < queue->n_slots; i++) {
+        struct slot *slot = &queue->slots[i];
+
+        if (!slot->done) {
+            continue;
+        }
+        if (give) {
+            ring_push(&queue->ring, &slot->ref, 0);
+            given++;
+        }
+        queue_release_slot(queue, slot);
+    }
+    return given;
 }
 
 void queue_stop(struct queue *queue)
@@ -109,7 +126,9 @@ void queue_stop(struct queue *queue)
     queue->started = false;
     gate_enter(&queue->gate);
     queue->live = false;
+    queue->paused = false;
     queue->broken = false;
+    settle_done(queue, false);
     queue->life++;
     gate_leave(&queue->gate);
 }
@@ -129,6 +148,9 @@ bool queue_enter(struct queue *queue, _Atomic(struct memory_map *) *map, struct 
 
 void queue_break(struct queue *queue, struct outcome *outcome)
 {
+    const uint8_t old = atomic_fetch_or(queue->status, VIRTIO_STATUS_DEVICE_NEEDS_RESET);
+
+    outcome->needs_reset = !(old & VIRTIO_STATUS_DEVICE_NEEDS_RESET);
     queue->live = false;
     queue->broken = true;
     outcome->faulted = true;
@@ -205,20 +227,22 @@ void queue_flush(struct queue *queue, uint32_t packets, struct outcome *outcome)
     }
 }
 
-void queue_coalesce_set(struct queue *queue, uint32_t max_packets, uint32_t max_usecs,
-                        struct outcome *outcome)
+void queue_coalesce_set(struct queue *queue, _Atomic(struct memory_map *) *map,
+                        uint32_t max_packets, uint32_t max_usecs, struct outcome *outcome)
 {
     struct coalesce *coalesce = &queue->coalesce;
 
     gate_enter(&queue->gate);
     coalesce->max_packets = max_packets;
     coalesce->max_usecs = max_usecs;
-    if (queue->live && coalesce->pending) {
-        if (!coalesces(coalesce) || coalesce_due(queue)) {
-            notify(queue, outcome);
-        } else {
-            wait_for_more(queue, outcome);
-        }
+    gate_leave(&queue->gate);
+    if (!queue_enter(queue, map, outcome)) {
+        return;
+    }
+    if (coalesce->pending && (!coalesces(coalesce) || coalesce_due(queue))) {
+        notify(queue, outcome);
+    } else if (coalesce->pending) {
+        wait_for_more(queue, outcome);
     }
     gate_leave(&queue->gate);
 }
@@ -228,4 +252,34 @@ void queue_coalesce_expire(struct queue *queue, struct outcome *outcome)
     if (queue->coalesce.armed && queue->coalesce.pending) {
         notify(queue, outcome);
     }
+}
+
+void queue_pause(struct queue *queue)
+{
+    gate_enter(&queue->gate);
+    queue->paused = queue->started && !queue->broken;
+    queue->live = false;
+    gate_leave(&queue->gate);
+}
+
+void queue_resume(struct queue *queue, _Atomic(struct memory_map *) *map, struct outcome *outcome)
+{
+    uint32_t given;
+
+    gate_enter(&queue->gate);
+    queue->live = queue->paused;
+    queue->paused = false;
+    gate_leave(&queue->gate);
+    if (!queue_enter(queue, map, outcome)) {
+        return;
+    }
+    given = settle_done(queue, true);
+    if (given) {
+        queue_flush(queue, given, outcome);
+    }
+    if (queue->coalesce.armed) { /* its timer may have run out meanwhile */
+        wait_for_more(queue, outcome);
+    }
+    outcome->kick = !queue->poll && ring_enable_kicks(&queue->ring);
+    gate_leave(&queue->gate);
 }

@@ -25,7 +25,8 @@
 /* A transmitted frame that the host has. */
 struct slot {
     struct chain_ref ref;
-    bool out; /* until the host gives the frame back, whatever becomes of the queue meanwhile */
+    bool out;  /* until the host gives the frame back, whatever becomes of the queue meanwhile */
+    bool done; /* given back while the queue was paused: goes to the driver when it goes on */
     uint32_t life; /* of the queue when the frame was taken */
     int8_t large;  /* index of its large slot, -1 if the ranges are here */
     uint64_t token;
@@ -45,7 +46,8 @@ struct queue {
     struct gate gate;
 
     /* the data side's, inside the gate */
-    bool live;          /* started, not broken, not paused */
+    bool live; /* started, not broken, not paused */
+    bool paused;
     atomic_bool broken; /* also looked at from outside */
     bool poll;
     bool starved; /* transmit: stopped for want of slots */
@@ -68,6 +70,7 @@ struct queue {
     /* set once */
     const VionetHostOps *ops;
     void *opaque;
+    _Atomic uint8_t *status; /* the device's */
 
     /* the control side's */
     uint16_t index;
@@ -83,13 +86,14 @@ struct outcome {
     bool interrupt;
     bool kick; /* there is more to do than was done: the host should come again */
     bool faulted;
+    bool needs_reset;     /* the fault is what made the device want a reset */
     uint64_t deadline_ns; /* for the coalescing timer, 0: none */
     struct ring_fault fault;
 };
 
-/* ops, whose clock is all that is used of it, must outlive the queue. */
+/* ops, whose clock is all that is used of it, and status must outlive the queue. */
 void queue_init(struct queue *queue, uint16_t index, uint16_t max_size, bool transmit,
-                const VionetHostOps *ops, void *opaque);
+                const VionetHostOps *ops, void *opaque, _Atomic uint8_t *status);
 void queue_free(struct queue *queue);
 
 /* Registers and counters as after a device reset. Not while live. */
@@ -103,9 +107,15 @@ void queue_start(struct queue *queue, const uint64_t *features, const struct mem
 /* Makes it dead; on return no data function works on it. */
 void queue_stop(struct queue *queue);
 
-/* The same, but for a while: its state stays. Resuming is for a queue that was started. */
+/*
+ * The same, but for a while: its state stays. Resuming is for a queue that was started; it shows the
+ * driver what the host gave back meanwhile.
+ */
 void queue_pause(struct queue *queue);
-void queue_resume(struct queue *queue);
+void queue_resume(struct queue *queue, _Atomic(struct memory_map *) *map, struct outcome *outcome);
+
+/* Makes a slot free again. Inside the gate. */
+void queue_release_slot(struct queue *queue, struct slot *slot);
 
 /*
  * Enters the gate; false, with the gate left, if the queue is not live, or breaks because its memory
@@ -113,7 +123,10 @@ void queue_resume(struct queue *queue);
  */
 bool queue_enter(struct queue *queue, _Atomic(struct memory_map *) *map, struct outcome *outcome);
 
-/* Stops the queue for a rule that the driver broke; ring.fault says which. Inside the gate. */
+/*
+ * Stops the queue for a rule that the driver broke, which ring.fault names, and makes the device want a
+ * reset. All of it inside the gate, so that a reset that comes meanwhile leaves nothing of it.
+ */
 void queue_break(struct queue *queue, struct outcome *outcome);
 void queue_break_with(struct queue *queue, VionetViolation violation, unsigned descriptor,
                       uint64_t value, struct outcome *outcome);
@@ -122,8 +135,8 @@ void queue_break_with(struct queue *queue, VionetViolation violation, unsigned d
 void queue_flush(struct queue *queue, uint32_t packets, struct outcome *outcome);
 
 /* Takes up new coalescing parameters, or the timer's expiry: notifies if that is due now. */
-void queue_coalesce_set(struct queue *queue, uint32_t max_packets, uint32_t max_usecs,
-                        struct outcome *outcome);
+void queue_coalesce_set(struct queue *queue, _Atomic(struct memory_map *) *map,
+                        uint32_t max_packets, uint32_t max_usecs, struct outcome *outcome);
 void queue_coalesce_expire(struct queue *queue, struct outcome *outcome);
 
 /* Counters have one writer at a time (the gate's holder), so that no locked addition is needed. */

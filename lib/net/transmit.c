@@ -44,15 +44,6 @@ static struct slot *slot_take(struct queue *queue, unsigned n, struct iovec **ra
     return slot;
 }
 
-static void slot_release(struct queue *queue, struct slot *slot)
-{
-    slot->out = false;
-    if (slot->large >= 0) {
-        queue->large_out[slot->large] = false;
-    }
-    queue->free_slots[queue->n_free_slots++] = (uint16_t)(slot - queue->slots);
-}
-
 /* A token tells the slot, and which of all frames ever taken it is. */
 static uint64_t token_make(struct queue *queue, const struct slot *slot)
 {
@@ -215,7 +206,12 @@ size_t vionet_device_transmit(VionetDevice *device, unsigned pair, VionetFrame *
         return 0;
     }
     if (queue_enter(queue, &device->map, &outcome)) {
-        taken = take_burst(device, queue, device_view(device), frames, n, &outcome);
+        const struct view *view = device_view(device);
+
+        /* A reset replaces the view before it stops the queues: nothing is taken by the new one. */
+        if (view->running) {
+            taken = take_burst(device, queue, view, frames, n, &outcome);
+        }
         gate_leave(&queue->gate);
     }
     device_settle(device, queue, &outcome);
@@ -232,14 +228,19 @@ static bool give_back(struct queue *queue, const VionetFrame *frame, bool live)
         queue_count(queue, VIONET_COUNTER_STALE, 1);
         return false;
     }
-    slot_release(queue, slot);
-    current = live && slot->life == queue->life;
-    if (current) {
+    current = slot->life == queue->life;
+    if (current && queue->paused) {
+        slot->out = false;
+        slot->done = true; /* memory is out of reach just now */
+        return false;
+    }
+    if (current && live) {
         ring_push(&queue->ring, &slot->ref, 0);
     } else {
         queue_count(queue, VIONET_COUNTER_STALE, 1);
     }
-    return current;
+    queue_release_slot(queue, slot);
+    return current && live;
 }
 
 void vionet_device_complete(VionetDevice *device, unsigned pair, const VionetFrame *frames,
