@@ -118,6 +118,11 @@ bool ring_flush(struct ring *ring)
         return false;
     }
     ring->next_used = (uint16_t)(ring->next_used + ring->staged);
+    ring->untold += ring->staged;
+    if (ring->untold > UINT16_MAX) {
+        ring->told_valid = false;
+        ring->untold = 0;
+    }
     ring->staged = 0;
     ring->ops->publish(ring);
     return true;

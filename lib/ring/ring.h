@@ -78,6 +78,7 @@ struct ring {
     uint16_t staged;     /* used buffers written past it */
     uint16_t told_used;  /* next_used at the last notification decision */
     bool told_valid;     /* told_used means something */
+    uint32_t untold;     /* used buffers since that decision: more than an index counts void it */
     bool kicks_wanted;
     uint16_t in_flight; /* buffers taken and not yet pushed (or, IN_ORDER, not yet staged) */
 

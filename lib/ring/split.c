@@ -316,6 +316,7 @@ static bool split_must_notify(struct ring *ring)
     }
     ring->told_used = ring->next_used;
     ring->told_valid = true;
+    ring->untold = 0;
     event = guest_load16(at(ring, VIONET_AREA_DRIVER, AVAIL_RING + 2u * size, 2));
     return !valid || (uint16_t)(ring->next_used - event - 1) < (uint16_t)(ring->next_used - old);
 }
