@@ -1,0 +1,446 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Writes the seed corpora of the fuzz targets, fuzz/corpus/TARGET/HASH: frames from test/captures, and
+programs of actions in the octets that the targets read (the comments at their heads, and the tables of
+actions in them, say which). The same files on every run. What fuzzing found and is worth keeping lies
+beside them; see fuzz/README.md.
+
+  make_corpus.py            write what is missing
+  make_corpus.py --check    fail if something is missing, or a name is not the hash of its octets
+  make_corpus.py --add TARGET FILE...    take files over under their names
+"""
+
+import hashlib
+import pathlib
+import struct
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / 'test' / 'captures'))
+from layers import Dice  # noqa: E402
+
+CORPUS = ROOT / 'fuzz' / 'corpus'
+
+
+def name_of(octets):
+    return hashlib.sha256(octets).hexdigest()[:16]
+
+
+# ---- fuzz_dissect: a frame behind what it is asked for ----
+
+DIALECTS = ('off', 'draft-v7', 'draft-v10', 'ratified')
+FRAMES_OF_A_CAPTURE = 16
+
+
+def pcap_frames(path):
+    octets, at, frames = path.read_bytes(), 24, []
+    while at + 16 <= len(octets):
+        length = struct.unpack_from('<I', octets, at + 8)[0]
+        frames.append(octets[at + 16:at + 16 + length])
+        at += 16 + length
+    return frames
+
+
+def dissect_inputs():
+    dice = Dice('fuzz_dissect')
+    for path in sorted((ROOT / 'test' / 'captures').glob('*.pcap')):
+        frames = [frame for frame in pcap_frames(path) if 0 < len(frame) <= 400]
+        step = max(1, len(frames) // FRAMES_OF_A_CAPTURE)
+        for number, frame in enumerate(frames[::step]):
+            dialect = (1, 3, 2, 3)[number % 4]
+            tunnels = {1: 0, 2: 0x3f, 3: 0x1ff}[dialect]
+            cuts = [dice.below(len(frame) + 1) for _ in range(4)]
+            yield struct.pack('<BHHB4H', dialect, 0xfff, tunnels, 0, *cuts) + frame
+    yield struct.pack('<BHHB', 0, 0x1ff, 0, 4) + b'\1\2\3\4' + bytes(8) + bytes(60)
+
+
+# ---- fuzz_ring ----
+
+RING_FEATURES = ('ctrl_vq', 'indirect', 'event_idx', 'in_order', 'mrg_rxbuf', 'hash', 'ring_reset', 'mq',
+                 'rss', 'csum', 'host_tso4', 'host_tso6', 'host_uso', 'host_ufo', 'host_ecn', 'ctrl_rx')
+RING_ACTIONS = {'post': 0, 'receive': 6, 'transmit': 10, 'complete': 13, 'kick': 15, 'suppress': 17,
+                'word': 18, 'desc': 19, 'large': 20, 'reset_queue': 21, 'reset': 22, 'map': 23,
+                'poll': 24, 'machine': 25, 'registers': 26}
+
+
+def bits(names, table):
+    return sum(1 << table.index(name) for name in names.split())
+
+
+def size_octet(length):
+    """The octet that makes a piece of about that length."""
+    return length if length < 32 else min(191, 31 + length // 10)
+
+
+class Ring:
+    """A program for fuzz_ring."""
+
+    def __init__(self, features='', pairs=1, sizes=0xaa, place=()):
+        self.octets = bytes([pairs - 1, sizes]) + struct.pack('<H', bits(features, RING_FEATURES))
+        self.octets += bytes(place or (0,))
+        self.pairs = pairs
+        self.control = 2 * pairs if 'mq' in features or 'rss' in features else 2
+
+    def act(self, action, *operands):
+        self.octets += bytes([RING_ACTIONS[action], *operands])
+        return self
+
+    def post(self, queue, *lengths, indirect=False, hidden=False, kick=False, tail=(0,)):
+        how = len(lengths) - 1 | indirect << 3 | hidden << 4 | kick << 5
+        self.act('post', queue, how, *map(size_octet, lengths))
+        if queue % 2 or queue == self.control:
+            self.octets += bytes(tail)
+        return self
+
+    def command(self, pairs, indirect=False):
+        return self.post(self.control, 8, 1, indirect=indirect, kick=True, tail=(pairs,))
+
+    def receive(self, *lengths, hold=False, first=40):
+        self.act('receive', len(lengths) - 1 | hold << 6)
+        for length in lengths:
+            self.octets += bytes([length, first])
+        return self
+
+    def transmit(self, pair=0, asked=1):
+        return self.act('transmit', pair + self.pairs * 0 | asked << 4)
+
+    def complete(self, how=0):
+        return self.act('complete', how)
+
+
+SHORT, MIDDLE, LONG, HUGE = 0x40, 0x25, 0xc2, 0xf8  # octets for frames of 60, 254, 1500, 65550
+
+
+def ring_scenarios():
+    every = 'ctrl_vq indirect event_idx mrg_rxbuf hash ring_reset mq'
+    for features in ('', 'event_idx', 'indirect', 'in_order', 'mrg_rxbuf', 'hash', 'ctrl_vq ring_reset',
+                     'event_idx in_order mrg_rxbuf', 'mrg_rxbuf hash indirect', every):
+        indirect = 'indirect' in features
+        yield (Ring(features).post(0, 1600, indirect=indirect).receive(SHORT)
+               .post(0, 12, 1600, indirect=indirect).receive(MIDDLE, SHORT)
+               .post(0, 400).post(0, 400).post(0, 400).receive(SHORT, MIDDLE, SHORT, first=5))
+        yield (Ring(features).post(1, 12, 80, indirect=indirect, kick=True).transmit(asked=1).complete()
+               .post(1, 120).post(1, 20, 100).post(1, 1, 1, 1, 1, 200).transmit(asked=3).complete(0x41)
+               .complete(0x60).post(1, 100).transmit(asked=1).complete())
+        yield (Ring(features, sizes=0).post(0, 100).post(0, 100).receive(SHORT, hold=True)
+               .receive(SHORT, SHORT, SHORT, hold=True).post(0, 50).post(0, 200).receive(SHORT, MIDDLE))
+        yield (Ring(features).act('suppress', 0, 1).act('suppress', 1, 9).post(0, 300).post(0, 300)
+               .receive(SHORT).act('suppress', 0, 8).receive(SHORT).post(1, 100, kick=True).transmit()
+               .act('suppress', 1, 10).complete().post(1, 100).transmit().complete())
+        yield (Ring(features).post(0, 600).act('reset', *struct.pack('<H', bits(features, RING_FEATURES)),
+                                               0).post(0, 600).post(1, 100).receive(SHORT).transmit())
+    for size in (0x00, 0x15, 0x2a, 0xff):
+        program = Ring('mrg_rxbuf event_idx', sizes=size)
+        for _ in range(12):
+            program.post(0, 60).post(0, 30, 20)
+        yield program.receive(MIDDLE, SHORT, LONG, first=20).receive(LONG, hold=True).receive(SHORT)
+    yield Ring('mrg_rxbuf', sizes=0xff).post(0, 1600).post(0, 1600).receive(HUGE).receive(0xff, 5, 13, 14)
+    for reset in (0, 2, 1, 3, 4):
+        yield (Ring(every).post(0, 300).post(1, 100, kick=True).transmit(asked=1).command(1)
+               .act('reset_queue', reset, 1).post(0, 300).receive(SHORT).post(1, 90, kick=True)
+               .transmit(asked=1).complete().complete().command(1))
+    for pairs in (2, 3):
+        program = Ring(every, pairs=pairs).command(pairs)
+        for queue in range(0, 2 * pairs, 2):
+            program.post(queue, 400).post(queue, 400).post(queue, 60).post(queue, 90, 300)
+        program.receive(*[SHORT] * 8).receive(*[MIDDLE] * 8).act('reset_queue', 2, 0)
+        program.post(1, 100).post(3, 100).transmit(0, 1).transmit(1, 1).complete().complete()
+        yield program.receive(*[SHORT] * 8).command(0).command(9 % 8).command(1).receive(SHORT)
+
+
+def ring_faults():
+    for features in ('', 'indirect', 'indirect event_idx in_order mrg_rxbuf ctrl_vq'):
+        for queue in (0, 1, 2):
+            # address, flags with descriptor index in bits 3 to 5, edgy length, edgy next
+            for where, flags, length, after in (
+                    (0x80, 0x01, 0x20, 0x00), (0x80, 0x03, 0x20, 0x00), (0x80, 0x01, 0x20, 0x3f),
+                    (0x10, 0x04, 0x10, 0x00), (0x10, 0x05, 0x10, 0x00), (0x10, 0x04, 0x00, 0x00),
+                    (0x10, 0x04, 0x0f, 0x00), (0x10, 0x04, 0x20, 0x00), (0xf8, 0x02, 0x20, 0x00),
+                    (0xf9, 0x02, 0x20, 0x00), (0xfa, 0x02, 0xe0, 0x00), (0xfb, 0x02, 0x20, 0x00),
+                    (0xff, 0x02, 0x20, 0x00), (0xfd, 0x02, 0x20, 0x00), (0x80, 0x02, 0xe7, 0x00)):
+                program = Ring(features).post(queue, 200, 100, hidden=True)
+                program.act('desc', queue, where, flags, length, after).act('kick', queue)
+                yield program.receive(SHORT).transmit().receive(SHORT)
+            for at, value in ((1, 0x3f), (1, 0xe0), (1, 0x8f), (2, 0x3f), (2, 0x10)):
+                program = Ring(features).post(queue, 300).post(queue, 300)
+                program.act('word', queue, 1, at, 0, value).act('kick', 0x20 + queue)
+                yield program.receive(SHORT, SHORT).transmit(asked=2).act('word', queue, 1, 1, 0, 1)
+    for how in range(0xe0, 0x100):
+        yield Ring('event_idx', place=(0xe0 | how % 3, how)).post(0, 300).receive(SHORT).post(1, 99).transmit()
+    for count, how in ((1, 0), (16, 4), (200, 8), (1023, 1), (1024, 0x41), (1025, 1), (300, 0x80), (0, 0x40)):
+        for queue in (0, 1, 2):
+            program = Ring('indirect ctrl_vq mrg_rxbuf').act('large', queue, *struct.pack('<H', count), how)
+            yield program.receive(SHORT).transmit().complete().receive(MIDDLE)
+    for region in range(4):
+        program = Ring('mrg_rxbuf').post(0, 300).post(1, 200).act('map', region).receive(SHORT).transmit()
+        yield program.complete().act('map', region).receive(SHORT).post(0, 100).receive(SHORT)
+    yield (Ring().post(1, 120, kick=True).transmit().act('machine', 1).complete().receive(SHORT)
+           .act('machine', 1).act('machine', 0).receive(SHORT).act('machine', 0).post(1, 90, kick=True)
+           .transmit().complete())
+    for how in range(0, 0x80, 0x10):
+        yield Ring('ctrl_vq').post(0, 300).act('registers', how, 0x10).receive(SHORT).act('registers', how, 0x80)
+    for queue in range(3):
+        yield (Ring('event_idx').act('poll', 0x80 | queue).post(queue, 120).transmit().receive(SHORT)
+               .post(queue, 120).act('poll', queue).receive(SHORT).transmit())
+    # the header of a transmitted frame, octet by octet
+    for header in ((1, 0, 0, 0, 0, 0, 0, 0, 0, 0), (1, 0, 0, 0, 0, 0, 34, 0, 16, 0),
+                   (1, 1, 54, 0, 100, 0, 34, 0, 16, 0), (1, 0x84, 54, 0, 100, 0, 34, 0, 16, 0),
+                   (1, 5, 42, 0, 0, 0, 34, 0, 6, 0), (0, 1, 0, 0, 1, 0, 0, 0, 0, 0),
+                   (1, 3, 42, 0, 9, 0, 34, 0, 6, 0), (0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0),
+                   (1, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff), (8, 0x21, 0, 0, 1, 0, 0, 0, 0, 0)):
+        for features in ('', 'csum', 'csum host_tso4 host_tso6 host_uso host_ufo host_ecn'):
+            yield Ring(features).post(1, 12, 150, tail=(0x80, *header), kick=True).transmit().complete()
+
+
+def ring_random(count):
+    dice = Dice('fuzz_ring')
+    for _ in range(count):
+        features = ' '.join(name for name in RING_FEATURES if dice.below(2))
+        pairs = dice.between(1, 3)
+        program = Ring(features, pairs, dice.choice((0, 0x2a, 0x3f, 0x80, 0xff)))
+        n_queues = 2 * pairs + 1
+        for _ in range(dice.between(4, 24)):
+            queue = dice.choice((0, 0, 1, 1, dice.below(n_queues)))
+            lengths = [dice.choice((1, 12, 20, 60, 150, 400, 1600)) for _ in range(dice.between(1, 4))]
+            kind = dice.below(12)
+            if kind < 5:
+                program.post(queue, *lengths, indirect=dice.below(2) and 'indirect' in features,
+                             hidden=not dice.below(6), kick=not dice.below(2))
+            elif kind < 8:
+                program.receive(*[dice.choice((SHORT, MIDDLE, LONG, 0x10)) for _ in range(dice.between(1, 5))],
+                                hold=bool(dice.below(2)), first=dice.below(64))
+            elif kind < 9:
+                program.transmit(queue // 2 % pairs, dice.below(4))
+            elif kind < 10:
+                program.complete(dice.below(256))
+            elif kind < 11:
+                program.command(dice.between(1, pairs))
+            else:
+                program.octets += bytes([dice.between(15, 26)]) + dice.octets(4)
+        yield program
+
+
+def ring_inputs():
+    for programs in (ring_scenarios(), ring_faults(), ring_random(120)):
+        for program in programs:
+            yield program.octets
+
+
+# ---- fuzz_control ----
+
+CONTROL_FEATURES = ('ctrl_vq', 'ctrl_rx', 'ctrl_vlan', 'ctrl_rx_extra', 'guest_announce', 'ctrl_mac_addr',
+                    'mq', 'rss', 'hash', 'tunnel', 'draft', 'notf_coal', 'mac', 'status', 'indirect',
+                    'event_idx', 'in_order', 'ring_reset', 'mrg_rxbuf', 'mtu', 'ctrl_guest_offloads',
+                    'guest_csum', 'guest_tso4', 'guest_tso6', 'guest_ecn', 'guest_ufo', 'guest_uso4',
+                    'guest_uso6', 'speed', 'csum', 'host_tso4')
+CONTROL_ACTIONS = {'command': 0, 'raw': 10, 'lengths': 12, 'reset': 13, 'time': 14, 'reset_queue': 15,
+                   'announce': 16}
+ALL_FEATURES = (1 << len(CONTROL_FEATURES)) - 1
+ROWS = {'promisc': 0, 'allmulti': 1, 'alluni': 2, 'nomulti': 3, 'nouni': 4, 'nobcast': 5, 'table': 6,
+        'mac': 7, 'vlan_add': 8, 'vlan_del': 9, 'announce': 10, 'pairs': 11, 'rss': 12, 'hash': 13,
+        'offloads': 14, 'tx_coal': 15, 'rx_coal': 16, 'vq_set': 17, 'vq_get': 18, 'tunnel': 19}
+RATIFIED, V10, V7, OFF = range(4)  # as vionet_dialect_at() has them
+WHOLE = (0, 0, 0)                  # how it is sent: in one piece each way
+
+
+class Control:
+    """A program for fuzz_control."""
+
+    def __init__(self, dialect=RATIFIED, pairs=3, supported=0, features=ALL_FEATURES):
+        self.octets = bytes([dialect | pairs - 1 << 2, supported]) + struct.pack('<I', features)
+
+    def command(self, row, *operands, trailing=0, sent=WHOLE):
+        self.octets += bytes([CONTROL_ACTIONS['command'], ROWS[row], *operands, trailing, *sent])
+        return self
+
+    def raw(self, octets, sent=WHOLE):
+        self.octets += bytes([CONTROL_ACTIONS['raw'], len(octets), *octets, *sent])
+        return self
+
+    def act(self, action, *operands):
+        self.octets += bytes([CONTROL_ACTIONS[action], *operands])
+        return self
+
+    def rss(self, types=0x1ff, table=3, key=0, tunnels=(), **more):
+        return self.command('rss', table, *struct.pack('<H', types), key, *tunnels, **more)
+
+    def hash(self, types=0x1ff, key=0, tunnels=(), **more):
+        return self.command('hash', *struct.pack('<H', types), 0, key, *tunnels, **more)
+
+
+def control_modes():
+    for row in ('promisc', 'allmulti', 'alluni', 'nomulti', 'nouni', 'nobcast'):
+        yield Control().command(row, 1).command(row, 0).command('allmulti', 1).command(row, 2)
+    yield (Control().command('table', 2, 1, 2, 2, 3, 4).command('table', 1, 1, 0xff).command('table', 0xfd)
+           .command('table', 0, 0).command('table', 0xfe, *[1] * 4, 1, 3, trailing=0xf1))
+    yield (Control().command('mac', 1).command('mac', 3).command('mac', 6).command('mac', 2, trailing=0xf1)
+           .command('mac', 2, trailing=0xe1).command('mac', 7).act('reset', *struct.pack('<I', ALL_FEATURES)))
+    yield (Control().command('vlan_add', 1).command('vlan_add', 2).command('vlan_del', 1)
+           .command('vlan_add', 0x86).command('vlan_add', 3).command('vlan_add', 0x8f))
+    yield (Control().act('announce').command('announce').act('announce')
+           .act('reset', *struct.pack('<I', ALL_FEATURES)).command('announce'))
+    yield (Control().command('rx_coal', 0x04, 0x20).command('tx_coal', 0x02, 0x10).act('time', 0x3f)
+           .command('vq_set', 0, 0x08, 0x3f).command('vq_get', 0, sent=(0, 0, 0)).command('vq_get', 9)
+           .command('vq_get', 1, sent=(0x48, 0, 0)).command('vq_set', 5, 0xff, 0xff).act('time', 0xff, 1, 2, 3, 4)
+           .command('rx_coal', 0, 0))
+    for mask in (0, 0x1, 0x3, 0x7, 0xf, 0x1f, 0x181, 0x7f, 0x1ff, 0xffff, 0x2, 0x100):
+        yield Control().command('offloads', *struct.pack('<H', mask)).command('offloads', 0xff, 1)
+
+
+def control_steering():
+    for dialect in (RATIFIED, V10, V7, OFF):
+        masks = (1, 2, 4, 8, 0x10, 0x20, 0x3f, 0xff) if dialect == V10 else (0,)
+        program = Control(dialect).rss(tunnels=(0,) * (dialect == V10))
+        for mask in masks:
+            program.rss(tunnels=(mask,) * (dialect == V10)).hash(tunnels=(mask,) * (dialect == V10))
+        for types in (0x4fff, 0x43ff, 0x45ff, 0x49ff, 0x81ff, 0xffff, 1, 0x92, 0):
+            program.rss(types, tunnels=(0x3e,) * (dialect == V10))
+        yield program
+        program = Control(dialect).rss(tunnels=(0,) * (dialect == V10))
+        for types in (0x1ff, 1, 2, 8, 0x10, 0x40, 0x80, 0x100, 0x200, 0):
+            program.command('tunnel', *struct.pack('<H', types))
+        yield program.command('tunnel', 0, 0, trailing=0xe1).command('tunnel', 1, 0, trailing=0xf1)
+        for key in (0x80, 0x81, 0x88, 0xa7, 0xa8, 0xa9, 0xbf, 0xff, 0x40, 0x3f):
+            yield (Control(dialect, supported=2).rss(tunnels=(5,)).rss(key=key, tunnels=(5,))
+                   .hash(key=key, tunnels=(5,)).command('pairs', 2))
+        for table in (0, 1, 2, 7, 0x17, 0x1b, 0x23, 0x43, 0x47, 0xf0, 0xf4, 0xff, 0x3f):
+            yield (Control(dialect).rss(table=table, tunnels=(0x3e,)).act('reset_queue', 1)
+                   .act('reset_queue', 2).act('reset_queue', 1).rss(table=7, tunnels=(0x3e,), trailing=0xf4)
+                   .rss(table=7, tunnels=(0x3e,), trailing=0xe4))
+    for pairs in range(8):
+        yield (Control().command('pairs', pairs).act('reset_queue', 0).act('reset_queue', 1)
+               .act('reset_queue', 2).act('reset_queue', 0).command('pairs', 1))
+    yield Control(pairs=1).rss().hash().command('pairs', 1).command('pairs', 2)
+
+
+def control_framing():
+    cuts = ((0, 1, 1, 0), (0, 2, 1, 1, 0), (0, 7, 1, 1, 1, 1, 1, 1, 1, 0), (0x20, 0, 0), (0x20, 3, 1, 2, 3, 0),
+            (0x40, 0, 0), (0x48, 0, 2, 4, 4), (0x4f, 0, 0), (0x20, 7, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0))
+    for sent in cuts:
+        yield Control().command('promisc', 1, sent=sent).command('vq_get', 0, sent=sent).rss(sent=sent)
+    for length in range(8):
+        yield Control().raw(bytes([0, 0, 1, 0, 0, 0, 0, 0])[:length]).command('promisc', 1)
+    for kind in range(10):
+        yield Control().act('lengths', kind, 0).act('lengths', kind, 1).act('lengths', kind, 2).act(
+            'lengths', kind, 3)
+    # features off: each command is refused
+    for feature in range(len(CONTROL_FEATURES)):
+        program = Control(features=ALL_FEATURES & ~(1 << feature))
+        program.command('promisc', 1).command('nouni', 0).command('mac', 1).command('vlan_add', 1)
+        yield program.command('pairs', 2).rss().hash().command('offloads', 1, 0).command('tunnel', 0xff, 1)
+    dice = Dice('fuzz_control')
+    for _ in range(40):
+        program = Control(dice.below(4), dice.between(1, 3), dice.below(256) * dice.below(2))
+        for _ in range(dice.between(3, 10)):
+            program.octets += bytes([dice.choice((0, 0, 0, 10, 13, 14, 15, 16))]) + dice.octets(9)
+        yield program
+
+
+def control_inputs():
+    for programs in (control_modes(), control_steering(), control_framing()):
+        for program in programs:
+            yield program.octets
+
+
+# ---- fuzz_pci ----
+
+PCI_ACTIONS = {'boot': 0, 'post': 1, 'deliver': 4, 'transmit': 6, 'isr': 8, 'notify': 9, 'register': 10,
+               'bar_write': 12, 'bar_read': 14, 'widths': 15, 'vector': 16, 'msix': 17, 'capability': 18,
+               'config_read': 20, 'config_write': 21, 'no_queue': 22, 'machine': 23, 'bus_reset': 24}
+
+
+class Pci:
+    """A program for fuzz_pci. forms: vectors, multiplier << 3, form of notification << 6."""
+
+    def __init__(self, how=0, forms=0):
+        self.octets = bytes([how, forms])
+
+    def act(self, action, *operands):
+        self.octets += bytes([PCI_ACTIONS[action], *operands])
+        return self
+
+    def boot(self, features=0xfff):
+        return self.act('boot', *struct.pack('<H', features))
+
+    def traffic(self):
+        return (self.act('post', 0x40).act('post', 0x21).act('deliver', 1).act('transmit', 0x40)
+                .act('post', 2).act('deliver', 0))
+
+
+def pci_inputs():
+    for how in (0, 1, 2, 4, 8, 12, 0x10, 0x20, 0x32):
+        for forms in (0, 1, 2, 4, 8, 0x10, 0x20, 0x38, 0x40, 0x48, 0x80, 0x88, 0xc0, 0xc1, 0xe0, 0xd0):
+            program = Pci(how, forms).boot(0xfff if forms & 1 else 0x3ff).traffic()
+            if forms < 8:
+                program.act('vector', 0).act('vector', 1).act('msix', 0x80).traffic().act('isr')
+                program.act('msix', 0xc0).traffic().act('msix', 0x80).act('vector', 0x81).traffic()
+                program.act('vector', 1).act('msix', 0x01).traffic().act('msix', 0).act('isr')
+            yield program.act('bus_reset').boot(1).traffic().octets
+    for at in range(0, 32):
+        yield Pci().boot().act('widths', at << 2).act('widths', at << 2 | 1).act('widths', at << 2 | 2).act(
+            'widths', at << 2 | 3).act('widths', 0x80 | at << 2 | 3).octets
+    for register in range(16):
+        program = Pci(1).boot().act('register', register, 0, 0x05).act('register', register, 1, 0xe0)
+        yield program.act('register', register, 2, 0x40).act('register', register, 5, 0x8f).traffic().octets
+    for how in (0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x40, 0xc0, 0x20):
+        for where in (0x00, 0x14, 0x60, 0x80, 0xa0, 0xc1):
+            tail = (3,) * (how >> 6 & 1) + (1,) * (how >> 5 & 1) + (where, 0x14, 0x07, 7, 7, 7, 7)
+            yield Pci().boot().act('capability', how, *tail).traffic().act('isr').octets
+    for size in (0, 1, 2, 3, 0xf3, 0xf8):
+        for queue in (0, 1, 2, 3, 6, 7, 0xff):
+            yield Pci(1, queue << 3 & 0x38).boot().act('notify', queue, size, 0x44).act(
+                'notify', queue, size, queue).octets
+    for offset in range(0, 256, 12):
+        program = Pci(offset >> 5 & 3).act('config_read', offset, 0).act('config_read', offset, 2)
+        yield program.act('config_write', offset, 2, 0xff).act('config_write', offset, 1, 0).boot().octets
+    yield (Pci().boot().act('no_queue', 0, 0).act('no_queue', 0xf8, 0xff).act('machine', 0).act('machine', 0x80)
+           .act('machine', 1).act('isr').act('bar_read', 0xc0, 3, 0, 8).act('bar_read', 0, 3, 0xe0, *[0xff] * 8)
+           .act('bar_write', 0xc0, 2, 0, 12, 1).act('bar_write', 1, 3, 0x60, 0, *[0] * 8).traffic().octets)
+
+
+# ---- files ----
+
+TARGETS = {
+    'fuzz_control': control_inputs,
+    'fuzz_dissect': dissect_inputs,
+    'fuzz_pci': pci_inputs,
+    'fuzz_ring': ring_inputs,
+}
+
+
+def check():
+    problems = []
+    for target, inputs in TARGETS.items():
+        folder = CORPUS / target
+        files = {path.name: path.read_bytes() for path in folder.iterdir()} if folder.is_dir() else {}
+        problems += [f'{target}/{name}: the hash of its octets is {name_of(octets)}'
+                     for name, octets in files.items() if name != name_of(octets)]
+        problems += [f'{target}/{name_of(octets)} is missing'
+                     for octets in inputs() if name_of(octets) not in files]
+    print('\n'.join(problems) or 'as it should be')
+    return 1 if problems else 0
+
+
+def write(target, octets):
+    folder = CORPUS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name_of(octets)).write_bytes(octets)
+
+
+def main():
+    if sys.argv[1:] == ['--check']:
+        return check()
+    if sys.argv[1:2] == ['--add'] and len(sys.argv) > 3 and sys.argv[2] in TARGETS:
+        for path in sys.argv[3:]:
+            write(sys.argv[2], pathlib.Path(path).read_bytes())
+        return 0
+    if sys.argv[1:]:
+        sys.exit(__doc__)
+    for target, inputs in TARGETS.items():
+        for octets in inputs():
+            write(target, octets)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
