@@ -1,0 +1,1370 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Which queue a frame goes to and what hash goes with it (VIRTIO 1.4, 5.1.6.4.3, 5.1.6.5.5 to
+ * 5.1.6.5.8, and both drafts of inner-header hashing), as the guest sees it. Hashes come from the
+ * published vectors and from the second implementation in test/reference.
+ */
+#include <arpa/inet.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <vionet/spec.h>
+
+#include "driver/bytes.h"
+#include "driver/queue.h"
+#include "machine/machine.h"
+#include "reference/reference.h"
+
+#define PAIRS 8
+
+static const uint8_t key[40] = {0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67,
+                                0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb,
+                                0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30,
+                                0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa};
+
+/* ---- frames, from the inside out ---- */
+
+typedef GByteArray Frame;
+
+/* TCP (6) or UDP (17) over so many octets. */
+static Frame *new_transport(uint8_t protocol, uint16_t sport, uint16_t dport)
+{
+    Frame *frame = g_byte_array_new();
+    uint8_t header[20] = {(uint8_t)(sport >> 8), (uint8_t)sport, (uint8_t)(dport >> 8),
+                          (uint8_t)dport};
+
+    if (protocol == 6) {
+        header[12] = 0x50;
+    } else {
+        header[5] = 8;
+    }
+    g_byte_array_append(frame, header, protocol == 6 ? 20 : 8);
+    return frame;
+}
+
+static Frame *in_ipv4(Frame *frame, uint8_t protocol, const char *src, const char *dst)
+{
+    uint8_t header[20] = {0x45};
+
+    header[2] = (uint8_t)((frame->len + 20) >> 8);
+    header[3] = (uint8_t)(frame->len + 20);
+    header[8] = 64;
+    header[9] = protocol;
+    inet_pton(AF_INET, src, header + 12);
+    inet_pton(AF_INET, dst, header + 16);
+    return g_byte_array_prepend(frame, header, sizeof(header));
+}
+
+static Frame *in_ipv6(Frame *frame, uint8_t protocol, const char *src, const char *dst)
+{
+    uint8_t header[40] = {0x60};
+
+    header[4] = (uint8_t)(frame->len >> 8);
+    header[5] = (uint8_t)frame->len;
+    header[6] = protocol;
+    header[7] = 64;
+    inet_pton(AF_INET6, src, header + 8);
+    inet_pton(AF_INET6, dst, header + 24);
+    return g_byte_array_prepend(frame, header, sizeof(header));
+}
+
+static Frame *in_ethernet(Frame *frame, uint16_t type)
+{
+    uint8_t header[14] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56, 2, 0, 0, 0, 0, 1};
+
+    header[12] = (uint8_t)(type >> 8);
+    header[13] = (uint8_t)type;
+    return g_byte_array_prepend(frame, header, sizeof(header));
+}
+
+static Frame *in_udp(Frame *frame, uint16_t dport)
+{
+    uint8_t header[8] = {0x30, 0x39, (uint8_t)(dport >> 8), (uint8_t)dport};
+
+    header[4] = (uint8_t)((frame->len + 8) >> 8);
+    header[5] = (uint8_t)(frame->len + 8);
+    return g_byte_array_prepend(frame, header, sizeof(header));
+}
+
+static Frame *in_octets(Frame *frame, const char *octets, unsigned n)
+{
+    return g_byte_array_prepend(frame, (const uint8_t *)octets, n);
+}
+
+static Frame *plain_ipv4(unsigned n, uint8_t protocol)
+{
+    char src[INET_ADDRSTRLEN];
+
+    g_snprintf(src, sizeof(src), "66.9.%u.%u", n / 256 % 256, n % 256);
+    return in_ipv4(new_transport(protocol, (uint16_t)(2794 + n), 1766), protocol, src,
+                   "161.142.100.80");
+}
+
+static Frame *flow(unsigned n)
+{
+    return in_ethernet(plain_ipv4(n, n % 2 ? 6 : 17), 0x0800);
+}
+
+/* The other direction of flow(n). */
+static Frame *answer(unsigned n)
+{
+    const uint8_t protocol = n % 2 ? 6 : 17;
+    char dst[INET_ADDRSTRLEN];
+
+    g_snprintf(dst, sizeof(dst), "66.9.%u.%u", n / 256 % 256, n % 256);
+    return in_ethernet(in_ipv4(new_transport(protocol, 1766, (uint16_t)(2794 + n)), protocol,
+                               "161.142.100.80", dst),
+                       0x0800);
+}
+
+static Frame *outer_ipv4(Frame *frame, uint8_t protocol)
+{
+    return in_ethernet(in_ipv4(frame, protocol, "10.0.0.1", "10.0.0.2"), 0x0800);
+}
+
+/* ---- encapsulations ---- */
+
+enum encapsulation {
+    NOT_ENCAPSULATED,
+    GRE,
+    GRE_KEY,
+    GRE_OVER_IPV6,
+    GRE_WITH_IPV6,
+    GRE_IN_UDP,
+    VXLAN,
+    VXLAN_GPE,
+    GENEVE,
+    IPIP,
+    NVGRE,
+    VXLAN_WITH_ARP,
+    GRE_WITH_MPLS,
+    VXLAN_WITH_IPV6_UDP,
+    N_ENCAPSULATIONS
+};
+
+static Frame *inner_ethernet(void)
+{
+    return in_ethernet(plain_ipv4(7, 6), 0x0800);
+}
+
+static Frame *inner_ipv6(uint8_t protocol)
+{
+    return in_ipv6(new_transport(protocol, 2794, 1766), protocol, "3ffe:2501:200:1fff::7",
+                   "3ffe:2501:200:3::1");
+}
+
+static Frame *encapsulate(enum encapsulation kind)
+{
+    Frame *frame;
+
+    switch (kind) {
+    case GRE:
+        return outer_ipv4(in_octets(plain_ipv4(7, 6), "\0\0\x08\0", 4), 47);
+    case GRE_KEY:
+        return outer_ipv4(in_octets(plain_ipv4(7, 6), "\x20\0\x08\0\1\2\3\4", 8), 47);
+    case GRE_OVER_IPV6:
+        return in_ethernet(
+            in_ipv6(in_octets(plain_ipv4(7, 6), "\0\0\x08\0", 4), 47, "fd00::1", "fd00::2"),
+            0x86dd);
+    case GRE_WITH_IPV6:
+        return outer_ipv4(in_octets(inner_ipv6(6), "\0\0\x86\xdd", 4), 47);
+    case GRE_IN_UDP:
+        return outer_ipv4(in_udp(in_octets(plain_ipv4(7, 6), "\0\0\x08\0", 4), 4754), 17);
+    case VXLAN:
+        return outer_ipv4(in_udp(in_octets(inner_ethernet(), "\x08\0\0\0\0\0\1\0", 8), 4789), 17);
+    case VXLAN_GPE:
+        return outer_ipv4(in_udp(in_octets(plain_ipv4(7, 6), "\x0c\0\0\1\0\0\1\0", 8), 4790), 17);
+    case GENEVE:
+        return outer_ipv4(in_udp(in_octets(inner_ethernet(), "\0\0\x65\x58\0\0\1\0", 8), 6081), 17);
+    case IPIP:
+        return outer_ipv4(plain_ipv4(7, 6), 4);
+    case NVGRE:
+        return outer_ipv4(in_octets(inner_ethernet(), "\x20\0\x65\x58\0\0\1\0", 8), 47);
+    case VXLAN_WITH_ARP:
+        frame = in_ethernet(g_byte_array_new(), 0x0806);
+        g_byte_array_set_size(frame, 42);
+        memset(frame->data + 14, 0, 28);
+        return outer_ipv4(in_udp(in_octets(frame, "\x08\0\0\0\0\0\1\0", 8), 4789), 17);
+    case GRE_WITH_MPLS:
+        return outer_ipv4(in_octets(plain_ipv4(7, 6), "\0\0\x88\x47", 4), 47);
+    case VXLAN_WITH_IPV6_UDP:
+        return outer_ipv4(
+            in_udp(in_octets(in_ethernet(inner_ipv6(17), 0x86dd), "\x08\0\0\0\0\0\1\0", 8), 4789),
+            17);
+    default:
+        return in_ethernet(plain_ipv4(7, 6), 0x0800);
+    }
+}
+
+/* ---- machines ---- */
+
+static void setup_all(struct machine_setup *setup, const char *dialect)
+{
+    const VionetFeature *feature;
+
+    machine_setup_init(setup);
+    setup->device.dialect = vionet_dialect_find(dialect);
+    setup->device.tunnel_types = setup->device.dialect->all_types;
+    setup->device.max_pairs = PAIRS;
+    setup->net.transmit_size = 4096;
+    for (unsigned i = 0; (feature = vionet_feature_at(setup->device.dialect, i)) != NULL; i++) {
+        vionet_features_set(setup->device.features, feature->bit, true);
+    }
+}
+
+static struct machine *boot_with(const struct machine_setup *setup, struct guest_features wanted)
+{
+    struct machine *machine = machine_new(setup, NULL);
+
+    if (!machine || !machine_boot(machine, wanted)) {
+        g_error("the machine does not boot");
+    }
+    return machine;
+}
+
+static struct machine *boot_without(const char *dialect, int first, int second)
+{
+    struct machine_setup setup;
+
+    setup_all(&setup, dialect);
+    return boot_with(&setup,
+                     features_without(features_known(), features_of(first, second, FEATURES_END)));
+}
+
+/* No bit 127 to leave out. */
+static struct machine *boot(const char *dialect)
+{
+    return boot_without(dialect, 127, 127);
+}
+
+static void finish(struct machine *machine)
+{
+    char *text = complaints_text(guest_driver_complaints(machine->driver));
+
+    g_assert_cmpstr(text, ==, "");
+    g_free(text);
+    machine_free(machine);
+}
+
+static enum reference_dialect reference_of(const char *dialect)
+{
+    if (strcmp(dialect, "ratified") == 0) {
+        return REFERENCE_RATIFIED;
+    }
+    if (strcmp(dialect, "draft-v10") == 0) {
+        return REFERENCE_DRAFT_V10;
+    }
+    return strcmp(dialect, "draft-v7") == 0 ? REFERENCE_DRAFT_V7 : REFERENCE_OFF;
+}
+
+/* ---- configurations ---- */
+
+static const uint16_t spread[PAIRS] = {3, 1, 4, 7, 5, 2, 6, 0};
+
+static struct net_rss usual_rss(uint32_t hash_types)
+{
+    return (struct net_rss){
+        .hash_types = hash_types,
+        .table = spread,
+        .table_len = PAIRS,
+        .unclassified_queue = 6,
+        .max_tx_vq = PAIRS,
+        .key = key,
+        .key_len = 40,
+    };
+}
+
+static bool has_draft_mask(const struct machine *machine)
+{
+    return guest_driver_has(machine->driver, 52) &&
+           vionet_device_config(machine->device)->dialect->types_after_key;
+}
+
+static void set_rss(struct machine *machine, struct net_rss rss)
+{
+    rss.has_tunnel_types = has_draft_mask(machine);
+    g_assert_cmpint(net_control_rss(machine->net, &rss), ==, VIRTIO_NET_OK);
+}
+
+static void set_hash(struct machine *machine, struct net_rss hash)
+{
+    hash.has_tunnel_types = has_draft_mask(machine);
+    g_assert_cmpint(net_control_hash(machine->net, &hash), ==, VIRTIO_NET_OK);
+}
+
+/* ---- deliveries ---- */
+
+/* Delivers a frame, which is freed; false if it was not delivered. */
+static bool take(struct machine *machine, Frame *frame, struct guest_packet *packet)
+{
+    const VionetVerdict verdict = machine_deliver(machine, frame->data, frame->len);
+    bool came = verdict == VIONET_DELIVERED;
+
+    memset(packet, 0, sizeof(*packet));
+    if (came) {
+        came = net_receive(machine->net, packet);
+        g_assert_true(came);
+        g_assert_cmpmem(packet->data, packet->len, frame->data, frame->len);
+    }
+    g_byte_array_unref(frame);
+    return came;
+}
+
+static unsigned pair_of(struct machine *machine, Frame *frame)
+{
+    struct guest_packet packet;
+
+    g_assert_true(take(machine, frame, &packet));
+    return packet.pair;
+}
+
+/* The guest must see exactly what the reference says, and at the queue that the table names. */
+static void check_hash(struct machine *machine, Frame *frame, const struct net_rss *rss,
+                       uint32_t tunnel_types)
+{
+    const char *dialect = vionet_device_config(machine->device)->dialect->name;
+    struct reference_result expected;
+    struct guest_packet packet;
+
+    reference_hash(frame->data, frame->len, reference_of(dialect), rss->hash_types, tunnel_types,
+                   rss->key, rss->key_len, &expected);
+    g_assert_true(take(machine, frame, &packet));
+    if (guest_driver_has(machine->driver, VIRTIO_NET_F_HASH_REPORT)) {
+        g_assert_cmphex(packet.header.hash_value, ==, expected.hash);
+        g_assert_cmpuint(packet.header.hash_report, ==, expected.report);
+        g_assert_cmpuint(packet.header.hash_report_tunnel, ==, expected.tunnel);
+        g_assert_cmpuint(packet.header.padding, ==, 0);
+    }
+    if (rss->table) {
+        g_assert_cmpuint(packet.pair, ==,
+                         expected.report ? rss->table[expected.hash & (rss->table_len - 1)]
+                                         : rss->unclassified_queue);
+    }
+}
+
+/* ---- RSS ---- */
+
+static const struct vector {
+    const char *src, *dst;
+    uint16_t sport, dport;
+    uint32_t addresses, with_ports;
+} vectors[] = {
+    {"66.9.149.187", "161.142.100.80", 2794, 1766, 0x323e8fc2, 0x51ccc178},
+    {"199.92.111.2", "65.69.140.83", 14230, 4739, 0xd718262a, 0xc626b0ea},
+    {"24.19.198.95", "12.22.207.184", 12898, 38024, 0xd2d0a5de, 0x5c2b394a},
+    {"38.27.205.30", "209.142.163.6", 48228, 2217, 0x82989176, 0xafc7327f},
+    {"153.39.163.191", "202.188.127.2", 44251, 1303, 0x5d1809c5, 0x10e828a2},
+    {"3ffe:2501:200:1fff::7", "3ffe:2501:200:3::1", 2794, 1766, 0x2cc18cd5, 0x40207d3d},
+    {"3ffe:501:8::260:97ff:fe40:efab", "ff02::1", 14230, 4739, 0x0f0c461c, 0xdde51bbf},
+    {"3ffe:1900:4545:3:200:f8ff:fe21:67cf", "fe80::200:f8ff:fe21:67cf", 44251, 38024, 0x4b61e985,
+     0x02d1feef},
+};
+
+static Frame *vector_frame(const struct vector *vector, uint8_t protocol)
+{
+    Frame *transport = new_transport(protocol, vector->sport, vector->dport);
+
+    if (strchr(vector->src, ':')) {
+        return in_ethernet(in_ipv6(transport, protocol, vector->src, vector->dst), 0x86dd);
+    }
+    return in_ethernet(in_ipv4(transport, protocol, vector->src, vector->dst), 0x0800);
+}
+
+static void check_vector(struct machine *machine, Frame *frame, uint32_t hash, unsigned report)
+{
+    struct guest_packet packet;
+
+    g_assert_true(take(machine, frame, &packet));
+    g_assert_cmphex(packet.header.hash_value, ==, hash);
+    g_assert_cmpuint(packet.header.hash_report, ==, report);
+    g_assert_cmpuint(packet.pair, ==, spread[hash % PAIRS]);
+}
+
+static void test_published_vectors(void)
+{
+    struct machine *machine = boot("ratified");
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(vectors); i++) {
+        const struct vector *vector = &vectors[i];
+        const unsigned v6 = strchr(vector->src, ':') ? 3 : 0;
+
+        set_rss(machine, usual_rss(0x3f));
+        check_vector(machine, vector_frame(vector, 6), vector->with_ports, 2 + v6);
+        check_vector(machine, vector_frame(vector, 17), vector->with_ports, 3 + v6);
+        set_rss(machine, usual_rss(1u << 0 | 1u << 3));
+        check_vector(machine, vector_frame(vector, 6), vector->addresses, 1 + v6);
+        check_vector(machine, vector_frame(vector, 17), vector->addresses, 1 + v6);
+    }
+    finish(machine);
+}
+
+static void test_types_cascade(void)
+{
+    struct machine *machine = boot("ratified");
+
+    for (uint32_t types = 0; types < 0x200; types += 3) {
+        const struct net_rss rss = usual_rss(types);
+
+        set_rss(machine, rss);
+        for (unsigned i = 0; i < G_N_ELEMENTS(vectors); i += 2) {
+            check_hash(machine, vector_frame(&vectors[i], 6), &rss, 0);
+            check_hash(machine, vector_frame(&vectors[i], 17), &rss, 0);
+            check_hash(machine, vector_frame(&vectors[i], 132), &rss, 0);
+        }
+    }
+    finish(machine);
+}
+
+static void test_table_sizes(void)
+{
+    GRand *random = g_rand_new_with_seed(5);
+    struct machine *machine = boot("ratified");
+    uint16_t table[128];
+
+    for (unsigned size = 1; size <= 128; size *= 2) {
+        struct net_rss rss = usual_rss(0x3f);
+
+        for (unsigned i = 0; i < size; i++) {
+            table[i] = (uint16_t)g_rand_int_range(random, 0, PAIRS);
+        }
+        rss.table = table;
+        rss.table_len = size;
+        rss.unclassified_queue = (uint16_t)g_rand_int_range(random, 0, PAIRS);
+        set_rss(machine, rss);
+        for (unsigned i = 0; i < 200; i++) {
+            check_hash(machine, flow(i), &rss, 0);
+        }
+        check_hash(machine, in_ethernet(g_byte_array_new(), 0x0806), &rss, 0);
+    }
+    g_rand_free(random);
+    finish(machine);
+}
+
+static void test_unclassified(void)
+{
+    struct machine *machine = boot("ratified");
+    struct net_rss rss = usual_rss(1u << 1); /* TCPv4 alone */
+
+    for (uint16_t queue = 0; queue < PAIRS; queue++) {
+        rss.unclassified_queue = queue;
+        set_rss(machine, rss);
+        g_assert_cmpuint(pair_of(machine, in_ethernet(g_byte_array_new(), 0x0806)), ==, queue);
+        g_assert_cmpuint(pair_of(machine, flow(2)), ==, queue); /* UDP */
+        g_assert_cmpuint(pair_of(machine, vector_frame(&vectors[5], 6)), ==, queue);
+        check_hash(machine, flow(1), &rss, 0);
+    }
+    finish(machine);
+}
+
+/* H-07: the bits past a short key are zero, whatever key was there before. */
+static void test_short_keys(void)
+{
+    struct machine *machine = boot("ratified");
+
+    for (uint8_t len = 40; len >= 1; len--) {
+        struct net_rss rss = usual_rss(0x3f);
+
+        set_rss(machine, rss);
+        rss.key_len = len;
+        set_rss(machine, rss);
+        for (unsigned i = 0; i < G_N_ELEMENTS(vectors); i++) {
+            check_hash(machine, vector_frame(&vectors[i], 6), &rss, 0);
+        }
+    }
+    finish(machine);
+}
+
+/* A key longer than can matter is taken if the device says so. */
+static void test_long_key(void)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+    struct net_rss rss = usual_rss(0x3f);
+    uint8_t long_key[255];
+
+    setup_all(&setup, "ratified");
+    setup.device.rss_max_key_size = 255;
+    machine = boot_with(&setup, features_known());
+    memset(long_key, 0xff, sizeof(long_key));
+    memcpy(long_key, key, 40);
+    rss.key = long_key;
+    rss.key_len = 255;
+    set_rss(machine, rss);
+    for (unsigned i = 0; i < G_N_ELEMENTS(vectors); i++) {
+        check_vector(machine, vector_frame(&vectors[i], 6), vectors[i].with_ports,
+                     strchr(vectors[i].src, ':') ? 5 : 2);
+    }
+    finish(machine);
+}
+
+/* H-04: only the queue that the table names has buffers; the frame finds them and keeps its hash. */
+static void test_only_the_right_queue(void)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+    const struct net_rss rss = usual_rss(0x3f);
+
+    setup_all(&setup, "ratified");
+    setup.net.hold = true;
+    machine = boot_with(&setup, features_known());
+    set_rss(machine, rss);
+    for (unsigned i = 0; i < 64; i++) {
+        Frame *frame = flow(i);
+        struct reference_result expected;
+        unsigned pair;
+
+        reference_hash(frame->data, frame->len, REFERENCE_RATIFIED, 0x3f, 0, key, 40, &expected);
+        pair = spread[expected.hash % PAIRS];
+        g_assert_cmpint(machine_deliver(machine, frame->data, frame->len), ==,
+                        VIONET_DROP_NO_BUFFER);
+        g_assert_cmpuint(net_post(machine->net, pair, 1), ==, 1);
+        check_hash(machine, frame, &rss, 0);
+    }
+    finish(machine);
+}
+
+/* ---- queues that are not there ---- */
+
+static void test_rss_queue_in_reset(void)
+{
+    struct machine *machine = boot("ratified");
+    const struct net_rss rss = usual_rss(0x3f);
+
+    set_rss(machine, rss);
+    for (unsigned gone = 0; gone < PAIRS; gone++) {
+        unsigned dropped = 0;
+
+        g_assert_true(guest_queue_reset(machine->driver, 2 * gone));
+        for (unsigned i = 0; i < 512; i++) {
+            Frame *frame = flow(i);
+            struct reference_result expected;
+            struct guest_packet packet;
+            unsigned pair;
+
+            reference_hash(frame->data, frame->len, REFERENCE_RATIFIED, 0x3f, 0, key, 40,
+                           &expected);
+            pair = spread[expected.hash % PAIRS];
+            dropped += pair == gone;
+            g_assert_cmpint(take(machine, frame, &packet), ==, pair != gone);
+            g_assert_true(pair == gone || packet.pair == pair);
+        }
+        g_assert_cmpuint(dropped, >, 0);
+        g_assert_true(guest_queue_setup(machine->driver, 2 * gone, 0));
+        g_assert_true(net_reset_queue(machine->net, 2 * gone, 0));
+        for (unsigned i = 0; i < 512; i++) {
+            check_hash(machine, flow(i), &rss, 0);
+        }
+    }
+    g_assert_cmpuint(vionet_device_verdicts(machine->device, VIONET_DROP_QUEUE_DISABLED), >=,
+                     PAIRS);
+    finish(machine);
+}
+
+/* A driver that set up two of eight pairs: entries may name the others, whose frames are lost. */
+static void test_rss_queue_never_enabled(void)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+    unsigned came = 0;
+
+    setup_all(&setup, "ratified");
+    setup.driver.pairs = 2;
+    machine = boot_with(&setup, features_known());
+    set_rss(machine, usual_rss(0x3f));
+    for (unsigned i = 0; i < 64; i++) {
+        struct guest_packet packet;
+
+        if (take(machine, flow(i), &packet)) {
+            g_assert_cmpuint(packet.pair, <, 2);
+            came++;
+        }
+    }
+    g_assert_cmpuint(came, >, 0);
+    g_assert_cmpuint(vionet_device_verdicts(machine->device, VIONET_DROP_QUEUE_DISABLED), ==,
+                     64 - came);
+    finish(machine);
+}
+
+/* H-02, to its end: entries for eight pairs, then two pairs, then one of the two goes. */
+static void test_table_then_fewer_pairs(void)
+{
+    struct machine *machine = boot("ratified");
+
+    set_rss(machine, usual_rss(0x3f));
+    g_assert_cmpint(net_control_pairs(machine->net, 2), ==, VIRTIO_NET_OK);
+    for (unsigned i = 0; i < 64; i++) {
+        g_assert_cmpuint(pair_of(machine, flow(i)), <, 2);
+    }
+    g_assert_true(guest_queue_reset(machine->driver, 2));
+    for (unsigned i = 0; i < 64; i++) {
+        g_assert_cmpuint(pair_of(machine, flow(i)), ==, 0);
+    }
+    finish(machine);
+}
+
+/* ---- automatic steering ---- */
+
+static void test_one_queue_after_reset(void)
+{
+    struct machine *machine = boot("ratified");
+
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 64; i++) {
+            g_assert_cmpuint(pair_of(machine, flow(i)), ==, 0);
+        }
+        if (round == 0) {
+            set_rss(machine, usual_rss(0x3f));
+        } else {
+            g_assert_cmpint(net_control_pairs(machine->net, PAIRS), ==, VIRTIO_NET_OK);
+        }
+        g_assert_true(machine_boot(machine, features_known()));
+    }
+    finish(machine);
+}
+
+static void test_pairs_bound(void)
+{
+    struct machine *machine = boot("ratified");
+
+    for (uint16_t pairs = PAIRS; pairs >= 1; pairs--) {
+        unsigned seen = 0;
+
+        g_assert_cmpint(net_control_pairs(machine->net, pairs), ==, VIRTIO_NET_OK);
+        for (unsigned i = 0; i < 256; i++) {
+            const unsigned pair = pair_of(machine, flow(i));
+
+            g_assert_cmpuint(pair, <, pairs);
+            g_assert_cmpuint(pair_of(machine, flow(i)), ==, pair); /* a flow stays */
+            seen |= 1u << pair;
+        }
+        g_assert_cmphex(seen, ==, (1u << pairs) - 1);
+        g_assert_cmpuint(pair_of(machine, in_ethernet(g_byte_array_new(), 0x0806)), <, pairs);
+    }
+    finish(machine);
+}
+
+static void transmit(struct machine *machine, unsigned pair, Frame *frame)
+{
+    g_assert_true(net_transmit(machine->net, pair, NULL, frame->data, frame->len));
+    g_assert_cmpuint(machine_drain(machine, pair), ==, 1);
+    net_reclaim(machine->net, pair);
+    g_byte_array_unref(frame);
+}
+
+static void test_follows_transmit(void)
+{
+    struct machine *machine = boot("ratified");
+
+    g_assert_cmpint(net_control_pairs(machine->net, PAIRS), ==, VIRTIO_NET_OK);
+    for (unsigned i = 0; i < 200; i++) {
+        const unsigned pair = i * 5 % PAIRS;
+
+        transmit(machine, pair, flow(i));
+        g_assert_cmpuint(pair_of(machine, answer(i)), ==, pair);
+        /* It moves with the driver. */
+        transmit(machine, (pair + 1) % PAIRS, flow(i));
+        g_assert_cmpuint(pair_of(machine, answer(i)), ==, (pair + 1) % PAIRS);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(vectors); i++) {
+        struct vector back = vectors[i];
+
+        back.src = vectors[i].dst;
+        back.dst = vectors[i].src;
+        back.sport = vectors[i].dport;
+        back.dport = vectors[i].sport;
+        transmit(machine, i % PAIRS, vector_frame(&vectors[i], 6));
+        g_assert_cmpuint(pair_of(machine, vector_frame(&back, 6)), ==, i % PAIRS);
+    }
+    finish(machine);
+}
+
+static void test_learnt_beyond_pairs(void)
+{
+    struct machine *machine = boot("ratified");
+
+    g_assert_cmpint(net_control_pairs(machine->net, PAIRS), ==, VIRTIO_NET_OK);
+    for (unsigned i = 0; i < 64; i++) {
+        transmit(machine, PAIRS - 1, flow(i));
+    }
+    g_assert_cmpint(net_control_pairs(machine->net, 3), ==, VIRTIO_NET_OK);
+    for (unsigned i = 0; i < 64; i++) {
+        g_assert_cmpuint(pair_of(machine, answer(i)), <, 3);
+    }
+    finish(machine);
+}
+
+static void test_learnt_forgotten_by_reset(void)
+{
+    struct machine *machine = boot("ratified");
+    unsigned usual[32], learnt = 0;
+
+    g_assert_cmpint(net_control_pairs(machine->net, PAIRS), ==, VIRTIO_NET_OK);
+    for (unsigned i = 0; i < 32; i++) {
+        usual[i] = pair_of(machine, answer(i));
+        transmit(machine, (usual[i] + 3) % PAIRS, flow(i));
+        learnt += pair_of(machine, answer(i)) != usual[i];
+    }
+    g_assert_cmpuint(learnt, ==, 32);
+    g_assert_true(machine_boot(machine, features_known()));
+    g_assert_cmpint(net_control_pairs(machine->net, PAIRS), ==, VIRTIO_NET_OK);
+    for (unsigned i = 0; i < 32; i++) {
+        g_assert_cmpuint(pair_of(machine, answer(i)), ==, usual[i]);
+    }
+    finish(machine);
+}
+
+static void test_automatic_queue_in_reset(void)
+{
+    struct machine *machine = boot("ratified");
+
+    g_assert_cmpint(net_control_pairs(machine->net, 4), ==, VIRTIO_NET_OK);
+    for (unsigned gone = 0; gone < 4; gone++) {
+        struct guest_packet packet;
+
+        g_assert_true(guest_queue_reset(machine->driver, 2 * gone));
+        for (unsigned i = 0; i < 64; i++) {
+            if (gone == 3) {
+                g_assert_false(take(machine, flow(i), &packet));
+            } else {
+                const unsigned pair = pair_of(machine, flow(i));
+
+                g_assert_cmpuint(pair, >, gone);
+                g_assert_cmpuint(pair, <, 4);
+            }
+        }
+    }
+    g_assert_cmpuint(vionet_device_verdicts(machine->device, VIONET_DROP_QUEUE_DISABLED), ==, 64);
+    finish(machine);
+}
+
+/* The driver asks for more pairs than it has set up: what would go to the others goes round. */
+static void test_automatic_queue_never_enabled(void)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+    unsigned seen = 0;
+
+    setup_all(&setup, "ratified");
+    setup.driver.pairs = 3;
+    machine = boot_with(&setup, features_known());
+    g_assert_cmpint(net_control_pairs(machine->net, PAIRS), ==, VIRTIO_NET_OK);
+    for (unsigned i = 0; i < 256; i++) {
+        const unsigned pair = pair_of(machine, flow(i));
+
+        g_assert_cmpuint(pair, <, 3);
+        seen |= 1u << pair;
+    }
+    g_assert_cmphex(seen, ==, 7);
+    finish(machine);
+}
+
+static void test_transmitting_in_reset_queue(void)
+{
+    struct machine *machine = boot("ratified");
+
+    g_assert_cmpint(net_control_pairs(machine->net, 4), ==, VIRTIO_NET_OK);
+    transmit(machine, 2, flow(9));
+    g_assert_true(guest_queue_reset(machine->driver, 4));
+    g_assert_cmpuint(pair_of(machine, answer(9)), !=, 2);
+    g_assert_true(guest_queue_setup(machine->driver, 4, 0));
+    g_assert_true(net_reset_queue(machine->net, 4, 0));
+    g_assert_cmpuint(pair_of(machine, answer(9)), ==, 2);
+    finish(machine);
+}
+
+/* ---- modes ---- */
+
+static void test_last_mode_wins(void)
+{
+    struct machine *machine = boot("ratified");
+    const struct net_rss rss = usual_rss(0x3f);
+    struct guest_packet packet;
+
+    for (unsigned round = 0; round < 3; round++) {
+        set_rss(machine, rss);
+        for (unsigned i = 0; i < 32; i++) {
+            check_hash(machine, flow(i), &rss, 0);
+        }
+        g_assert_cmpint(net_control_pairs(machine->net, 2), ==, VIRTIO_NET_OK);
+        for (unsigned i = 0; i < 32; i++) {
+            g_assert_cmpuint(pair_of(machine, flow(i)), <, 2);
+        }
+        set_rss(machine, rss);
+        set_hash(machine, rss);
+        for (unsigned i = 0; i < 32; i++) {
+            g_assert_true(take(machine, flow(i), &packet));
+            g_assert_cmpuint(packet.pair, <, 2);
+            g_assert_cmpuint(packet.header.hash_report, ==, i % 2 ? 2 : 3);
+        }
+    }
+    finish(machine);
+}
+
+static void test_hash_config_leaves_steering(void)
+{
+    struct machine *machine = boot_without("ratified", VIRTIO_NET_F_RSS, 127);
+    unsigned before[64];
+    struct net_rss hash = usual_rss(0x3f);
+
+    hash.table = NULL;
+    g_assert_cmpint(net_control_pairs(machine->net, PAIRS), ==, VIRTIO_NET_OK);
+    for (unsigned i = 0; i < 64; i++) {
+        before[i] = pair_of(machine, flow(i));
+    }
+    set_hash(machine, hash);
+    for (unsigned i = 0; i < 64; i++) {
+        g_assert_cmpuint(pair_of(machine, flow(i)), ==, before[i]);
+        check_hash(machine, flow(i), &hash, 0);
+    }
+    g_assert_cmpint(net_control_rss(machine->net, &hash), ==, VIRTIO_NET_ERR);
+    finish(machine);
+}
+
+static void test_nothing_reported_at_first(void)
+{
+    struct machine *machine = boot("ratified");
+    struct guest_packet packet;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(vectors); i++) {
+        g_assert_true(take(machine, vector_frame(&vectors[i], 6), &packet));
+        g_assert_cmphex(packet.header.hash_value, ==, 0);
+        g_assert_cmpuint(packet.header.hash_report, ==, VIRTIO_NET_HASH_REPORT_NONE);
+    }
+    set_rss(machine, usual_rss(0x3f));
+    g_assert_true(machine_boot(machine, features_known()));
+    g_assert_true(take(machine, vector_frame(&vectors[0], 6), &packet));
+    g_assert_cmphex(packet.header.hash_value, ==, 0);
+    g_assert_cmpuint(packet.header.hash_report, ==, VIRTIO_NET_HASH_REPORT_NONE);
+    finish(machine);
+}
+
+static void test_one_pair_reports(void)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+    struct net_rss hash = usual_rss(0x3f);
+
+    setup_all(&setup, "ratified");
+    setup.device.max_pairs = 1;
+    vionet_features_set(setup.device.features, VIRTIO_NET_F_MQ, false);
+    vionet_features_set(setup.device.features, VIRTIO_NET_F_RSS, false);
+    machine = boot_with(&setup, features_known());
+    hash.table = NULL;
+    set_hash(machine, hash);
+    check_hash(machine, flow(1), &hash, 0);
+    finish(machine);
+}
+
+/* RSS works for drivers that do not want to read the hash. */
+static void test_rss_without_report(void)
+{
+    struct machine *machine = boot_without("ratified", VIRTIO_NET_F_HASH_REPORT, 127);
+    const struct net_rss rss = usual_rss(0x3f);
+
+    set_rss(machine, rss);
+    for (unsigned i = 0; i < 64; i++) {
+        check_hash(machine, flow(i), &rss, 0);
+    }
+    finish(machine);
+}
+
+/* ---- tunnels, in each dialect ---- */
+
+/* Sets tunnel types in the dialect's way; RSS on top. What the reference is to be told comes back. */
+static struct net_rss set_tunnels(struct machine *machine, uint32_t types)
+{
+    const VionetDialect *dialect = vionet_device_config(machine->device)->dialect;
+    struct net_rss rss = usual_rss(0x1ff);
+
+    if (dialect->types_in_hash_types && guest_driver_has(machine->driver, 52)) {
+        rss.hash_types |= types;
+    }
+    rss.tunnel_types = types;
+    set_rss(machine, rss);
+    if (strcmp(dialect->name, "ratified") == 0 && guest_driver_has(machine->driver, 51)) {
+        g_assert_cmpint(net_control_hash_tunnel(machine->net, types), ==, VIRTIO_NET_OK);
+    }
+    return rss;
+}
+
+static void check_encapsulations(struct machine *machine, uint32_t types)
+{
+    const struct net_rss rss = set_tunnels(machine, types);
+
+    for (unsigned kind = 0; kind < N_ENCAPSULATIONS; kind++) {
+        check_hash(machine, encapsulate(kind), &rss, types);
+    }
+}
+
+static void test_tunnels(gconstpointer data)
+{
+    struct machine *machine = boot(data);
+    const uint32_t all = vionet_dialect_find(data)->all_types;
+
+    check_encapsulations(machine, 0);
+    for (unsigned bit = 0; bit < 12; bit++) {
+        if (all >> bit & 1) {
+            check_encapsulations(machine, 1u << bit);
+            check_encapsulations(machine, all & ~(1u << bit));
+        }
+    }
+    check_encapsulations(machine, all);
+    check_encapsulations(machine, 0);
+    finish(machine);
+}
+
+static Frame *cut(Frame *frame, unsigned len)
+{
+    /* In memory of exactly that size. */
+    uint8_t *exact = g_memdup2(frame->data, len);
+
+    g_byte_array_unref(frame);
+    return g_byte_array_new_take(exact, len);
+}
+
+/* P-11, H-13: cut at every octet, by the whole of the types. */
+static void test_tunnels_cut(gconstpointer data)
+{
+    struct machine *machine = boot(data);
+    const uint32_t all = vionet_dialect_find(data)->all_types;
+    const struct net_rss rss = set_tunnels(machine, all);
+
+    for (unsigned kind = 0; kind < N_ENCAPSULATIONS; kind++) {
+        Frame *whole = encapsulate(kind);
+        const unsigned n = whole->len;
+
+        for (unsigned len = 14; len <= n; len++) {
+            Frame *frame = g_byte_array_append(g_byte_array_new(), whole->data, n);
+
+            check_hash(machine, cut(frame, len), &rss, all);
+        }
+        g_byte_array_unref(whole);
+    }
+    finish(machine);
+}
+
+static uint32_t hash_of(struct machine *machine, enum encapsulation kind, unsigned *report)
+{
+    struct guest_packet packet;
+
+    g_assert_true(take(machine, encapsulate(kind), &packet));
+    *report = packet.header.hash_report;
+    return packet.header.hash_value;
+}
+
+/* H-14 and F.3, 25: off at first, on by command, kept over the other commands, off by 0 and by reset. */
+static void test_tunnel_command(void)
+{
+    struct machine *machine = boot("ratified");
+    uint32_t outer, inner;
+    unsigned report;
+
+    set_rss(machine, usual_rss(0x1ff));
+    outer = hash_of(machine, VXLAN, &report);
+    g_assert_cmpuint(report, ==, 3); /* UDPv4, not none */
+    g_assert_cmpint(net_control_hash_tunnel(machine->net, 0x10), ==, VIRTIO_NET_OK);
+    inner = hash_of(machine, VXLAN, &report);
+    g_assert_cmpuint(report, ==, 2);
+    g_assert_cmphex(inner, !=, outer);
+    g_assert_cmpint(net_control_hash_tunnel(machine->net, 0x210), ==, VIRTIO_NET_ERR);
+    g_assert_cmphex(hash_of(machine, VXLAN, &report), ==, inner);
+    set_rss(machine, usual_rss(0x1ff));
+    g_assert_cmphex(hash_of(machine, VXLAN, &report), ==, inner);
+    g_assert_cmpint(net_control_pairs(machine->net, 3), ==, VIRTIO_NET_OK);
+    g_assert_cmphex(hash_of(machine, VXLAN, &report), ==, inner);
+    g_assert_cmpint(net_control_hash_tunnel(machine->net, 0), ==, VIRTIO_NET_OK);
+    g_assert_cmphex(hash_of(machine, VXLAN, &report), ==, outer);
+    g_assert_cmpint(net_control_hash_tunnel(machine->net, 0x10), ==, VIRTIO_NET_OK);
+    g_assert_true(machine_boot(machine, features_known()));
+    set_rss(machine, usual_rss(0x1ff));
+    g_assert_cmphex(hash_of(machine, VXLAN, &report), ==, outer);
+    finish(machine);
+}
+
+/* Draft v10: NONE alone and an empty mask mean the outer header; beside others it means nothing. */
+static void test_v10_none(void)
+{
+    static const struct {
+        uint32_t types;
+        bool inner;
+    } rows[] = {{0, false}, {1, false}, {4, true}, {5, true}, {0x3f, true}, {3, false}};
+    struct machine *machine = boot("draft-v10");
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct net_rss rss = usual_rss(0x1ff);
+        unsigned report;
+
+        rss.tunnel_types = rows[i].types;
+        set_rss(machine, rss);
+        hash_of(machine, VXLAN, &report);
+        g_assert_cmpuint(report, ==, rows[i].inner ? 2 : 3);
+    }
+    finish(machine);
+}
+
+/* Draft v10: one mask, set by whichever command came last. */
+static void test_v10_last_command(void)
+{
+    struct machine *machine = boot("draft-v10");
+    struct net_rss rss = usual_rss(0x1ff);
+    unsigned report;
+
+    rss.tunnel_types = 4;
+    set_rss(machine, rss);
+    hash_of(machine, VXLAN, &report);
+    g_assert_cmpuint(report, ==, 2);
+    rss.tunnel_types = 2;
+    set_hash(machine, rss);
+    hash_of(machine, VXLAN, &report);
+    g_assert_cmpuint(report, ==, 3);
+    rss.tunnel_types = 4;
+    set_hash(machine, rss);
+    hash_of(machine, VXLAN, &report);
+    g_assert_cmpuint(report, ==, 2);
+    rss.tunnel_types = 0;
+    set_rss(machine, rss);
+    hash_of(machine, VXLAN, &report);
+    g_assert_cmpuint(report, ==, 3);
+    g_assert_true(machine_boot(machine, features_known()));
+    hash_of(machine, VXLAN, &report);
+    g_assert_cmpuint(report, ==, 0);
+    finish(machine);
+}
+
+/* Draft v10 (F.3, 11): bit 52 alone lets the driver configure the hash; nothing shows it. */
+static void test_v10_bit_alone(void)
+{
+    struct machine *machine = boot_without("draft-v10", VIRTIO_NET_F_RSS, VIRTIO_NET_F_HASH_REPORT);
+    struct net_rss hash = usual_rss(0x1ff);
+
+    hash.table = NULL;
+    hash.tunnel_types = 4;
+    set_hash(machine, hash);
+    g_assert_cmpint(net_control_pairs(machine->net, PAIRS), ==, VIRTIO_NET_OK);
+    g_assert_cmpuint(pair_of(machine, encapsulate(VXLAN)), <, PAIRS);
+    finish(machine);
+}
+
+/* Draft v7: the report tells that the inner header was hashed, and of which tunnel. */
+static void test_v7_reports(void)
+{
+    static const struct {
+        enum encapsulation kind;
+        uint32_t types;
+        unsigned hash_report, tunnel_report;
+    } rows[] = {
+        {GRE, 0x200, 2, 1},
+        {VXLAN, 0x400, 2, 2},
+        {GENEVE, 0x800, 2, 3},
+        {NVGRE, 0x200, 2, 1},
+        {GRE, 0xc00, 1, 0},
+        {VXLAN, 0xa00, 3, 0},
+        {GENEVE, 0x600, 3, 0},
+        {NOT_ENCAPSULATED, 0xe00, 2, 0},
+        {IPIP, 0xe00, 1, 0},
+        {VXLAN_WITH_ARP, 0xe00, 0, 0},
+        {VXLAN_WITH_IPV6_UDP, 0xe00, 6, 2},
+    };
+    struct machine *machine = boot("draft-v7");
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct guest_packet packet;
+
+        set_rss(machine, usual_rss(0x1ff | rows[i].types));
+        g_assert_true(take(machine, encapsulate(rows[i].kind), &packet));
+        g_assert_cmpuint(packet.header.hash_report, ==, rows[i].hash_report);
+        g_assert_cmpuint(packet.header.hash_report_tunnel, ==, rows[i].tunnel_report);
+    }
+    finish(machine);
+}
+
+/* Draft v7 (F.3, 13): inner hashing steers without being reported. */
+static void test_v7_without_report(void)
+{
+    struct machine *machine = boot_without("draft-v7", VIRTIO_NET_F_HASH_REPORT, 127);
+    const struct net_rss rss = usual_rss(0x1ff | 0xe00);
+
+    set_rss(machine, rss);
+    for (unsigned kind = 0; kind < N_ENCAPSULATIONS; kind++) {
+        check_hash(machine, encapsulate(kind), &rss, 0);
+    }
+    finish(machine);
+}
+
+/* Not negotiated: the outer header, and no report of a tunnel. */
+static void test_tunnels_declined(gconstpointer data)
+{
+    struct machine *machine = boot_without(data, 51, 52);
+    const struct net_rss rss = usual_rss(0x1ff);
+
+    set_rss(machine, rss);
+    for (unsigned kind = 0; kind < N_ENCAPSULATIONS; kind++) {
+        check_hash(machine, encapsulate(kind), &rss, 0);
+    }
+    g_assert_cmpint(net_control_hash_tunnel(machine->net, 0x10), ==, VIRTIO_NET_ERR);
+    finish(machine);
+}
+
+/* An enabled tunnel whose inner packet has no enabled type: no hash, not the outer one's. */
+static void test_no_fall_back(gconstpointer data)
+{
+    const VionetDialect *dialect = vionet_dialect_find(data);
+    struct machine *machine = boot(data);
+    struct net_rss rss = set_tunnels(machine, dialect->all_types);
+    struct guest_packet packet;
+
+    rss.hash_types &= ~0x3fu;
+    rss.hash_types |= 1u << 2; /* UDPv4, which the outer header is */
+    set_rss(machine, rss);
+    g_assert_true(take(machine, encapsulate(VXLAN), &packet));
+    g_assert_cmpuint(packet.header.hash_report, ==, 0);
+    g_assert_cmphex(packet.header.hash_value, ==, 0);
+    g_assert_cmpuint(packet.header.hash_report_tunnel, ==, 0);
+    g_assert_cmpuint(packet.pair, ==, 6);
+    finish(machine);
+}
+
+/* ---- the header (H-15) ---- */
+
+/* Header octets for each size, by hand: hashed and not. */
+static void check_header(struct machine *machine, unsigned size, bool report)
+{
+    static const uint8_t hashed[24] = {0, 0, 0, 0,    0,    0,    0,    0, 0,
+                                       0, 1, 0, 0x78, 0xc1, 0xcc, 0x51, 2};
+    static const uint8_t plain[24] = {[10] = 1};
+    struct guest_packet packet;
+
+    g_assert_cmpuint(net_header_size(machine->net), ==, size);
+    g_assert_true(take(machine, vector_frame(&vectors[0], 6), &packet));
+    g_assert_cmpmem(packet.raw_header, size, report ? hashed : plain, size);
+    g_assert_true(take(machine, in_ethernet(g_byte_array_new(), 0x0806), &packet));
+    g_assert_cmpmem(packet.raw_header, size, plain, size);
+}
+
+static void test_header_octets(void)
+{
+    static const enum net_shape shapes[] = {NET_WHOLE, NET_HEADER_APART, NET_HEADER_OCTETS};
+
+    for (unsigned i = 0; i < 3 * G_N_ELEMENTS(shapes); i++) {
+        const unsigned variant = i % 3;
+        struct guest_features wanted = features_known();
+        struct machine_setup setup;
+        struct machine *machine;
+
+        setup_all(&setup, "ratified");
+        setup.net.poison = true;
+        setup.net.receive_layout.shape = shapes[i / 3];
+        setup.net.receive_buffers = 8;
+        features_remove(&wanted, variant == 0 ? VIRTIO_NET_F_HASH_REPORT : 127);
+        if (variant < 2) {
+            wanted = features_without(wanted, features_of(65, 66, 67, 68, FEATURES_END));
+        }
+        machine = boot_with(&setup, wanted);
+        check_header(machine, variant == 0 ? 12 : variant == 1 ? 20 : 24, false);
+        set_rss(machine, usual_rss(0x3f));
+        check_header(machine, variant == 0 ? 12 : variant == 1 ? 20 : 24, variant > 0);
+        finish(machine);
+    }
+}
+
+/* D-11: a short frame is as long as it is; what lies behind it in the buffer is not touched. */
+static void test_short_frames(void)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+
+    setup_all(&setup, "ratified");
+    setup.net.poison = true;
+    setup.net.receive_buffers = 8;
+    machine = boot_with(&setup, features_known());
+    for (unsigned len = 14; len <= 64; len++) {
+        struct guest_packet packet;
+
+        g_assert_true(take(machine, cut(flow(1), MIN(len, 54)), &packet));
+        g_assert_cmpuint(packet.len, ==, MIN(len, 54));
+    }
+    finish(machine);
+}
+
+/* 24 octets without HASH_REPORT: the fields in between are zero. */
+static void test_header_without_report(void)
+{
+    struct guest_features wanted = features_known();
+    struct machine_setup setup;
+    struct machine *machine;
+
+    setup_all(&setup, "ratified");
+    setup.net.poison = true;
+    features_remove(&wanted, VIRTIO_NET_F_HASH_REPORT);
+    machine = boot_with(&setup, wanted);
+    set_rss(machine, usual_rss(0x3f));
+    check_header(machine, 24, false);
+    finish(machine);
+}
+
+/* H-03: the sender's memory is read and never written, on each way to the guest. */
+static void check_read_only(const struct net_layout *layout, uint32_t receive_size)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+    const long page = 4096;
+    uint8_t *memory =
+        mmap(NULL, (size_t)page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    Frame *frame = vector_frame(&vectors[0], 6);
+    struct guest_packet packet;
+
+    setup_all(&setup, "ratified");
+    setup.net.receive_layout = *layout;
+    setup.net.receive_size = receive_size;
+    setup.net.receive_buffers = 8;
+    machine = boot_with(&setup, features_known());
+    set_rss(machine, usual_rss(0x3f));
+    memcpy(memory, frame->data, frame->len);
+    mprotect(memory, (size_t)page, PROT_READ);
+    g_assert_cmpint(machine_deliver(machine, memory, frame->len), ==, VIONET_DELIVERED);
+    g_assert_true(net_receive(machine->net, &packet));
+    g_assert_cmphex(packet.header.hash_value, ==, 0x51ccc178);
+    g_assert_cmpmem(packet.data, packet.len, frame->data, frame->len);
+    g_assert_cmpmem(memory, frame->len, frame->data, frame->len);
+    munmap(memory, (size_t)page);
+    g_byte_array_unref(frame);
+    finish(machine);
+}
+
+static void test_read_only_frames(void)
+{
+    static const uint32_t inside_header[] = {5, 11, 13};
+    static const struct net_layout cut_header = {
+        .shape = NET_CUTS, .cuts = inside_header, .n_cuts = 3};
+
+    check_read_only(&(struct net_layout){.shape = NET_WHOLE}, 0);
+    check_read_only(&cut_header, 0);
+    check_read_only(&(struct net_layout){.shape = NET_WHOLE}, 30); /* mergeable: several buffers */
+    check_read_only(&cut_header, 30);
+}
+
+/* H-01: chains around the header's size, which is 20 and then 24. */
+static void test_short_chains(void)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        const uint32_t header = i ? 24 : 20;
+        struct guest_features wanted = features_known();
+        struct machine_setup setup;
+        struct machine *machine;
+        uint8_t octets[64] = {0};
+
+        setup_all(&setup, "ratified");
+        if (i == 0) {
+            wanted = features_without(wanted, features_of(65, 66, 67, 68, FEATURES_END));
+        }
+        machine = boot_with(&setup, wanted);
+        for (uint32_t len = 1; len <= header + 20; len++) {
+            g_assert_true(net_transmit_octets(machine->net, 0, NULL, octets, len));
+            net_transmit_flush(machine->net, 0);
+            g_assert_cmpuint(machine_drain(machine, 0), ==, len >= header + 14);
+            g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 1);
+        }
+        g_assert_cmpuint(vionet_device_verdicts(machine->device, VIONET_DROP_MALFORMED), ==,
+                         header - 1);
+        g_assert_cmpuint(vionet_device_verdicts(machine->device, VIONET_DROP_RUNT), ==, 14);
+        finish(machine);
+    }
+}
+
+/* ---- bursts ---- */
+
+/* A burst for all queues: each frame to its own, in order. */
+static void test_burst(void)
+{
+    struct machine *machine = boot("ratified");
+    unsigned next[PAIRS] = {0};
+    struct iovec pieces[100];
+    VionetFrame frames[100];
+    Frame *octets[100];
+    VionetVerdict verdicts[100];
+    struct guest_packet packet;
+    unsigned came = 0;
+
+    set_rss(machine, usual_rss(0x3f));
+    for (unsigned i = 0; i < 100; i++) {
+        octets[i] = flow(i / 4);
+        octets[i] = g_byte_array_append(octets[i], (uint8_t *)&i, 1);
+        pieces[i] = (struct iovec){octets[i]->data, octets[i]->len};
+        frames[i] = (VionetFrame){.iov = &pieces[i], .n_iov = 1};
+    }
+    g_assert_cmpuint(vionet_device_receive(machine->device, 5, frames, 100, verdicts, 0), ==, 100);
+    while (net_receive(machine->net, &packet)) {
+        const unsigned number = packet.data[packet.len - 1];
+
+        g_assert_cmpuint(number, >=, next[packet.pair]);
+        next[packet.pair] = number + 1;
+        came++;
+    }
+    g_assert_cmpuint(came, ==, 100);
+    for (unsigned i = 0; i < 100; i++) {
+        g_byte_array_unref(octets[i]);
+    }
+    finish(machine);
+}
+
+static void add_for_dialects(const char *path, GTestDataFunc function)
+{
+    static const char *const dialects[] = {"ratified", "draft-v10", "draft-v7"};
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(dialects); i++) {
+        char *name = g_strdup_printf("%s/%s", path, dialects[i]);
+
+        g_test_add_data_func(name, dialects[i], function);
+        g_free(name);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_set_nonfatal_assertions();
+    g_test_add_func("/steer/rss/published-vectors-reach-the-guest", test_published_vectors);
+    g_test_add_func("/steer/rss/types-in-their-order", test_types_cascade);
+    g_test_add_func("/steer/rss/tables-of-each-size", test_table_sizes);
+    g_test_add_func("/steer/rss/no-hash-goes-to-the-unclassified-queue", test_unclassified);
+    g_test_add_func("/steer/rss/H-07/short-keys-end-in-zeroes", test_short_keys);
+    g_test_add_func("/steer/rss/H-09/long-key", test_long_key);
+    g_test_add_func("/steer/rss/H-04/only-the-right-queue-has-buffers", test_only_the_right_queue);
+    g_test_add_func("/steer/rss/queue-in-reset-drops", test_rss_queue_in_reset);
+    g_test_add_func("/steer/rss/H-02/queue-never-enabled-drops", test_rss_queue_never_enabled);
+    g_test_add_func("/steer/rss/H-02/table-then-fewer-pairs", test_table_then_fewer_pairs);
+    g_test_add_func("/steer/rss/without-report", test_rss_without_report);
+    g_test_add_func("/steer/automatic/first-queue-only-after-a-reset", test_one_queue_after_reset);
+    g_test_add_func("/steer/automatic/as-many-queues-as-the-driver-said", test_pairs_bound);
+    g_test_add_func("/steer/automatic/follows-the-transmit-queue", test_follows_transmit);
+    g_test_add_func("/steer/automatic/learnt-queue-no-longer-used", test_learnt_beyond_pairs);
+    g_test_add_func("/steer/automatic/H-05/a-reset-forgets", test_learnt_forgotten_by_reset);
+    g_test_add_func("/steer/automatic/queue-in-reset-is-gone-round", test_automatic_queue_in_reset);
+    g_test_add_func("/steer/automatic/queue-never-enabled-is-gone-round",
+                    test_automatic_queue_never_enabled);
+    g_test_add_func("/steer/automatic/queue-back-from-reset-gets-its-flow",
+                    test_transmitting_in_reset_queue);
+    g_test_add_func("/steer/modes/the-last-command-wins", test_last_mode_wins);
+    g_test_add_func("/steer/modes/hash-config-leaves-steering-alone",
+                    test_hash_config_leaves_steering);
+    g_test_add_func("/steer/modes/nothing-is-reported-at-first", test_nothing_reported_at_first);
+    g_test_add_func("/steer/modes/one-pair-reports", test_one_pair_reports);
+    add_for_dialects("/steer/tunnel/each-type-and-encapsulation", test_tunnels);
+    add_for_dialects("/steer/tunnel/H-13/cut-at-each-octet", test_tunnels_cut);
+    add_for_dialects("/steer/tunnel/declined-means-outer", test_tunnels_declined);
+    add_for_dialects("/steer/tunnel/no-fall-back-to-outer", test_no_fall_back);
+    g_test_add_func("/steer/tunnel/H-14/command-switches-on-and-off", test_tunnel_command);
+    g_test_add_func("/steer/tunnel/draft-v10/none-alone-means-outer", test_v10_none);
+    g_test_add_func("/steer/tunnel/draft-v10/the-last-command-sets-the-mask",
+                    test_v10_last_command);
+    g_test_add_func("/steer/tunnel/draft-v10/bit-52-alone-configures", test_v10_bit_alone);
+    g_test_add_func("/steer/tunnel/draft-v7/reports-the-tunnel", test_v7_reports);
+    g_test_add_func("/steer/tunnel/draft-v7/steers-without-report", test_v7_without_report);
+    g_test_add_func("/steer/header/H-15/each-octet-is-written", test_header_octets);
+    g_test_add_func("/steer/header/H-15/no-hash-fields-without-report", test_header_without_report);
+    g_test_add_func("/steer/header/D-11/short-frames-are-not-padded", test_short_frames);
+    g_test_add_func("/steer/header/H-03/senders-memory-is-not-written", test_read_only_frames);
+    g_test_add_func("/steer/header/H-01/transmitted-chains-around-its-size", test_short_chains);
+    g_test_add_func("/steer/burst/each-frame-to-its-queue-in-order", test_burst);
+    return g_test_run();
+}
