@@ -243,6 +243,22 @@ static bool give_back(struct queue *queue, const VionetFrame *frame, bool live)
     return current && live;
 }
 
+/*
+ * Enters the queue's gate, live or not: slots are freed in any case. True if it is live; a queue that
+ * came to life between the two looks is entered as such.
+ */
+static bool enter_to_give_back(VionetDevice *device, struct queue *queue, struct outcome *outcome)
+{
+    while (!queue_enter(queue, &device->map, outcome)) {
+        gate_enter(&queue->gate);
+        if (!queue->live) {
+            return false;
+        }
+        gate_leave(&queue->gate);
+    }
+    return true;
+}
+
 void vionet_device_complete(VionetDevice *device, unsigned pair, const VionetFrame *frames,
                             size_t n)
 {
@@ -254,10 +270,7 @@ void vionet_device_complete(VionetDevice *device, unsigned pair, const VionetFra
     if (!queue || n == 0) {
         return;
     }
-    live = queue_enter(queue, &device->map, &outcome);
-    if (!live) {
-        gate_enter(&queue->gate); /* to free the slots */
-    }
+    live = enter_to_give_back(device, queue, &outcome);
     for (size_t i = 0; i < n; i++) {
         given += give_back(queue, &frames[i], live);
     }

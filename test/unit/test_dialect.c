@@ -92,8 +92,8 @@ static void test_columns_go_together(void)
     const VionetDialect *dialect;
 
     for (unsigned i = 0; (dialect = vionet_dialect_at(i)) != NULL; i++) {
-        const unsigned ways = dialect->types_in_hash_types + dialect->types_after_key +
-                              dialect->types_by_command;
+        const unsigned ways =
+            dialect->types_in_hash_types + dialect->types_after_key + dialect->types_by_command;
 
         g_assert_cmpuint(ways, ==, dialect->feature >= 0);
         g_assert_true(dialect->feature >= 0 || !dialect->all_types);
@@ -114,22 +114,14 @@ static const struct {
     uint32_t bit;
     uint8_t report;
 } texts[] = {
-    {"draft-v7", 52, 0xe00, "gre", 1 << 9, 1},
-    {"draft-v7", 52, 0xe00, "vxlan", 1 << 10, 2},
-    {"draft-v7", 52, 0xe00, "geneve", 1 << 11, 3},
-    {"draft-v10", 52, 0x3f, "gre", 1 << 1, 0},
-    {"draft-v10", 52, 0x3f, "vxlan", 1 << 2, 0},
-    {"draft-v10", 52, 0x3f, "geneve", 1 << 3, 0},
-    {"draft-v10", 52, 0x3f, "ipip", 1 << 4, 0},
-    {"draft-v10", 52, 0x3f, "nvgre", 1 << 5, 0},
-    {"ratified", 51, 0x1ff, "gre-2784", 1 << 0, 0},
-    {"ratified", 51, 0x1ff, "gre-2890", 1 << 1, 0},
-    {"ratified", 51, 0x1ff, "gre-7676", 1 << 2, 0},
-    {"ratified", 51, 0x1ff, "gre-udp", 1 << 3, 0},
-    {"ratified", 51, 0x1ff, "vxlan", 1 << 4, 0},
-    {"ratified", 51, 0x1ff, "vxlan-gpe", 1 << 5, 0},
-    {"ratified", 51, 0x1ff, "geneve", 1 << 6, 0},
-    {"ratified", 51, 0x1ff, "ipip", 1 << 7, 0},
+    {"draft-v7", 52, 0xe00, "gre", 1 << 9, 1},      {"draft-v7", 52, 0xe00, "vxlan", 1 << 10, 2},
+    {"draft-v7", 52, 0xe00, "geneve", 1 << 11, 3},  {"draft-v10", 52, 0x3f, "gre", 1 << 1, 0},
+    {"draft-v10", 52, 0x3f, "vxlan", 1 << 2, 0},    {"draft-v10", 52, 0x3f, "geneve", 1 << 3, 0},
+    {"draft-v10", 52, 0x3f, "ipip", 1 << 4, 0},     {"draft-v10", 52, 0x3f, "nvgre", 1 << 5, 0},
+    {"ratified", 51, 0x1ff, "gre-2784", 1 << 0, 0}, {"ratified", 51, 0x1ff, "gre-2890", 1 << 1, 0},
+    {"ratified", 51, 0x1ff, "gre-7676", 1 << 2, 0}, {"ratified", 51, 0x1ff, "gre-udp", 1 << 3, 0},
+    {"ratified", 51, 0x1ff, "vxlan", 1 << 4, 0},    {"ratified", 51, 0x1ff, "vxlan-gpe", 1 << 5, 0},
+    {"ratified", 51, 0x1ff, "geneve", 1 << 6, 0},   {"ratified", 51, 0x1ff, "ipip", 1 << 7, 0},
     {"ratified", 51, 0x1ff, "nvgre", 1 << 8, 0},
 };
 
@@ -381,8 +373,8 @@ static void test_prerequisites_of_the_acceptance(void)
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         struct machine_setup setup;
         struct machine *machine;
-        struct guest_features features = features_of(
-            VIRTIO_F_VERSION_1, VIRTIO_NET_F_HASH_REPORT, find(names[i])->feature, FEATURES_END);
+        struct guest_features features = features_of(VIRTIO_F_VERSION_1, VIRTIO_NET_F_HASH_REPORT,
+                                                     find(names[i])->feature, FEATURES_END);
 
         fill_setup(&setup, names[i]);
         machine = machine_of(&setup);
@@ -461,8 +453,7 @@ static void test_config_fields_of_a_subset(void)
         machine = machine_of(&setup);
         g_assert_true(machine_boot(machine, features_known()));
         g_assert_cmphex(machine->driver->config.supported_hash_types, ==, fields[i].hash_types);
-        g_assert_cmphex(machine->driver->config.supported_tunnel_types, ==,
-                        fields[i].tunnel_types);
+        g_assert_cmphex(machine->driver->config.supported_tunnel_types, ==, fields[i].tunnel_types);
         done(machine);
     }
 }
@@ -490,16 +481,16 @@ static void test_config_fields_without_the_feature(void)
 
 #define MACS 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2
 /* IPv4 and IPv6 headers by total or payload length, protocol and last octet of the addresses. */
-#define IP4(len, protocol, ends)                                                                 \
+#define IP4(len, protocol, ends) \
     0x45, 0, 0, (len), 0, 0, 0, 0, 64, (protocol), 0, 0, 10, 0, 0, (ends), 10, 0, 0, (ends) + 1
-#define IP6(len, next, ends)                                                                     \
-    0x60, 0, 0, 0, 0, (len), (next), 64, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,    \
+#define IP6(len, next, ends)                                                                  \
+    0x60, 0, 0, 0, 0, (len), (next), 64, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
         (ends), 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, (ends) + 1
-#define TCP(sport) 0, (sport), 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0, 0, 0, 0, 0, 0, 0
+#define TCP(sport)          0, (sport), 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0, 0, 0, 0, 0, 0, 0
 #define UDP(len, high, low) 0xc0, 1, (high), (low), 0, (len), 0, 0
-#define INNER IP4(40, 6, 50), TCP(77) /* 40 octets */
-#define VXLAN_HEADER 8, 0, 0, 0, 0, 0, 7, 0
-#define FRAME(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
+#define INNER               IP4(40, 6, 50), TCP(77) /* 40 octets */
+#define VXLAN_HEADER        8, 0, 0, 0, 0, 0, 7, 0
+#define FRAME(...)          (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
 
 /* Packets, and the names of their types in each dialect that has them. */
 static const struct packet {
@@ -511,14 +502,17 @@ static const struct packet {
     {"plain tcp", FRAME(MACS, 8, 0, INNER), {"", "", ""}},
     {"plain tcp over ipv6", FRAME(MACS, 0x86, 0xdd, IP6(20, 6, 70), TCP(9)), {"", "", ""}},
     {"gre", FRAME(MACS, 8, 0, IP4(64, 47, 10), 0, 0, 8, 0, INNER), {"gre", "gre", "gre-2784"}},
-    {"gre with key", FRAME(MACS, 8, 0, IP4(68, 47, 11), 0x20, 0, 8, 0, 1, 2, 3, 4, INNER),
+    {"gre with key",
+     FRAME(MACS, 8, 0, IP4(68, 47, 11), 0x20, 0, 8, 0, 1, 2, 3, 4, INNER),
      {"gre", "gre", "gre-2890"}},
-    {"gre over ipv6", FRAME(MACS, 0x86, 0xdd, IP6(44, 47, 12), 0, 0, 8, 0, INNER),
+    {"gre over ipv6",
+     FRAME(MACS, 0x86, 0xdd, IP6(44, 47, 12), 0, 0, 8, 0, INNER),
      {"gre", "gre", "gre-7676"}},
     {"nvgre",
      FRAME(MACS, 8, 0, IP4(82, 47, 13), 0x20, 0, 0x65, 0x58, 0, 0, 9, 0, MACS, 8, 0, INNER),
      {"gre", "gre nvgre", "gre-2890 nvgre"}},
-    {"gre in udp", FRAME(MACS, 8, 0, IP4(72, 17, 14), UDP(52, 0x12, 0x92), 0, 0, 8, 0, INNER),
+    {"gre in udp",
+     FRAME(MACS, 8, 0, IP4(72, 17, 14), UDP(52, 0x12, 0x92), 0, 0, 8, 0, INNER),
      {"", "", "gre-udp"}},
     {"vxlan",
      FRAME(MACS, 8, 0, IP4(90, 17, 15), UDP(70, 0x12, 0xb5), VXLAN_HEADER, MACS, 8, 0, INNER),
@@ -539,8 +533,8 @@ static const struct packet {
            IP4(90, 17, 30), UDP(70, 0x12, 0xb5), VXLAN_HEADER, MACS, 8, 0, INNER),
      {"vxlan", "vxlan", "vxlan"}},
     {"gre version 1", FRAME(MACS, 8, 0, IP4(64, 47, 21), 0, 1, 8, 0, INNER), {"", "", ""}},
-    {"udp inside udp port 4755", FRAME(MACS, 8, 0, IP4(72, 17, 22), UDP(52, 0x12, 0x93), 0, 0, 8,
-                                       0, INNER),
+    {"udp inside udp port 4755",
+     FRAME(MACS, 8, 0, IP4(72, 17, 22), UDP(52, 0x12, 0x93), 0, 0, 8, 0, INNER),
      {"", "", ""}},
 };
 

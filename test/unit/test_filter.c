@@ -427,6 +427,24 @@ static void test_tag_control_bits(void)
     finish(machine);
 }
 
+/* Tags of both kinds that hashing skips are tags here too. */
+static void test_tag_kinds(void)
+{
+    static const uint16_t types[] = {0x8100, 0x88a8, 0x9100, 0x8101, 0x0081};
+    struct machine *machine = boot();
+
+    g_assert_cmpint(net_control_vlan_add(machine->net, VLAN_LISTED), ==, VIRTIO_NET_OK);
+    for (unsigned i = 0; i < G_N_ELEMENTS(types); i++) {
+        uint8_t p[64];
+        size_t len = put_frame(p, macs[OWN], VLAN_LISTED, types[i]);
+
+        g_assert_cmpint(deliver(machine, p, len), ==, VIONET_DELIVERED);
+        len = put_frame(p, macs[OWN], VLAN_OTHER, types[i]);
+        g_assert_cmpint(deliver(machine, p, len), ==, i < 2 ? VIONET_DROP_VLAN : VIONET_DELIVERED);
+    }
+    finish(machine);
+}
+
 /* The outermost tag decides. */
 static void test_two_tags(void)
 {
@@ -665,6 +683,7 @@ int main(int argc, char **argv)
     g_test_add_func("/filter/mac/tables-are-for-their-kind", test_table_kinds);
     g_test_add_func("/filter/vlan/P-22/each-identifier", test_each_vlan);
     g_test_add_func("/filter/vlan/priority-does-not-matter", test_tag_control_bits);
+    g_test_add_func("/filter/vlan/tags-of-both-kinds", test_tag_kinds);
     g_test_add_func("/filter/vlan/the-outer-tag-decides", test_two_tags);
     g_test_add_func("/filter/P-14/short-frames", test_short_frames);
     g_test_add_func("/filter/P-14/frames-in-pieces", test_pieces);

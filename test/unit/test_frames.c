@@ -273,8 +273,8 @@ static void merge_boundaries(const struct header_case *header, const struct ring
     setup.device.receive_queue_size = 2048;
     setup.net.receive_size = size;
     setup.net.receive_buffers = 128;
-    setup.net.receive_layout = (struct net_layout){
-        .shape = shape, .indirect = ring->indirect, .cuts = cuts, .n_cuts = 2};
+    setup.net.receive_layout =
+        (struct net_layout){.shape = shape, .indirect = ring->indirect, .cuts = cuts, .n_cuts = 2};
     setup.net.poison = true;
     machine = start(&setup, wanted_for(ring));
     take_interrupts(machine, 0);
@@ -747,9 +747,9 @@ static void test_holding_needs_verdicts(void)
     machine_setup_init(&setup);
     setup.net.hold = true;
     machine = start(&setup, features_known());
-    g_assert_cmpuint(vionet_device_receive(machine->device, 0, burst->frames, 3, NULL,
-                                           VIONET_RECEIVE_HOLD),
-                     ==, 0);
+    g_assert_cmpuint(
+        vionet_device_receive(machine->device, 0, burst->frames, 3, NULL, VIONET_RECEIVE_HOLD), ==,
+        0);
     g_assert_cmpuint(vionet_device_verdicts(machine->device, VIONET_DROP_NO_BUFFER), ==, 3);
     finish(machine);
     g_free(burst);
@@ -1190,8 +1190,8 @@ static void test_transmit_gigantic(void)
         for (uint32_t k = 0; k < cases[i].entries; k++) {
             segments[k] = (struct virtq_segment){gpa, cases[i].each, false};
         }
-        g_assert_true(virtq_add_indirect(ring_of(machine, 1), segments, cases[i].entries, 0, table,
-                                         machine));
+        g_assert_true(
+            virtq_add_indirect(ring_of(machine, 1), segments, cases[i].entries, 0, table, machine));
         guest_queue_kick(machine->driver, 1);
         g_assert_cmpuint(take(machine, 0), ==, 0);
         g_assert_cmpuint(vionet_device_verdicts(machine->device, VIONET_DROP_OVERSIZE), ==, 1);
@@ -1283,9 +1283,8 @@ static bool send_header(struct machine *machine, const struct net_header *header
 /* P-07: where a checksum goes is inside of the frame, in arithmetic that does not wrap. */
 static void test_checksum_positions(void)
 {
-    static const uint16_t starts[] = {0,   1,      34,     83,     84,     96,
-                                      97,  98,     99,     100,    101,    0x7fff,
-                                      0x8000, 0xfffe, 0xffff};
+    static const uint16_t starts[] = {0,  1,   34,  83,     84,     96,     97,    98,
+                                      99, 100, 101, 0x7fff, 0x8000, 0xfffe, 0xffff};
     static const uint16_t offsets[] = {0, 1, 2, 6, 16, 98, 99, 0x7fff, 0x8001, 0xfffe, 0xffff};
     struct machine *machine = start_segmenting(false);
     static uint8_t copy[LONGEST];
@@ -1456,8 +1455,8 @@ static void test_segmentation_by_feature(void)
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        struct guest_features wanted = features_of(VIRTIO_F_VERSION_1, VIRTIO_NET_F_CSUM,
-                                                   rows[i].feature, FEATURES_END);
+        struct guest_features wanted =
+            features_of(VIRTIO_F_VERSION_1, VIRTIO_NET_F_CSUM, rows[i].feature, FEATURES_END);
         struct machine_setup setup;
         struct machine *machine;
 
@@ -1493,14 +1492,30 @@ static void test_tunnel_headers(void)
         uint8_t flags, gso_type;
         bool good;
     } rows[] = {
-        {SUM, 1 | V4, true},           {SUM, 1 | V6, true},          {SUM, 4 | V4, true},
-        {SUM, 4 | V6, true},           {SUM, 5 | V4, true},          {SUM | OUTER, 1 | V4, true},
-        {SUM | OUTER, 5 | V6, true},   {SUM, 1 | V4 | V6, false},    {SUM, 5 | V4 | V6, false},
-        {SUM, V4 | V6, false},         {0, 1 | V4, false},           {OUTER, 1 | V4, false},
-        {VALID, 1 | V4, false},        {SUM | VALID, 1 | V4, false}, {SUM | VALID, 4 | V6, false},
-        {SUM, V4, false},              {SUM, V6, false},             {SUM | OUTER, V6, false},
-        {SUM | OUTER, 1, false},       {SUM | OUTER, 0, false},      {OUTER, 0, false},
-        {SUM, 3 | V4, false},          {SUM, 1, true},               {SUM, 0, true},
+        {SUM, 1 | V4, true},
+        {SUM, 1 | V6, true},
+        {SUM, 4 | V4, true},
+        {SUM, 4 | V6, true},
+        {SUM, 5 | V4, true},
+        {SUM | OUTER, 1 | V4, true},
+        {SUM | OUTER, 5 | V6, true},
+        {SUM, 1 | V4 | V6, false},
+        {SUM, 5 | V4 | V6, false},
+        {SUM, V4 | V6, false},
+        {0, 1 | V4, false},
+        {OUTER, 1 | V4, false},
+        {VALID, 1 | V4, false},
+        {SUM | VALID, 1 | V4, false},
+        {SUM | VALID, 4 | V6, false},
+        {SUM, V4, false},
+        {SUM, V6, false},
+        {SUM | OUTER, V6, false},
+        {SUM | OUTER, 1, false},
+        {SUM | OUTER, 0, false},
+        {OUTER, 0, false},
+        {SUM, 3 | V4, false},
+        {SUM, 1, true},
+        {SUM, 0, true},
     };
     struct machine *machine = start_segmenting(true);
 
@@ -1536,14 +1551,28 @@ static const struct {
     uint32_t len;
     uint8_t octets[32];
 } sums[] = {
-    {"an IPv4 header that is in every textbook", 0, 10, 0xb861, 20,
-     {0x45, 0, 0, 0x73, 0, 0, 0x40, 0, 0x40, 0x11, 0, 0, 0xc0, 0xa8, 0, 1, 0xc0, 0xa8, 0, 0xc7}},
-    {"RFC 1071, 3: ddf2 before the complement", 2, 8, 0x220d, 12,
+    {"an IPv4 header that is in every textbook", 0, 10, 0xb861, 20, {0x45, 0,    0,    0x73, 0,
+                                                                     0,    0x40, 0,    0x40, 0x11,
+                                                                     0,    0,    0xc0, 0xa8, 0,
+                                                                     1,    0xc0, 0xa8, 0,    0xc7}},
+    {"RFC 1071, 3: ddf2 before the complement",
+     2,
+     8,
+     0x220d,
+     12,
      {0x99, 0x99, 0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7, 0, 0}},
-    {"an odd octet counts as the high one: 0102 + 0300 = 0402", 0, 2, 0xfbfd, 5,
+    {"an odd octet counts as the high one: 0102 + 0300 = 0402",
+     0,
+     2,
+     0xfbfd,
+     5,
      {0x01, 0x02, 0, 0, 0x03}},
     {"zero becomes ffff: 00ff + ff00 = ffff", 1, 4, 0xffff, 7, {0x55, 0, 0xff, 0xff, 0, 0, 0}},
-    {"carries twice: ffff + ffff + 0001 = 0001", 0, 6, 0xfffe, 8,
+    {"carries twice: ffff + ffff + 0001 = 0001",
+     0,
+     6,
+     0xfffe,
+     8,
      {0xff, 0xff, 0xff, 0xff, 0, 1, 0, 0}},
     {"the field's own content counts: 1234 + 0001", 0, 2, 0xedca, 4, {0, 1, 0x12, 0x34}},
 };
@@ -1957,7 +1986,7 @@ static void test_poll(void)
     }
 }
 
-/* Queues that cannot be polled are left alone: the control queue's commands are not to be missed. */
+/* Queues that cannot be polled are left alone: no command is to be missed. */
 static void test_poll_is_for_data_queues(void)
 {
     for (size_t r = 0; r < 2; r++) {

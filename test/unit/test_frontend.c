@@ -793,10 +793,9 @@ static void test_realizing_twice(void)
 static void test_the_devices_rules(void)
 {
     static const char *const properties[] = {
-        "ctrl_vq=off,mq=on",    /* asked for, and not possible */
-        "ctrl_vq=off,ctrl_rx=on",
-        "hash-tunnel=ratified", /* neither rss nor hash */
-        "version_1=off",        /* always offered */
+        "ctrl_vq=off,mq=on",                              /* asked for, and not possible */
+        "ctrl_vq=off,ctrl_rx=on", "hash-tunnel=ratified", /* neither rss nor hash */
+        "version_1=off",                                  /* always offered */
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(properties); i++) {

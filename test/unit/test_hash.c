@@ -363,8 +363,8 @@ static void put_inner_ethernet(struct frame *f, bool ipv6, unsigned tags)
 /* The header that is the tunnel's own, with an inner Ethernet header where one belongs. */
 static void put_tunnel(struct frame *f, const struct encapsulation *e, bool ipv6)
 {
-    const bool ethernet = e->ethernet || e->wrapping == VXLAN ||
-                          (e->wrapping == VXLAN_GPE && !(e->flags & GPE_P));
+    const bool ethernet =
+        e->ethernet || e->wrapping == VXLAN || (e->wrapping == VXLAN_GPE && !(e->flags & GPE_P));
     const uint16_t type = ethernet ? 0x6558 : ethertype_of(ipv6);
     const uint8_t next = ethernet ? 3 : ipv6 ? 2 : 1;
 
@@ -634,9 +634,9 @@ static void test_other_ip_in_ip(void)
     for (unsigned i = 1; i < 4; i++) {
         const struct connection *inner = &suite[i & 1 ? 5 : 0];
         const struct connection *outer = &suite[i & 2 ? 6 : 1];
-        const struct result expected = {
-            is_ipv6(outer) ? VIRTIO_NET_HASH_REPORT_IPv6 : VIRTIO_NET_HASH_REPORT_IPv4,
-            outer->by_addresses, 0};
+        const struct result expected = {is_ipv6(outer) ? VIRTIO_NET_HASH_REPORT_IPv6
+                                                       : VIRTIO_NET_HASH_REPORT_IPv4,
+                                        outer->by_addresses, 0};
 
         begin(f);
         put_packet(f, inner, TCP);
@@ -658,7 +658,7 @@ static void test_other_ip_in_ip(void)
 
 /* The kinds of packet that the specification's cascades tell apart. */
 struct kind {
-    unsigned base;  /* report of the addresses alone */
+    unsigned base; /* report of the addresses alone */
     enum upper upper;
     bool extension; /* IPv6 with an extension header */
 };
@@ -790,8 +790,8 @@ static void add_cascades(void)
         g_free(path);
         for (size_t d = 0; d < G_N_ELEMENTS(spoken); d++) {
             for (size_t i = 0; i < G_N_ELEMENTS(inside); i++) {
-                const struct cascade_test test = {packets[p].base, packets[p].extension,
-                                                  &spoken[d], inside[i]};
+                const struct cascade_test test = {packets[p].base, packets[p].extension, &spoken[d],
+                                                  inside[i]};
 
                 path = g_strdup_printf("/hash/cascade/%s/inside-%s/%s", spoken[d].name, inside[i],
                                        packets[p].name);
@@ -877,8 +877,8 @@ static void test_types_one_by_one(void)
             build_wrapped(f, &encapsulations[i], &suite[c], TCP);
             for (unsigned bit = 0; bit < 9; bit++) {
                 for (size_t d = 0; d < G_N_ELEMENTS(spoken); d++) {
-                    assert_like_reference(&spoken[d], 1u << bit, row_of(&spoken[d])->all_types,
-                                          key, octets_of(f), length_of(f));
+                    assert_like_reference(&spoken[d], 1u << bit, row_of(&spoken[d])->all_types, key,
+                                          octets_of(f), length_of(f));
                     assert_like_reference(&spoken[d], 1u << bit, 0, key, octets_of(f),
                                           length_of(f));
                 }
@@ -1523,8 +1523,7 @@ static void test_device_suite_wrapped(const void *data)
                 build_wrapped(f, &encapsulations[e], &suite[i], uppers[u]);
                 expected.tunnel = reported_tunnel(d, types);
                 if (!types) {
-                    expected =
-                        by_reference(&off, ALL_HASH_TYPES, 0, octets_of(f), length_of(f));
+                    expected = by_reference(&off, ALL_HASH_TYPES, 0, octets_of(f), length_of(f));
                 }
                 assert_through(&rig, f, &expected);
             }
@@ -1805,16 +1804,15 @@ static void test_device_hash_config(void)
 static void test_device_hash_config_reserved(void)
 {
     struct rig rig = rig_new(&off);
-    const struct net_rss hash = {
-        .hash_types = 1, .key = suite_key, .key_len = sizeof(suite_key)};
+    const struct net_rss hash = {.hash_types = 1, .key = suite_key, .key_len = sizeof(suite_key)};
 
     for (unsigned at = 4; at < 12; at++) {
         GByteArray *octets = net_hash_encode(&hash);
 
         octets->data[at] = 0x80;
         g_assert_cmpint(net_control(rig.machine->net, VIRTIO_NET_CTRL_MQ,
-                                    VIRTIO_NET_CTRL_MQ_HASH_CONFIG, octets->data, octets->len,
-                                    NULL, 0),
+                                    VIRTIO_NET_CTRL_MQ_HASH_CONFIG, octets->data, octets->len, NULL,
+                                    0),
                         ==, VIRTIO_NET_ERR);
         g_byte_array_unref(octets);
     }

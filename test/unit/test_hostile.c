@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Drivers that break the rules of the rings (VIRTIO 1.4, 2.6 and 2.7), in each kind of queue, direct
- * and indirect, in rings of several sizes and forms. What has to follow is the same every time: the
- * call returns; the violation is named, with queue, descriptor and value; it is counted; the status
- * says DEVICE_NEEDS_RESET and the driver is told; no octet of guest memory has changed but the two
- * words by which that queue asks for notifications; the other queues go on; a reset mends all.
+ * Drivers that break the rules of the rings (VIRTIO 1.4, 2.6 and 2.7), in each kind of queue,
+ * direct and indirect, in rings of several sizes and forms. What has to follow is always the same:
+ * the call returns; the violation is named, with queue, descriptor and value; it is counted; the
+ * status says DEVICE_NEEDS_RESET and the driver is told; no octet of guest memory has changed but
+ * the two words by which that queue asks for notifications; the other queues go on; a reset mends
+ * all.
  *
  * Letters with numbers (R-05) are those of the catalogue of what broke other devices.
  */
@@ -512,8 +513,8 @@ static bool spoil_table_address(struct attack *attack, uint64_t arg, struct verd
     }
     put(attack, 0, addr, 32, TABLE, 0);
     offer(attack, 0);
-    *verdict = (struct verdict){VIONET_VIOLATION_ADDRESS, 0,
-                                arg == ACROSS_THE_END ? attack->end : addr};
+    *verdict =
+        (struct verdict){VIONET_VIOLATION_ADDRESS, 0, arg == ACROSS_THE_END ? attack->end : addr};
     return true;
 }
 
@@ -554,8 +555,8 @@ static bool spoil_length_of_last_page(struct attack *attack, uint64_t arg, struc
 {
     element(attack, 0, attack->end - PAGE, (uint32_t)arg, way(attack, 0), 0);
     offer_chain(attack, 1);
-    *verdict = (struct verdict){VIONET_VIOLATION_ADDRESS, at_element(attack, 0),
-                                attack->end - PAGE};
+    *verdict =
+        (struct verdict){VIONET_VIOLATION_ADDRESS, at_element(attack, 0), attack->end - PAGE};
     return true;
 }
 
@@ -757,8 +758,8 @@ static struct hostile_test hostile_tests[G_N_ELEMENTS(hostile_cases) * N_VICTIMS
 
 static void map_room_for_octets(struct attack *attack, void *room)
 {
-    g_assert_true(vionet_device_map(attack->machine->device, 0x40000000, room, (1u << 22) + 4096, 0,
-                                    NULL));
+    g_assert_true(
+        vionet_device_map(attack->machine->device, 0x40000000, room, (1u << 22) + 4096, 0, NULL));
 }
 
 /* Whether the case is one in that variant: then it is carried out. */
@@ -850,7 +851,6 @@ static void add_hostile_cases(void)
     }
 }
 
-
 /* ---- Queues that cannot start ---- */
 
 /* A part of a queue, and an address that it cannot have. */
@@ -925,8 +925,8 @@ static void test_setup(gconstpointer data)
         const VionetEvent *event;
         uint64_t gpa;
 
-        g_assert_true(vionet_device_map(machine->device, 0x80000000, page, 4096,
-                                        VIONET_MAP_READONLY, NULL));
+        g_assert_true(
+            vionet_device_map(machine->device, 0x80000000, page, 4096, VIONET_MAP_READONLY, NULL));
         gpa = start_misplaced(machine, row, victim);
         event = machine_violation(machine, row->violation);
         g_assert_nonnull(event);
@@ -1057,12 +1057,11 @@ static void test_second_of_three(void)
         assert_verdict(&attack, &verdict);
         g_assert_cmpuint(split_read_used_idx(attack.vq), ==, 0);
         g_assert_cmpuint(guest_driver_take_interrupts(attack.machine->driver, 1), ==, 0);
-        /* The first buffer was the device's to write; nothing else was, but the used ring's slot. */
+        /* The first buffer was the device's to write, and the used ring's slots. Nothing else. */
         memcpy(attack.copy + (attack.area - MEMORY_BASE),
                guest_ptr(attack.machine->memory, attack.area, 30), 30);
         memcpy(attack.copy + (virtq_options(attack.vq)->area.device_gpa + 4 - MEMORY_BASE),
-               guest_ptr(attack.machine->memory,
-                         virtq_options(attack.vq)->area.device_gpa + 4, 32),
+               guest_ptr(attack.machine->memory, virtq_options(attack.vq)->area.device_gpa + 4, 32),
                32);
         assert_memory(&attack);
         attack_end(&attack);
@@ -1251,9 +1250,9 @@ static struct machine *machine_fenced(struct net_options net, uint64_t size)
     setup.device.max_pairs = 2;
     for (unsigned bit = 0; bit < 128; bit++) {
         static const uint8_t offered[] = {
-            VIRTIO_NET_F_MQ,          VIRTIO_NET_F_RSS,         VIRTIO_NET_F_HASH_REPORT,
-            VIRTIO_NET_F_NOTF_COAL,   VIRTIO_NET_F_VQ_NOTF_COAL, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
-            VIRTIO_NET_F_CSUM,        VIRTIO_NET_F_GUEST_CSUM,
+            VIRTIO_NET_F_MQ,        VIRTIO_NET_F_RSS,          VIRTIO_NET_F_HASH_REPORT,
+            VIRTIO_NET_F_NOTF_COAL, VIRTIO_NET_F_VQ_NOTF_COAL, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
+            VIRTIO_NET_F_CSUM,      VIRTIO_NET_F_GUEST_CSUM,
         };
 
         if (memchr(offered, (int)bit, sizeof(offered))) {
@@ -1273,9 +1272,9 @@ static void fence(struct machine *machine, bool on)
     const unsigned n = guest_memory_regions(machine->memory, &regions);
 
     for (unsigned i = 0; i < n; i++) {
-        g_assert_cmpint(mprotect(regions[i].host, regions[i].size,
-                                 on ? PROT_NONE : PROT_READ | PROT_WRITE),
-                        ==, 0);
+        g_assert_cmpint(
+            mprotect(regions[i].host, regions[i].size, on ? PROT_NONE : PROT_READ | PROT_WRITE), ==,
+            0);
     }
 }
 
@@ -1297,9 +1296,9 @@ static void call_everything(struct machine *machine)
     }
     for (unsigned i = 0; i < 2; i++) {
         g_assert_cmpuint(vionet_device_transmit(machine->device, i, frames, 4), ==, 0);
-        g_assert_cmpuint(vionet_device_receive(machine->device, i, &frame, 1, &verdict,
-                                               VIONET_RECEIVE_HOLD),
-                         ==, 0);
+        g_assert_cmpuint(
+            vionet_device_receive(machine->device, i, &frame, 1, &verdict, VIONET_RECEIVE_HOLD), ==,
+            0);
         g_assert_cmpint(verdict, !=, VIONET_HELD); /* nobody would come for it */
     }
     fence(machine, false);
@@ -1482,7 +1481,7 @@ static void watch_end(void)
     g_assert_cmpint(sigaction(SIGSEGV, &watch.before, NULL), ==, 0);
 }
 
-/* The first n pages were touched, each once, from the first to the last; others are not looked at. */
+/* The first n pages were touched, each once, in their order; others are not looked at. */
 static void assert_read_once(unsigned n)
 {
     g_assert_cmpuint(watch.n_log, >=, n);
@@ -1507,9 +1506,8 @@ static void spread(struct machine *machine, uint64_t gpa, const uint8_t *octets,
 /* T-03, T-06: a packet header is read once; what is checked is what is used. */
 static void test_header_is_read_once(void)
 {
-    struct machine *machine =
-        machine_fenced((struct net_options){.receive_buffers = 8, .transmit_buffers = 4},
-                       UINT64_C(8) << 20);
+    struct machine *machine = machine_fenced(
+        (struct net_options){.receive_buffers = 8, .transmit_buffers = 4}, UINT64_C(8) << 20);
     struct virtq_segment segments[21];
     /* NEEDS_CSUM at 14 + 6. */
     static const uint8_t header[20] = {1, 0, 0, 0, 0, 0, 14, 0, 6, 0};
@@ -1586,9 +1584,8 @@ static void test_commands_are_read_once(void)
     static const uint8_t key[40] = {0x6d, 0x5a, 0x56, 0xda};
     const struct net_rss rss = {
         .hash_types = 0x1ff, .table_len = 128, .max_tx_vq = 2, .key = key, .key_len = 40};
-    struct machine *machine =
-        machine_fenced((struct net_options){.receive_buffers = 8, .transmit_buffers = 4},
-                       UINT64_C(16) << 20);
+    struct machine *machine = machine_fenced(
+        (struct net_options){.receive_buffers = 8, .transmit_buffers = 4}, UINT64_C(16) << 20);
     const uint64_t gpa = guest_alloc(machine->memory, 400 * PAGE, PAGE);
 
     g_assert_true(machine_boot(machine, features_known()));
@@ -1647,7 +1644,7 @@ static gpointer flip(gpointer data)
 
 enum flipped { OF_DESC, OF_TABLE, OF_AREA };
 
-/* In the chain d0 -> d1, or its table, or the octets at area: word so many, and what becomes of it. */
+/* In the chain d0 -> d1, or its table, or the octets at area: which word, and what it becomes. */
 static const struct flip_case {
     const char *name;
     enum victim victim;
@@ -1679,9 +1676,9 @@ static const struct flip_case {
 
 static uint64_t *flip_word(const struct attack *attack, const struct flip_case *row)
 {
-    const uint64_t gpa = row->what == OF_DESC
-                             ? virtq_options(attack->vq)->area.desc_gpa
-                             : row->what == OF_TABLE ? attack->table : attack->area;
+    const uint64_t gpa = row->what == OF_DESC    ? virtq_options(attack->vq)->area.desc_gpa
+                         : row->what == OF_TABLE ? attack->table
+                                                 : attack->area;
 
     return guest_ptr(attack->machine->memory, gpa + 8 * (uint64_t)row->word, 8);
 }

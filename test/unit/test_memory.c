@@ -107,8 +107,8 @@ static void test_refuses_overlap(void)
         uint64_t first, pages;
         bool refused;
     } cases[] = {
-        {0, 1, false}, {0, 4, false}, {3, 1, false}, {0, 5, true},  {0, 8, true},  {0, 16, true},
-        {3, 2, true},  {4, 1, true},  {4, 4, true},  {4, 9, true},  {5, 2, true},  {7, 1, true},
+        {0, 1, false}, {0, 4, false}, {3, 1, false}, {0, 5, true},  {0, 8, true}, {0, 16, true},
+        {3, 2, true},  {4, 1, true},  {4, 4, true},  {4, 9, true},  {5, 2, true}, {7, 1, true},
         {7, 2, true},  {8, 1, false}, {8, 8, false}, {9, 1, false},
     };
     struct memory_map *map = add(memory_map_empty(), 4 * PAGE, 4 * PAGE, host_at(0), 0);
@@ -151,9 +151,9 @@ static void test_unmapping_takes_exactly_what_was_mapped(void)
     static const struct {
         uint64_t gpa, size;
     } wrong[] = {
-        {0, PAGE},           {0x10000, 2 * PAGE}, {0x11000, PAGE},     {0x11000, 3 * PAGE},
-        {0x12000, PAGE},     {0x10000, 0},        {0x13000, 2 * PAGE}, {0x10000, 6 * PAGE},
-        {0x13001, 3 * PAGE},
+        {0, PAGE},           {0x10000, 2 * PAGE}, {0x11000, PAGE},
+        {0x11000, 3 * PAGE}, {0x12000, PAGE},     {0x10000, 0},
+        {0x13000, 2 * PAGE}, {0x10000, 6 * PAGE}, {0x13001, 3 * PAGE},
     };
     struct memory_map *map = adjacent(pages, 3);
     struct memory_map *next;
@@ -290,13 +290,20 @@ static void test_the_end_of_the_address_space(void)
         uint64_t gpa, len;
         bool good;
     } cases[] = {
-        {TOP - PAGE + 1, PAGE, true},      {TOP - PAGE + 1, PAGE + 1, false},
-        {TOP - PAGE + 1, 2 * PAGE, false}, {TOP, 1, true},
-        {TOP, 2, false},                   {TOP, 0, true},
-        {TOP, TOP, false},                 {TOP - 1, 2, true},
-        {TOP - 1, 3, false},               {TOP - PAGE, 1, false},
-        {TOP - PAGE, 2, false},            {0, 1, true},
-        {0, PAGE, true},                   {0, PAGE + 1, false},
+        {TOP - PAGE + 1, PAGE, true},
+        {TOP - PAGE + 1, PAGE + 1, false},
+        {TOP - PAGE + 1, 2 * PAGE, false},
+        {TOP, 1, true},
+        {TOP, 2, false},
+        {TOP, 0, true},
+        {TOP, TOP, false},
+        {TOP - 1, 2, true},
+        {TOP - 1, 3, false},
+        {TOP - PAGE, 1, false},
+        {TOP - PAGE, 2, false},
+        {0, 1, true},
+        {0, PAGE, true},
+        {0, PAGE + 1, false},
         {1, TOP, false},
     };
     struct memory_map *map = add(memory_map_empty(), TOP - PAGE + 1, PAGE, host_at(0), 0);

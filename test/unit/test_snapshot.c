@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What changes under the device's feet: host operations that call back into it, memory that is moved
- * or taken away, resets with frames out, the bus switched off and on, commands in floods. The data
- * path stands on snapshots of all this (lib/net/device.h); here is that none is used too long, and
- * none is lost.
+ * What changes under the device's feet: host operations that call back into it, memory that is
+ * moved or taken away, resets with frames out, the bus switched off and on, commands in floods. The
+ * data path stands on snapshots of all this (lib/net/device.h); here is that none is used too long,
+ * and none is lost.
  */
 #include <malloc.h>
 #include <string.h>
@@ -131,9 +131,8 @@ static void map_memory(struct machine *machine)
 /* What the device sees of guest memory faults from here on: nobody is to touch it. */
 static void fence(const struct machine *machine, bool on)
 {
-    g_assert_cmpint(mprotect(region_of(machine)->host, MEMORY,
-                             on ? PROT_NONE : PROT_READ | PROT_WRITE),
-                    ==, 0);
+    g_assert_cmpint(
+        mprotect(region_of(machine)->host, MEMORY, on ? PROT_NONE : PROT_READ | PROT_WRITE), ==, 0);
 }
 
 static void send(struct machine *machine, unsigned pair)
@@ -385,8 +384,8 @@ static void send_commands(struct machine *machine)
 
     for (unsigned i = 0; vq && i < G_N_ELEMENTS(commands); i++) {
         const uint64_t gpa = machine->net->control.command.gpa + 16 * i;
-        const struct virtq_segment segments[2] = {
-            {gpa, i == 3 ? 4 : 3, false}, {machine->net->control.reply.gpa + i, 1, true}};
+        const struct virtq_segment segments[2] = {{gpa, i == 3 ? 4 : 3, false},
+                                                  {machine->net->control.reply.gpa + i, 1, true}};
 
         guest_write(machine->memory, gpa, commands[i], 4);
         virtq_add(vq, segments, 2, machine);
@@ -435,8 +434,7 @@ static struct reentry reentries[N_OPERATIONS * G_N_ELEMENTS(actions)];
 
 static void reenter(const struct reentry *reentry, bool event_idx, unsigned max_depth)
 {
-    struct hook hook = {
-        .when = reentry->when, .act = reentry->action->act, .max_depth = max_depth};
+    struct hook hook = {.when = reentry->when, .act = reentry->action->act, .max_depth = max_depth};
     struct machine *machine = start(event_idx, event_idx);
 
     hook_set(machine, &hook);
@@ -507,8 +505,8 @@ static void spread_by_hash(struct machine *machine)
 /* An IPv4 frame of one of many flows, for this guest. */
 static void fill_flow(uint8_t *frame, unsigned flow)
 {
-    static const uint8_t head[34] = {0x52, 0x54, 0,    0x12, 0x34, 0x56, 2, 0, 0,  0,    0, 1,
-                                     8,    0,    0x45, 0,    0,    46,   0, 0, 0,  0,    64, 253,
+    static const uint8_t head[34] = {0x52, 0x54, 0,    0x12, 0x34, 0x56, 2,  0, 0, 0, 0,  1,
+                                     8,    0,    0x45, 0,    0,    46,   0,  0, 0, 0, 64, 253,
                                      0,    0,    10,   0,    0,    1,    10, 0, 0, 2};
 
     memset(frame, 0, 60);
@@ -604,7 +602,7 @@ static void test_reset_while_starting(void)
 /* Between two commands of one notification the host maps more, or less. */
 static void test_map_between_commands(void)
 {
-    static void (*const acts[])(struct machine *machine) = {act_map_more, act_map_again};
+    static void (*const acts[])(struct machine * machine) = {act_map_more, act_map_again};
 
     for (size_t i = 0; i < G_N_ELEMENTS(acts); i++) {
         struct hook hook = {.when = ON_EVENT, .act = acts[i], .max_depth = 1};
@@ -642,8 +640,8 @@ static void test_unmap_between_commands(void)
 }
 
 /*
- * A coalescing command has a receive queue notify at once, whose rings have been unmapped since it was
- * used last.
+ * A coalescing command has a receive queue notify at once, whose rings have been unmapped since it
+ * was used last.
  */
 static void test_coalescing_of_an_unmapped_queue(void)
 {
@@ -670,8 +668,8 @@ static void test_coalescing_of_an_unmapped_queue(void)
     g_assert_true(machine_boot(machine, wanted(false, false)));
     g_assert_true(guest_queue_reset(machine->driver, 0));
     /* The first queue goes to the second region, which then goes away. */
-    machine->driver->queues[0].area = (struct virtq_area){
-        BASE + MEMORY, BASE + MEMORY + 8 * PAGE, BASE + MEMORY + 16 * PAGE};
+    machine->driver->queues[0].area =
+        (struct virtq_area){BASE + MEMORY, BASE + MEMORY + 8 * PAGE, BASE + MEMORY + 16 * PAGE};
     g_assert_true(guest_queue_setup(machine->driver, 0, 0));
     g_assert_true(net_receive_start(machine->net, 0));
     vq = ring_of(machine, 0);
@@ -694,8 +692,7 @@ static void act_link_down(struct machine *machine)
 static void test_link_in_a_command(void)
 {
     for (unsigned when = 0; when < N_OPERATIONS; when++) {
-        struct hook hook = {
-            .when = (enum operation)when, .act = act_link_down, .max_depth = 1};
+        struct hook hook = {.when = (enum operation)when, .act = act_link_down, .max_depth = 1};
         struct machine *machine = start(false, false);
 
         g_assert_cmpint(net_control_coalesce_rx(machine->net, 10, 1000000), ==, VIRTIO_NET_OK);
@@ -878,8 +875,8 @@ static void test_missing_buffer(void)
     machine = start_with(&setup, wanted(false, false));
     g_assert_true(vionet_device_map(machine->device, 0x90000000, page, PAGE, 0, NULL));
     for (unsigned i = 0; i < 3; i++) {
-        segment = (struct virtq_segment){
-            i == 2 ? 0x90000000 : guest_alloc(machine->memory, 32, 32), 32, true};
+        segment = (struct virtq_segment){i == 2 ? 0x90000000 : guest_alloc(machine->memory, 32, 32),
+                                         32, true};
         g_assert_true(virtq_add(ring_of(machine, 0), &segment, 1, machine));
     }
     guest_queue_kick(machine->driver, 0);
@@ -1145,8 +1142,8 @@ static void test_timer_after_the_end(void)
 /* ---- More used buffers between two decisions than an index counts ---- */
 
 /*
- * With coalescing the driver may poll away 65,536 buffers before a decision is made; it sleeps before
- * the last frame, which has to wake it.
+ * With coalescing the driver may poll away 65,536 buffers before a decision is made; it sleeps
+ * before the last frame, which has to wake it.
  */
 static void test_decision_after_65536(void)
 {
@@ -1287,8 +1284,8 @@ static void add_reentries(void)
 
     for (unsigned when = 0; when < N_OPERATIONS; when++) {
         for (size_t i = 0; i < G_N_ELEMENTS(actions); i++) {
-            char *path = g_strdup_printf("/reentry/D-03/%s/%s", operation_names[when],
-                                         actions[i].name);
+            char *path =
+                g_strdup_printf("/reentry/D-03/%s/%s", operation_names[when], actions[i].name);
 
             reentries[n] = (struct reentry){(enum operation)when, &actions[i]};
             g_test_add_data_func(path, &reentries[n++], test_reentry);

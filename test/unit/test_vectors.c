@@ -133,8 +133,7 @@ static void check_tuple(char **fields)
     g_assert_cmphex(vionet_toeplitz(key, input, 2 * n), ==, number(fields[5]));
     g_assert_cmphex(vionet_toeplitz(key, input, 2 * n + 4), ==, number(fields[6]));
     g_assert_cmphex(reference_toeplitz(octets, len, input, 2 * n + 4), ==, number(fields[6]));
-    g_assert_cmphex(reference_toeplitz_shift(octets, len, input, 2 * n + 4), ==,
-                    number(fields[6]));
+    g_assert_cmphex(reference_toeplitz_shift(octets, len, input, 2 * n + 4), ==, number(fields[6]));
     vionet_hash_key_free(key);
     free(octets);
 }
@@ -297,8 +296,8 @@ static void test_library(const void *data)
     g_assert_cmpuint(vectors->len, >=, 2600);
     for (unsigned i = 0; i < vectors->len; i++) {
         const struct vector *v = vector_at(i);
-        struct result found = by_library(dialect, key, ALL_HASH_TYPES, row_of(dialect)->all_types,
-                                         v->frame, v->len);
+        struct result found =
+            by_library(dialect, key, ALL_HASH_TYPES, row_of(dialect)->all_types, v->frame, v->len);
 
         assert_result(v->name, dialect, &found, &v->expected[dialect]);
     }
@@ -311,8 +310,8 @@ static void test_reference(const void *data)
 
     for (unsigned i = 0; i < vectors->len; i++) {
         const struct vector *v = vector_at(i);
-        struct result found = by_reference(dialect, ALL_HASH_TYPES, row_of(dialect)->all_types,
-                                           v->frame, v->len);
+        struct result found =
+            by_reference(dialect, ALL_HASH_TYPES, row_of(dialect)->all_types, v->frame, v->len);
 
         assert_result(v->name, dialect, &found, &v->expected[dialect]);
     }
@@ -451,8 +450,8 @@ static void test_device_bursts(const void *data)
             frames[i].n_iov = 1;
         }
         g_assert_cmpuint(
-            vionet_device_receive(machine->device, 0, frames, n, verdicts, VIONET_RECEIVE_HOLD),
-            ==, n);
+            vionet_device_receive(machine->device, 0, frames, n, verdicts, VIONET_RECEIVE_HOLD), ==,
+            n);
         for (unsigned i = 0; i < n; i++) {
             const struct vector *v = vector_at(first + i);
             const struct result *expected = &v->expected[dialect];
@@ -628,8 +627,8 @@ static void mutate(GRand *random, uint8_t *octets, size_t len)
             *at = (uint8_t)(*at + g_rand_int_range(random, -4, 5));
             break;
         default: /* a number that means something somewhere */
-            *at = (const uint8_t[]){0, 4, 6, 17, 43, 44, 47, 51, 60, 0x45, 0x60, 0xff}[
-                g_rand_int_range(random, 0, 12)];
+            *at = (const uint8_t[]){
+                0, 4, 6, 17, 43, 44, 47, 51, 60, 0x45, 0x60, 0xff}[g_rand_int_range(random, 0, 12)];
             break;
         }
     }
