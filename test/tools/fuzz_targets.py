@@ -35,7 +35,9 @@ def fuzz(target, corpora, work, seconds):
     found.mkdir(parents=True, exist_ok=True)
     artifacts.mkdir(exist_ok=True)
     log = work / target.name / 'log'
-    command = [str(target), f'-max_total_time={seconds}', f'-timeout={SLOWEST_INPUT}',
+    # A short run, which is for seeing that all is well, is the same every time.
+    seed = 1 if seconds < 60 else 0
+    command = [str(target), f'-seed={seed}', f'-max_total_time={seconds}', f'-timeout={SLOWEST_INPUT}',
                '-rss_limit_mb=4096', '-print_final_stats=1', f'-artifact_prefix={artifacts}/',
                str(found), str(corpus)]
     with open(log, 'wb') as output:
