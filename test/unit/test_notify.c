@@ -181,7 +181,7 @@ static void check_capability(const struct form *form, uint32_t multiplier)
 static void check_driver(const struct form *form, uint32_t multiplier)
 {
     struct machine *machine = boot(form, multiplier);
-    uint64_t before[N_QUEUES];
+    uint64_t before[N_QUEUES] = {0};
     struct guest_packet packet;
 
     who(machine, before);
