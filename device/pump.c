@@ -4,6 +4,7 @@
  *
  *     guest --kick--> pairs that have frames --transmit, send, complete--> backend
  *     guest <--receive-- held frames <--receive, when none are held-- backend
+ *     guest --commands left over by a notification--> device
  *
  * A backend that answers at once (loopback) is asked after each burst sent, never from within.
  * Frames that the guest has no room for are held, at most one burst of them, and nothing is taken
@@ -12,6 +13,8 @@
  * is.
  */
 #include "pump.h"
+
+#include <vionet/transport.h>
 
 #define BURST  64   /* frames handed over at a time */
 #define BUDGET 1024 /* frames moved in a run: more than a queue of the usual size holds */
@@ -24,6 +27,7 @@ struct pump {
     VionetDevice *device; /* NULL while not connected */
     bool busy;            /* pump_run() */
     bool room;            /* the guest has made room since frames were held */
+    bool commands;        /* more of them wait than one notification executes */
     size_t wanted;        /* frames to ask the backend for */
     unsigned n_held;
     VionetFrame held[BURST];
@@ -172,7 +176,7 @@ static bool can_ask(const struct pump *pump)
     return is_running(pump) && pump->n_held == 0 && pump->wanted > 0;
 }
 
-static bool has_work(const struct pump *pump)
+static bool can_move(const struct pump *pump)
 {
     return pump->n_pairs > 0 || can_offer(pump) || can_ask(pump);
 }
@@ -201,6 +205,17 @@ static size_t step(struct pump *pump, size_t budget)
     return MIN(moved, budget);
 }
 
+/* What one more notification would execute; the device says if still more wait. */
+static void execute_commands(struct pump *pump)
+{
+    const bool wanted = pump->commands;
+
+    pump->commands = false;
+    if (wanted && is_running(pump)) {
+        vionet_device_kick(pump->device, vionet_device_control_queue(pump->device));
+    }
+}
+
 bool pump_run(struct pump *pump)
 {
     size_t budget = BUDGET;
@@ -209,14 +224,15 @@ bool pump_run(struct pump *pump)
         return false;
     }
     pump->busy = true;
-    while (budget > 0 && has_work(pump)) {
+    execute_commands(pump);
+    while (budget > 0 && can_move(pump)) {
         budget -= step(pump, budget);
     }
     if (!is_running(pump)) {
         release_held(pump, NULL);
     }
     pump->busy = false;
-    return has_work(pump);
+    return pump->commands || can_move(pump);
 }
 
 bool pump_is_busy(const struct pump *pump)
@@ -226,7 +242,9 @@ bool pump_is_busy(const struct pump *pump)
 
 void pump_kicked(struct pump *pump, unsigned queue)
 {
-    if (queue % 2 == 1) {
+    if (pump->device && queue == vionet_device_control_queue(pump->device)) {
+        pump->commands = true;
+    } else if (queue % 2 == 1) {
         queue_pair(pump, queue / 2);
     } else {
         pump->room = true;
@@ -281,5 +299,6 @@ void pump_disconnect(struct pump *pump)
         next_pair(pump);
     }
     pump->wanted = 0;
+    pump->commands = false;
     pump->device = NULL;
 }

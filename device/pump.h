@@ -26,7 +26,10 @@ void pump_free(struct pump *pump);
 void pump_connect(struct pump *pump, VionetDevice *device);
 void pump_disconnect(struct pump *pump);
 
-/* The guest notified a queue: it has frames to send, or room for held ones. */
+/*
+ * The guest notified a queue: it has frames to send, or room for held ones, or more commands than
+ * were executed.
+ */
 void pump_kicked(struct pump *pump, unsigned queue);
 
 /* Up to n frames (in all, not on top of those wanted before) may come from the backend. */

@@ -47,6 +47,12 @@ VIONET_EXPORT uint8_t vionet_device_config_generation(const VionetDevice *device
 /* Queues that the device has at most: all pairs and the control queue. */
 VIONET_EXPORT unsigned vionet_device_num_queues(const VionetDevice *device);
 
+/*
+ * Data: index of the control queue, which depends on the features negotiated, or offered until then
+ * (5.1.2); VIONET_NONE if there is none.
+ */
+VIONET_EXPORT unsigned vionet_device_control_queue(const VionetDevice *device);
+
 typedef enum VionetQueueArea {
     VIONET_AREA_DESC,   /* Descriptor Area */
     VIONET_AREA_DRIVER, /* Driver Area */

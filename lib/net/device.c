@@ -248,6 +248,14 @@ static void start_queue(VionetDevice *device, struct queue *queue)
     device_settle(device, queue, &outcome);
 }
 
+unsigned vionet_device_control_queue(const VionetDevice *device)
+{
+    VionetDevice *d = (VionetDevice *)device;
+    const unsigned index = atomic_load_explicit(&d->control_queue, memory_order_relaxed);
+
+    return index < device->n_queues ? index : VIONET_NONE;
+}
+
 unsigned vionet_device_num_queues(const VionetDevice *device)
 {
     return device->n_queues;

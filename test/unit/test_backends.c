@@ -13,9 +13,11 @@
 #include <glib/gstdio.h>
 
 #include <vionet/spec.h>
+#include <vionet/transport.h>
 
 #include "backend.h"
 #include "driver/control.h"
+#include "driver/queue.h"
 #include "frontend.h"
 
 static const uint8_t our_mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
@@ -585,6 +587,7 @@ struct bench {
     unsigned depth;       /* of interrupts within interrupts */
     unsigned deepest;
     void (*on_interrupt)(struct bench *bench); /* what the guest does at once */
+    void (*on_event)(struct bench *bench, const VionetEvent *event);
     unsigned countdown;
 };
 
@@ -648,6 +651,15 @@ static void bench_timer(void *opaque, unsigned queue, uint64_t deadline_ns)
     }
 }
 
+static void bench_event(void *opaque, const VionetEvent *event)
+{
+    struct bench *bench = opaque;
+
+    if (bench->on_event) {
+        bench->on_event(bench, event);
+    }
+}
+
 static void bench_wake(void *opaque)
 {
     struct bench *bench = opaque;
@@ -685,6 +697,7 @@ static struct bench *bench_new(const char *properties, const char *backend)
         .msi = bench_msi,
         .clock_ns = bench_clock_ns,
         .timer = bench_timer,
+        .event = bench_event,
         .wake = bench_wake,
     };
     struct bench *bench = g_new0(struct bench, 1);
@@ -1277,6 +1290,76 @@ static void test_resetting_from_within(void)
     }
 }
 
+/* Another processor of the guest: adds a command for each that is executed, and never notifies. */
+static void add_command(struct bench *bench, const VionetEvent *event)
+{
+    static const uint8_t promiscuous[] = {VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_PROMISC, 0};
+    struct virtq *vq = guest_queue_ring(bench->driver, bench->driver->control);
+    const uint64_t gpa = guest_alloc(bench->memory, 16, 16);
+    const struct virtq_segment segments[] = {{gpa, 3, false}, {gpa + 8, 1, true}};
+    uint8_t *octets = guest_ptr(bench->memory, gpa, 16);
+    struct virtq_used used;
+
+    if (event->kind != VIONET_EVENT_FILTER || bench->countdown == 0) {
+        return;
+    }
+    memcpy(octets, promiscuous, 3);
+    octets[2] = bench->countdown-- % 2;
+    octets[8] = 0xff;
+    g_assert_true(virtq_add(vq, segments, 2, octets));
+    virtq_publish(vq);
+    while (virtq_poll(vq, &used)) {
+        g_assert_cmpuint(*((uint8_t *)used.cookie + 8), ==, VIRTIO_NET_OK);
+    }
+}
+
+/* A notification pays for so many commands; those behind it are not forgotten. */
+static void test_commands_that_never_end(void)
+{
+    const unsigned n = 1000;
+    struct bench *bench = bench_up("", "null", NULL);
+    VionetDevice *device = vionet_frontend_device(bench->frontend);
+    const unsigned control = bench->driver->control;
+    uint64_t before;
+
+    g_assert_cmpuint(vionet_device_control_queue(device), ==, control);
+    bench->on_event = add_command;
+    bench->countdown = n;
+    add_command(bench, &(VionetEvent){.kind = VIONET_EVENT_FILTER});
+    guest_queue_notify(bench->driver, control);
+    before = vionet_device_counter(device, control, VIONET_COUNTER_COMMANDS_OK);
+    g_assert_cmpuint(before, <, n / 2);
+    g_assert_cmpuint(bench->wakes, ==, 1);
+    while (vionet_frontend_poll(bench->frontend, 0)) {
+        const uint64_t now = vionet_device_counter(device, control, VIONET_COUNTER_COMMANDS_OK);
+
+        g_assert_cmpuint(now, >, before);
+        g_assert_cmpuint(now, <=, before + 64); /* entries of the queue */
+        before = now;
+    }
+    g_assert_cmpuint(vionet_device_counter(device, control, VIONET_COUNTER_COMMANDS_OK), ==, n);
+    bench->on_event = NULL;
+    bench_free(bench);
+}
+
+/* What is left of a driver's commands when it resets the device is nobody's. */
+static void test_commands_left_at_a_reset(void)
+{
+    struct bench *bench = bench_up("", "null", NULL);
+    VionetDevice *device = vionet_frontend_device(bench->frontend);
+
+    bench->on_event = add_command;
+    bench->countdown = 1000;
+    add_command(bench, &(VionetEvent){.kind = VIONET_EVENT_FILTER});
+    guest_queue_notify(bench->driver, bench->driver->control);
+    bench->on_event = NULL;
+    g_assert_true(guest_driver_reset(bench->driver));
+    g_assert_false(vionet_frontend_poll(bench->frontend, 0));
+    g_assert_cmpuint(vionet_device_violations(device, VIONET_VIOLATION_NOTIFY_QUEUE), ==, 0);
+    bench_start(bench, NULL, features_of(FEATURES_END));
+    bench_free(bench);
+}
+
 /* ---- Features that a backend cannot serve ---- */
 
 static void assert_frontend_refused(const char *properties, const char *backend,
@@ -1376,6 +1459,8 @@ int main(int argc, char **argv)
     g_test_add_func("/guest/within/unrealize", test_unrealizing_with_work_left);
     g_test_add_func("/guest/within/poll", test_polling_from_within);
     g_test_add_func("/guest/within/reset", test_resetting_from_within);
+    g_test_add_func("/guest/within/commands", test_commands_that_never_end);
+    g_test_add_func("/guest/within/commands-and-reset", test_commands_left_at_a_reset);
     g_test_add_func("/guest/segments/refused", test_segments_need_a_backend_for_them);
     g_test_add_func("/guest/segments/come-back", test_segments_come_back);
     return g_test_run();
