@@ -504,9 +504,8 @@ void vionet_device_write_driver_features(VionetDevice *device, uint32_t window, 
         return;
     }
     if (window >= 2 * VIONET_FEATURE_WORDS) {
-        if (value) {
-            vionet_device_violation(device, VIONET_VIOLATION_FEATURES_NOT_OFFERED, VIONET_NONE,
-                                    VIONET_NONE, 32 * (uint64_t)window);
+        if (value && device->driver_beyond == 0) {
+            device->driver_beyond = 32 * (uint64_t)window + g_bit_nth_lsf(value, -1);
         }
         return;
     }
@@ -535,6 +534,11 @@ static void accept_features(VionetDevice *device)
     struct view *view;
     unsigned bit;
 
+    if (device->driver_beyond) {
+        vionet_device_violation(device, VIONET_VIOLATION_FEATURES_NOT_OFFERED, VIONET_NONE,
+                                VIONET_NONE, device->driver_beyond);
+        return;
+    }
     if (!feature_check_driver(&device->config, device->driver_features, &violation, &bit)) {
         vionet_device_violation(device, violation, VIONET_NONE, VIONET_NONE, bit);
         return;
@@ -586,6 +590,7 @@ static void device_reset(VionetDevice *device)
     }
     steer_forget(device->flows);
     memset(device->driver_features, 0, sizeof(device->driver_features));
+    device->driver_beyond = 0;
     memset(device->coalesce, 0, sizeof(device->coalesce));
     memcpy(device->mac, device->config.mac, 6);
     device->announce = false;

@@ -60,7 +60,9 @@ struct VionetDevice {
 
     /* the control side's */
     uint64_t driver_features[VIONET_FEATURE_WORDS];
-    uint8_t mac[6]; /* as the configuration space shows it */
+    uint64_t
+        driver_beyond; /* a feature past those words that the driver wrote before FEATURES_OK */
+    uint8_t mac[6];    /* as the configuration space shows it */
     bool dma;
     bool announce;     /* VIRTIO_NET_S_ANNOUNCE */
     bool config_dirty; /* config space changed since the driver last read it */

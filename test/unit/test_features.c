@@ -518,9 +518,29 @@ static void test_windows_past_the_end(void)
     for (unsigned window = 0; window < 4; window++) {
         g_assert_cmphex(vionet_device_driver_features(device, window), ==, 0);
     }
-    /* Without effect, but told. */
-    g_assert_cmpuint(vionet_device_violations(device, VIONET_VIOLATION_FEATURES_NOT_OFFERED), ==,
-                     G_N_ELEMENTS(windows));
+    vionet_device_free(device);
+}
+
+/* A feature that no device has is not offered: FEATURES_OK stays clear until the driver starts over. */
+static void test_accepting_past_the_end(void)
+{
+    static const uint32_t windows[] = {4, 5, 8, 0x08000000, UINT32_MAX};
+    VionetDevice *device = full_device("ratified");
+    struct guest_features all = offered_by(device);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(windows); i++) {
+        vionet_device_write_status(device, 0);
+        vionet_device_write_status(device, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
+        vionet_device_write_driver_features(device, windows[i], 0);
+        vionet_device_write_driver_features(device, windows[i], 0x80000000);
+        vionet_device_write_driver_features(device, 1, 1); /* VIRTIO_F_VERSION_1 */
+        vionet_device_write_status(device, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER |
+                                               VIRTIO_STATUS_FEATURES_OK);
+        g_assert_cmphex(vionet_device_status(device) & VIRTIO_STATUS_FEATURES_OK, ==, 0);
+        g_assert_cmpuint(vionet_device_violations(device, VIONET_VIOLATION_FEATURES_NOT_OFFERED),
+                         ==, i + 1);
+        g_assert_true(accepts(device, &all));
+    }
     vionet_device_free(device);
 }
 
@@ -871,6 +891,7 @@ int main(int argc, char **argv)
     g_test_add_func("/features/version-1-on-both-sides", test_version_1);
     g_test_add_func("/features/all-windows-show-the-offer", test_offer_is_the_configuration);
     g_test_add_func("/features/windows-past-the-end-are-empty", test_windows_past_the_end);
+    g_test_add_func("/features/accepting-past-the-end-is-refused", test_accepting_past_the_end);
     g_test_add_func("/features/each-prerequisite-is-demanded", test_each_prerequisite);
     g_test_add_func("/features/advice-is-no-ground-to-refuse", test_advice_is_not_refused);
     g_test_add_func("/features/every-consistent-subset-is-accepted-and-no-other",
