@@ -204,6 +204,7 @@ typedef enum VionetEventKind {
     VIONET_EVENT_FILTER,    /* the receive filter, MAC or VLAN table changed */
     VIONET_EVENT_STEERING,  /* queue pairs, RSS, hash or tunnel configuration changed */
     VIONET_EVENT_ANNOUNCED, /* the driver acknowledged an announcement request */
+    VIONET_EVENT_OFFLOADS,  /* the driver switched receive offloads: vionet_device_offloads() */
 } VionetEventKind;
 
 /* Stands where an event has no queue or descriptor. */
@@ -306,6 +307,13 @@ VIONET_EXPORT void vionet_device_set_dma(VionetDevice *device, bool enabled);
  * reachable. Single queues may be disabled or broken nevertheless.
  */
 VIONET_EXPORT bool vionet_device_running(const VionetDevice *device);
+
+/*
+ * Control: which frames with work left the driver takes now, as bits numbered like those of
+ * VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET (5.1.6.5.6.1): from FEATURES_OK on what was negotiated, then what
+ * the driver switched. 0 without a driver.
+ */
+VIONET_EXPORT uint64_t vionet_device_offloads(const VionetDevice *device);
 
 /* Control: raises or lowers the link; the driver is told if it can be (5.1.4, status). */
 VIONET_EXPORT void vionet_device_set_link(VionetDevice *device, bool up);

@@ -31,6 +31,7 @@ struct request {
     bool filter_changed;
     bool steering_changed;
     bool coalescing_changed;
+    bool offloads_changed;
 };
 
 struct command {
@@ -253,6 +254,7 @@ static enum answer set_tunnels(struct request *request, const struct command *ro
 static enum answer set_offloads(struct request *request, const struct command *row)
 {
     (void)row;
+    request->offloads_changed = true;
     return header_set_offloads(request->view, get_le64(request->payload)) ? ANSWER_OK
                                                                           : ANSWER_VALUE;
 }
@@ -471,6 +473,8 @@ static void report(const struct request *request, const struct queue *queue,
         device_event(device, VIONET_EVENT_FILTER);
     } else if (request->steering_changed) {
         device_event(device, VIONET_EVENT_STEERING);
+    } else if (request->offloads_changed) {
+        device_event(device, VIONET_EVENT_OFFLOADS);
     } else if (row->run == acknowledge_announce) {
         device_event(device, VIONET_EVENT_ANNOUNCED);
     }

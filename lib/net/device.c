@@ -518,6 +518,11 @@ bool vionet_device_negotiated(const VionetDevice *device, unsigned bit)
     return vionet_features_test(device_view(device)->features, bit);
 }
 
+uint64_t vionet_device_offloads(const VionetDevice *device)
+{
+    return device_view(device)->offloads;
+}
+
 uint8_t vionet_device_status(const VionetDevice *device)
 {
     return atomic_load_explicit(&((VionetDevice *)device)->status, memory_order_acquire);

@@ -140,6 +140,7 @@ static const char *const kinds[] = {
     [VIONET_EVENT_FILTER] = "receive filter changed",
     [VIONET_EVENT_STEERING] = "steering changed",
     [VIONET_EVENT_ANNOUNCED] = "driver announced itself",
+    [VIONET_EVENT_OFFLOADS] = "receive offloads switched",
 };
 
 const VionetViolationInfo *vionet_violation_info(VionetViolation violation)

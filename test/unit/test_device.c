@@ -411,12 +411,12 @@ static void test_descriptions(void)
             g_free(cut);
         }
     }
-    for (int kind = VIONET_EVENT_FEATURES; kind <= VIONET_EVENT_ANNOUNCED + 1; kind++) {
+    for (int kind = VIONET_EVENT_FEATURES; kind <= VIONET_EVENT_OFFLOADS + 1; kind++) {
         const VionetEvent event = {.kind = kind, .queue = VIONET_NONE, .descriptor = VIONET_NONE};
         char text[64] = "x";
 
         vionet_event_describe(&event, text, sizeof(text));
-        g_assert_cmpint(text[0] != 0, ==, kind <= VIONET_EVENT_ANNOUNCED);
+        g_assert_cmpint(text[0] != 0, ==, kind <= VIONET_EVENT_OFFLOADS);
     }
 }
 

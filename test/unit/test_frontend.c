@@ -653,7 +653,7 @@ static void test_feature_rows(void)
 /* ---- Life ---- */
 
 struct host {
-    unsigned events[VIONET_EVENT_ANNOUNCED + 1];
+    unsigned events[VIONET_EVENT_OFFLOADS + 1];
     unsigned timers;
 };
 

@@ -362,6 +362,7 @@ static void test_switching(void)
         }
         g_assert_cmpint(net_control_offloads(machine->net, mask), ==, VIRTIO_NET_OK);
         if (consistent(&on)) {
+            g_assert_cmphex(vionet_device_offloads(machine->device), ==, mask);
             check_all_receive(machine, &on);
         }
     }
@@ -456,7 +457,9 @@ static void test_switched_back_by_reset(void)
     uint8_t p[LEN];
 
     put_frame(p);
+    g_assert_cmphex(vionet_device_offloads(machine->device), !=, 0);
     g_assert_cmpint(net_control_offloads(machine->net, 0), ==, VIRTIO_NET_OK);
+    g_assert_cmphex(vionet_device_offloads(machine->device), ==, 0);
     g_assert_cmpint(deliver(machine, p, LEN, &header), ==, VIONET_DROP_OFFLOAD);
     boot(machine, features_known());
     g_assert_cmpint(deliver(machine, p, LEN, &header), ==, VIONET_DELIVERED);
