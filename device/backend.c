@@ -18,7 +18,7 @@ static const struct backend_ops *const backends[] = {
 static const struct backend_ops *find_backend(const char *name)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(backends); i++) {
-        if (strcmp(backends[i]->name, name) == 0) {
+        if (strcmp(backends[i]->name, name) == 0 || g_strcmp0(backends[i]->alias, name) == 0) {
             return backends[i];
         }
     }
@@ -42,8 +42,8 @@ static void refuse_unknown(const char *name, GError **error)
 /* The place of an option among those that the backend has, -1 if it is none of them. */
 static int option_index(const struct backend_ops *ops, const char *name)
 {
-    for (int i = 0; ops->options[i]; i++) {
-        if (strcmp(ops->options[i], name) == 0) {
+    for (int i = 0; ops->options[i].name; i++) {
+        if (strcmp(ops->options[i].name, name) == 0) {
             return i;
         }
     }
@@ -58,8 +58,8 @@ static bool refuse_option(const struct backend_ops *ops, const char *name, const
     return false;
 }
 
-/* Sorts the options behind the backend's name into values. */
-static bool read_options(const struct backend_ops *ops, GPtrArray *options, const char **values,
+/* Sorts the options behind the backend's name into values, an array for each. */
+static bool read_options(const struct backend_ops *ops, GPtrArray *options, GStrvBuilder **values,
                          GError **error)
 {
     for (guint i = 1; i < options->len; i++) {
@@ -72,33 +72,52 @@ static bool read_options(const struct backend_ops *ops, GPtrArray *options, cons
         if (!option->value || *option->value == '\0') {
             return refuse_option(ops, option->name, "has no value", error);
         }
-        if (values[at]) {
+        if (values[at] && !ops->options[at].repeats) {
             return refuse_option(ops, option->name, "is given twice", error);
         }
-        values[at] = option->value;
+        if (!values[at]) {
+            values[at] = g_strv_builder_new();
+        }
+        g_strv_builder_add(values[at], option->value);
     }
     return true;
+}
+
+static VionetBackend *open_with(const struct backend_ops *ops, GPtrArray *options, GError **error)
+{
+    GStrvBuilder *given[BACKEND_MAX_OPTIONS] = {NULL};
+    char **values[BACKEND_MAX_OPTIONS] = {NULL};
+    VionetBackend *backend = NULL;
+    const bool good = read_options(ops, options, given, error);
+
+    for (unsigned i = 0; i < BACKEND_MAX_OPTIONS; i++) {
+        if (given[i]) {
+            values[i] = g_strv_builder_end(given[i]);
+            g_strv_builder_unref(given[i]);
+        }
+    }
+    if (good) {
+        backend = ops->open((backend_values)values, error);
+    }
+    for (unsigned i = 0; i < BACKEND_MAX_OPTIONS; i++) {
+        g_strfreev(values[i]);
+    }
+    if (backend) {
+        backend->ops = ops;
+    }
+    return backend;
 }
 
 static VionetBackend *open_options(GPtrArray *options, GError **error)
 {
     const struct option *first = options->len > 0 ? g_ptr_array_index(options, 0) : NULL;
     const struct backend_ops *ops = first && !first->value ? find_backend(first->name) : NULL;
-    const char *values[BACKEND_MAX_OPTIONS] = {NULL};
-    VionetBackend *backend;
 
     if (!ops) {
         refuse_unknown(first ? first->name : "", error);
         return NULL;
     }
-    if (!read_options(ops, options, values, error)) {
-        return NULL;
-    }
-    backend = ops->open(values, error);
-    if (backend) {
-        backend->ops = ops;
-    }
-    return backend;
+    return open_with(ops, options, error);
 }
 
 VionetBackend *backend_open(const char *text, GError **error)
@@ -152,6 +171,30 @@ size_t backend_receive(VionetBackend *backend, VionetFrame *frames, size_t n)
 void backend_complete(VionetBackend *backend, const VionetFrame *frames, size_t n)
 {
     backend->ops->complete(backend, frames, n);
+}
+
+void backend_attach(VionetBackend *backend, GMainContext *context, void (*ready)(void *opaque),
+                    void *opaque)
+{
+    backend->ready = ready;
+    backend->opaque = opaque;
+    if (backend->ops->attach) {
+        backend->ops->attach(backend, context);
+    }
+}
+
+void backend_set_offloads(VionetBackend *backend, uint64_t offloads)
+{
+    if (backend->ops->set_offloads) {
+        backend->ops->set_offloads(backend, offloads);
+    }
+}
+
+void backend_ready(VionetBackend *backend)
+{
+    if (backend->ready) {
+        backend->ready(backend->opaque);
+    }
 }
 
 char *backend_help(void)

@@ -9,8 +9,13 @@
  * backend_complete(), in any order. Back-pressure is not asking: a frontend whose guest has no room
  * takes no more, and the backend keeps, or drops and counts, what comes in meanwhile.
  *
+ * A backend that is more than a file lives with an event loop: backend_attach() gives it one, and
+ * it calls ready when it may have frames again after it was asked in vain. Such a backend watches
+ * its descriptors only between having been asked in vain and that call, so that a guest without
+ * room costs nothing.
+ *
  * Errors are of domain VIONET_ERROR, code VIONET_ERROR_CONFIG, one line each. Threads: one at a
- * time for each backend; no operation calls back.
+ * time for each backend, its event loop included; no operation calls back, but ready.
  */
 #ifndef DEVICE_BACKEND_H
 #define DEVICE_BACKEND_H
@@ -21,10 +26,14 @@ typedef struct VionetBackend VionetBackend;
 
 /*
  * What a backend takes from the guest beside plain frames. Without BACKEND_CSUM it gets each frame
- * in one range, with nothing left to be done to it. What it gives may have any offload member set.
+ * in one range, with nothing left to be done to it. What it gives may have any offload member set
+ * that backend_set_offloads() allows; without that operation, any.
  */
-#define BACKEND_CSUM 1u /* frames in several ranges, whose checksum may be unfinished */
-#define BACKEND_GSO  2u /* and frames to be segmented */
+#define BACKEND_CSUM     1u  /* frames in several ranges, whose checksum may be unfinished */
+#define BACKEND_GSO      2u  /* and frames to be segmented (TCP, UDP), as their members say */
+#define BACKEND_UFO      4u  /* and UDP datagrams to be fragmented */
+#define BACKEND_TUNNEL   8u  /* and frames to be segmented inside UDP tunnels */
+#define BACKEND_LONG_TCP 16u /* TCP packets of any length as they are: no need to segment them */
 
 typedef struct VionetBackendCounters {
     uint64_t sent;     /* frames from the guest, dropped ones included */
@@ -64,20 +73,45 @@ size_t backend_receive(VionetBackend *backend, VionetFrame *frames, size_t n);
 /* Gives back n frames that were taken, delivered or not. */
 void backend_complete(VionetBackend *backend, const VionetFrame *frames, size_t n);
 
+/*
+ * Connects the backend with an event loop: its sources go to context, and ready(opaque) is called
+ * from there when frames may have come. Once, before anything is received. A backend without
+ * sources of its own has nothing to do.
+ */
+void backend_attach(VionetBackend *backend, GMainContext *context, void (*ready)(void *opaque),
+                    void *opaque);
+
+/*
+ * What the guest takes now: a set of bits of its receive offloads, numbered as in
+ * VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET. A backend that cannot give such frames ignores it.
+ */
+void backend_set_offloads(VionetBackend *backend, uint64_t offloads);
+
 /* One line for each backend. To be freed with g_free(). */
 char *backend_help(void);
 
 /* ---- For the backends ---- */
 
-#define BACKEND_MAX_OPTIONS 4
+#define BACKEND_MAX_OPTIONS 32
+
+struct backend_option {
+    const char *name;
+    bool repeats; /* may be given several times */
+};
+
+/* The values of each option, NULL-terminated; NULL where it was not given. */
+typedef const char *const *const *backend_values;
 
 struct backend_ops {
     const char *name;
+    const char *alias; /* another name, or NULL */
     const char *help;
-    const char *options[BACKEND_MAX_OPTIONS + 1]; /* names, NULL after the last */
-    /* values has an entry for each option, NULL where it was not given. */
-    VionetBackend *(*open)(const char *const *values, GError **error);
+    struct backend_option options[BACKEND_MAX_OPTIONS + 1]; /* no name after the last */
+    VionetBackend *(*open)(backend_values values, GError **error);
     void (*close)(VionetBackend *backend);
+    /* These two may be NULL. */
+    void (*attach)(VionetBackend *backend, GMainContext *context);
+    void (*set_offloads)(VionetBackend *backend, uint64_t offloads);
     bool (*send)(VionetBackend *backend, const VionetFrame *frames, size_t n);
     size_t (*receive)(VionetBackend *backend, VionetFrame *frames, size_t n);
     void (*complete)(VionetBackend *backend, const VionetFrame *frames, size_t n);
@@ -88,7 +122,18 @@ struct VionetBackend {
     const struct backend_ops *ops;
     unsigned takes;
     VionetBackendCounters counters; /* a backend itself counts only what it drops */
+    void (*ready)(void *opaque);
+    void *opaque;
 };
+
+/* The value of an option that does not repeat, NULL if it was not given. */
+static inline const char *backend_value(backend_values values, unsigned option)
+{
+    return values[option] ? values[option][0] : NULL;
+}
+
+/* For the backend's sources: frames may have come. Without effect while nobody is attached. */
+void backend_ready(VionetBackend *backend);
 
 extern const struct backend_ops backend_null;
 extern const struct backend_ops backend_loopback;

@@ -18,13 +18,13 @@ struct loopback {
     struct frame_fifo *fifo;
 };
 
-static VionetBackend *loopback_open(const char *const *values, GError **error)
+static VionetBackend *loopback_open(backend_values values, GError **error)
 {
     struct loopback *loopback = g_new0(struct loopback, 1);
 
     (void)values;
     (void)error;
-    loopback->backend.takes = BACKEND_CSUM | BACKEND_GSO;
+    loopback->backend.takes = BACKEND_CSUM | BACKEND_GSO | BACKEND_UFO | BACKEND_TUNNEL;
     loopback->fifo = frame_fifo_new(QUEUE_FRAMES);
     return &loopback->backend;
 }

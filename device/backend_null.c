@@ -5,13 +5,13 @@
  */
 #include "backend.h"
 
-static VionetBackend *null_open(const char *const *values, GError **error)
+static VionetBackend *null_open(backend_values values, GError **error)
 {
     VionetBackend *backend = g_new0(VionetBackend, 1);
 
     (void)values;
     (void)error;
-    backend->takes = BACKEND_CSUM | BACKEND_GSO;
+    backend->takes = BACKEND_CSUM | BACKEND_GSO | BACKEND_UFO | BACKEND_TUNNEL;
     return backend;
 }
 

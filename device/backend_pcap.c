@@ -105,12 +105,13 @@ static bool open_files(struct capture *capture, const char *in, const char *out,
     return (!in || open_in(capture, in, error)) && (!out || open_out(capture, out, error));
 }
 
-static VionetBackend *capture_open(const char *const *values, GError **error)
+static VionetBackend *capture_open(backend_values values, GError **error)
 {
     struct capture *capture = g_new0(struct capture, 1);
 
     capture->fifo = frame_fifo_new(QUEUE_FRAMES);
-    if (!open_files(capture, values[OPTION_IN], values[OPTION_OUT], error)) {
+    if (!open_files(capture, backend_value(values, OPTION_IN), backend_value(values, OPTION_OUT),
+                    error)) {
         capture_close(&capture->backend);
         return NULL;
     }
@@ -197,7 +198,7 @@ static void capture_complete(VionetBackend *backend, const VionetFrame *frames, 
 const struct backend_ops backend_pcap = {
     .name = "pcap",
     .help = "pcap,in=FILE,out=FILE: replays a capture to the guest, records what it sends",
-    .options = {[OPTION_IN] = "in", [OPTION_OUT] = "out"},
+    .options = {[OPTION_IN] = {"in", false}, [OPTION_OUT] = {"out", false}},
     .open = capture_open,
     .close = capture_close,
     .send = capture_send,

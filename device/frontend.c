@@ -26,15 +26,18 @@ struct VionetFrontend {
 
 /* ---- Features and who serves them ---- */
 
-/* With these the guest sends frames that are to be segmented. */
-static const unsigned segment_features[] = {
-    VIRTIO_NET_F_HOST_TSO4,
-    VIRTIO_NET_F_HOST_TSO6,
-    VIRTIO_NET_F_HOST_ECN,
-    VIRTIO_NET_F_HOST_UFO,
-    VIRTIO_NET_F_HOST_USO,
-    VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO,
-    VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO_CSUM,
+/* With these the guest sends frames that are to be segmented: what of a backend suffices for each. */
+static const struct segment_feature {
+    unsigned bit;
+    unsigned takes; /* any of these */
+} segment_features[] = {
+    {VIRTIO_NET_F_HOST_TSO4, BACKEND_GSO | BACKEND_LONG_TCP},
+    {VIRTIO_NET_F_HOST_TSO6, BACKEND_GSO | BACKEND_LONG_TCP},
+    {VIRTIO_NET_F_HOST_ECN, BACKEND_GSO | BACKEND_LONG_TCP},
+    {VIRTIO_NET_F_HOST_UFO, BACKEND_UFO},
+    {VIRTIO_NET_F_HOST_USO, BACKEND_GSO},
+    {VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO, BACKEND_TUNNEL},
+    {VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO_CSUM, BACKEND_TUNNEL},
 };
 
 /* With these the device needs a clock and a timer. */
@@ -43,36 +46,46 @@ static const unsigned timer_features[] = {
     VIRTIO_NET_F_VQ_NOTF_COAL,
 };
 
-static bool refuse_features(const VionetConfig *config, const unsigned *bits, size_t n,
-                            const char *why, GError **error)
+/* False, with an error, if a feature is to be offered that cannot be served. */
+static bool refuse_feature(const VionetConfig *config, unsigned bit, const char *why,
+                           GError **error)
 {
-    for (size_t i = 0; i < n; i++) {
-        const bool other_meaning = (int)bits[i] == config->dialect->feature;
+    const bool other_meaning = (int)bit == config->dialect->feature;
 
-        if (!other_meaning && vionet_features_test(config->features, bits[i])) {
-            g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "property %s=on: %s",
-                        properties_feature(config->dialect, bits[i])->property, why);
+    if (other_meaning || !vionet_features_test(config->features, bit)) {
+        return true;
+    }
+    g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "property %s=on: %s",
+                properties_feature(config->dialect, bit)->property, why);
+    return false;
+}
+
+/* What the emulator or the backend cannot serve may not be offered. */
+static bool check_timers(const VionetFrontend *frontend, GError **error)
+{
+    const bool has_timer = frontend->ops.clock_ns && frontend->ops.timer;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(timer_features) && !has_timer; i++) {
+        if (!refuse_feature(&frontend->properties.config, timer_features[i],
+                            "this emulator has no timer for it", error)) {
             return false;
         }
     }
     return true;
 }
 
-/* What the emulator or the backend cannot serve may not be offered. */
-static bool check_timers(const VionetFrontend *frontend, GError **error)
-{
-    return (frontend->ops.clock_ns && frontend->ops.timer) ||
-           refuse_features(&frontend->properties.config, timer_features,
-                           G_N_ELEMENTS(timer_features), "this emulator has no timer for it",
-                           error);
-}
-
 static bool check_segments(const VionetFrontend *frontend, GError **error)
 {
-    return (backend_takes(frontend->backend) & BACKEND_GSO) ||
-           refuse_features(&frontend->properties.config, segment_features,
-                           G_N_ELEMENTS(segment_features),
-                           "this backend does not take frames to be segmented", error);
+    const unsigned takes = backend_takes(frontend->backend);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(segment_features); i++) {
+        if (!(takes & segment_features[i].takes) &&
+            !refuse_feature(&frontend->properties.config, segment_features[i].bit,
+                            "this backend does not take frames to be segmented", error)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* ---- What the device asks of its host ---- */
@@ -100,8 +113,17 @@ static void host_event(void *opaque, const VionetEvent *event)
 {
     VionetFrontend *frontend = opaque;
 
-    if (event->kind == VIONET_EVENT_RUNNING || event->kind == VIONET_EVENT_RESET) {
+    switch (event->kind) {
+    case VIONET_EVENT_RUNNING:
+    case VIONET_EVENT_RESET:
+        backend_set_offloads(frontend->backend, vionet_device_offloads(frontend->device));
         run(frontend);
+        break;
+    case VIONET_EVENT_OFFLOADS:
+        backend_set_offloads(frontend->backend, vionet_device_offloads(frontend->device));
+        break;
+    default:
+        break;
     }
     if (frontend->ops.event) {
         frontend->ops.event(frontend->opaque, event);
@@ -257,6 +279,20 @@ bool vionet_frontend_poll(VionetFrontend *frontend, size_t n)
     }
     pump_want(frontend->pump, n);
     return pump_run(frontend->pump);
+}
+
+static void backend_is_ready(void *opaque)
+{
+    VionetFrontend *frontend = opaque;
+
+    pump_want(frontend->pump, SIZE_MAX);
+    run(frontend);
+}
+
+void vionet_frontend_attach(VionetFrontend *frontend, GMainContext *context)
+{
+    backend_attach(frontend->backend, context, backend_is_ready, frontend);
+    backend_is_ready(frontend);
 }
 
 bool vionet_frontend_can_receive(const VionetFrontend *frontend)

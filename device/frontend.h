@@ -82,6 +82,13 @@ VionetBackend *vionet_frontend_backend(const VionetFrontend *frontend);
 bool vionet_frontend_poll(VionetFrontend *frontend, size_t n);
 
 /*
+ * Lets the backend live with an event loop: its sources go to context, and what they bring goes to
+ * the guest without vionet_frontend_poll() being called for it. All of the frontend is then for the
+ * thread that runs context. Once; the backend's sources go when it is closed.
+ */
+void vionet_frontend_attach(VionetFrontend *frontend, GMainContext *context);
+
+/*
  * Whether frames for the guest can go on: its driver runs, and none are held. An emulator that
  * watches a backend's descriptor stops watching while this is false.
  */

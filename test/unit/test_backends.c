@@ -219,7 +219,8 @@ static void test_null_swallows(void)
 
     sample_init(&sample, 60, false, 1);
     g_assert_cmpstr(backend_name(backend), ==, "null");
-    g_assert_cmphex(backend_takes(backend), ==, BACKEND_CSUM | BACKEND_GSO);
+    g_assert_cmphex(backend_takes(backend), ==,
+                    BACKEND_CSUM | BACKEND_GSO | BACKEND_UFO | BACKEND_TUNNEL);
     g_assert_false(backend_send(backend, &sample.frame, 1));
     g_assert_false(backend_send(backend, NULL, 0));
     g_assert_cmpuint(backend_receive(backend, frames, 4), ==, 0);
@@ -237,7 +238,8 @@ static void test_loopback_copies(void)
     VionetFrame frames[4];
 
     g_assert_cmpstr(backend_name(backend), ==, "loopback");
-    g_assert_cmphex(backend_takes(backend), ==, BACKEND_CSUM | BACKEND_GSO);
+    g_assert_cmphex(backend_takes(backend), ==,
+                    BACKEND_CSUM | BACKEND_GSO | BACKEND_UFO | BACKEND_TUNNEL);
     for (unsigned i = 0; i < 3; i++) {
         sample_init(&samples[i], 20 + 20 * i, i == 1, i);
         sent[i] = samples[i].frame;
