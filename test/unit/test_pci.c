@@ -601,6 +601,287 @@ static void test_access_nonsense(void)
     finish(machine);
 }
 
+/* The window in configuration space: aimed by hand, then read or written at any width. */
+static void aim(struct machine *machine, unsigned bar, uint32_t offset, uint32_t len)
+{
+    const uint32_t cap = machine->driver->pci.config_access_at;
+
+    vionet_pci_config_write(machine->pci, cap + 4, 1, bar);
+    vionet_pci_config_write(machine->pci, cap + 8, 4, offset);
+    vionet_pci_config_write(machine->pci, cap + 12, 4, len);
+}
+
+static uint32_t window_read(struct machine *machine, unsigned size)
+{
+    return config(machine, machine->driver->pci.config_access_at + 16u, size);
+}
+
+static void window_write(struct machine *machine, unsigned size, uint32_t value)
+{
+    vionet_pci_config_write(machine->pci, machine->driver->pci.config_access_at + 16u, size, value);
+}
+
+/* Octets that are known, at each length of the access and each width of the read. */
+static void test_access_read_widths(void)
+{
+    static const uint8_t mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
+    struct machine *machine = boot_pairs(2);
+    const struct pci_window *device = &machine->driver->pci.device;
+    const unsigned bar = device->bar;
+
+    for (unsigned len = 1; len <= 4; len *= 2) {
+        for (unsigned at = 0; at + len <= 6; at += len) {
+            uint32_t expected = 0;
+
+            for (unsigned i = 0; i < len; i++) {
+                expected |= (uint32_t)mac[at + i] << 8 * i;
+            }
+            for (unsigned width = 1; width <= 4; width *= 2) {
+                const uint32_t mask = width == 4 ? 0xffffffff : (1u << 8 * width) - 1;
+
+                aim(machine, bar, device->offset + at, len);
+                g_assert_cmphex(window_read(machine, width), ==, expected & mask);
+            }
+        }
+    }
+    /* A part of pci_cfg_data is a part of what was read, not a read of its own place. */
+    aim(machine, bar, device->offset, 4);
+    for (unsigned i = 0; i < 4; i++) {
+        g_assert_cmphex(config(machine, machine->driver->pci.config_access_at + 16u + i, 1), ==,
+                        mac[i]);
+    }
+    finish(machine);
+}
+
+/* As many octets as the length says reach the register, and no more. */
+static void test_access_write_widths(void)
+{
+    static const struct {
+        uint32_t len, value, expected;
+        unsigned at;
+    } rows[] = {
+        {1, 0xa1b2c3d4, 0x111111d4, 0}, {1, 0xa1b2c3d4, 0x1111d411, 1},
+        {1, 0xa1b2c3d4, 0x11d41111, 2}, {1, 0xa1b2c3d4, 0xd4111111, 3},
+        {2, 0xa1b2c3d4, 0x1111c3d4, 0}, {2, 0xa1b2c3d4, 0xc3d41111, 2},
+        {4, 0xa1b2c3d4, 0xa1b2c3d4, 0},
+    };
+    struct machine *machine = boot_pairs(2);
+    const struct pci_window *common = &machine->driver->pci.common;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        for (unsigned width = rows[i].len; width <= 4; width *= 2) {
+            write_common(machine, DRIVER_FEATURE_SELECT, 4, 0x22222222);
+            write_common(machine, DEVICE_FEATURE_SELECT, 4, 0x11111111);
+            aim(machine, common->bar, common->offset + DEVICE_FEATURE_SELECT + rows[i].at,
+                rows[i].len);
+            window_write(machine, width, rows[i].value);
+            g_assert_cmphex(read_common(machine, DEVICE_FEATURE_SELECT, 4), ==, rows[i].expected);
+            g_assert_cmphex(read_common(machine, DRIVER_FEATURE_SELECT, 4), ==, 0x22222222);
+        }
+    }
+    finish(machine);
+}
+
+/* One that does nothing: reads 0, and a write changes no register. */
+static void check_no_access(struct machine *machine, unsigned bar, uint32_t offset, uint32_t len)
+{
+    const uint64_t kicks = vionet_device_counter(machine->device, 0, VIONET_COUNTER_KICKS);
+    const uint64_t host_kicks = machine->kicks;
+    GBytes *before;
+
+    aim(machine, bar, offset, len);
+    for (unsigned width = 1; width <= 4; width *= 2) {
+        g_assert_cmphex(window_read(machine, width), ==, 0);
+    }
+    before = everything(machine);
+    for (unsigned width = 1; width <= 4; width *= 2) {
+        window_write(machine, width, 0xffffffff);
+        window_write(machine, width, 0);
+    }
+    g_assert_true(same(machine, before));
+    g_assert_cmpuint(vionet_device_counter(machine->device, 0, VIONET_COUNTER_KICKS), ==, kicks);
+    g_assert_cmpuint(machine->kicks, ==, host_kicks);
+    g_bytes_unref(before);
+}
+
+/* C-01: BARs that are none, halves of others, or hold nothing for drivers that come this way. */
+static void test_access_bars(void)
+{
+    struct machine *machine = boot_pairs(2);
+    const struct pci_function *pci = &machine->driver->pci;
+
+    for (unsigned bar = 0; bar < 256; bar++) {
+        if (bar != pci->common.bar) {
+            check_no_access(machine, bar, pci->common.offset + DEVICE_FEATURE_SELECT, 4);
+            check_no_access(machine, bar, pci->common.offset + STATUS, 1);
+            check_no_access(machine, bar, pci->notify.offset, 2);
+        }
+    }
+    g_assert_cmphex(guest_driver_status(machine->driver), ==, 0xf);
+    finish(machine);
+}
+
+/* C-01: accesses that begin in the BAR and end past it, begin at its end, or wrap around. */
+static void test_access_ends(void)
+{
+    struct machine *machine = boot_pairs(2);
+    const unsigned bar = machine->driver->pci.common.bar;
+    const uint32_t size = (uint32_t)vionet_pci_bar_size(machine->pci, bar);
+
+    g_assert_cmpuint(size, >=, 4096);
+    for (uint32_t len = 1; len <= 4; len *= 2) {
+        /* The last one that fits; nothing stands there, which is no error. */
+        check_no_access(machine, bar, size - len, len);
+        for (uint32_t past = 0; past < 16; past++) {
+            check_no_access(machine, bar, size + past, len);
+            check_no_access(machine, bar, UINT32_MAX - past, len);
+            check_no_access(machine, bar, INT32_MAX - past, len);
+        }
+        /* As large a multiple of the BAR's size as there is: an offset must not be cut down. */
+        check_no_access(machine, bar, UINT32_MAX / size * size + DEVICE_FEATURE_SELECT, len);
+    }
+    check_no_access(machine, bar, size - 2, 4);
+    check_no_access(machine, bar, size - 1, 2);
+    finish(machine);
+}
+
+/* C-01: lengths that are no access, where an honest one would have an effect. */
+static void test_access_lengths(void)
+{
+    static const uint32_t lens[] = {
+        0,  3,          5,          6,          7,          8,          12,         16,
+        32, 0x00000100, 0x00000104, 0x01000000, 0x04000000, 0x80000000, 0x80000004, 0xffffffff};
+    struct machine *machine = boot_pairs(2);
+    const struct pci_function *pci = &machine->driver->pci;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(lens); i++) {
+        check_no_access(machine, pci->common.bar, pci->common.offset + DEVICE_FEATURE_SELECT,
+                        lens[i]);
+        check_no_access(machine, pci->common.bar, pci->common.offset + QUEUE_DESC, lens[i]);
+        check_no_access(machine, pci->notify.bar, pci->notify.offset, lens[i]);
+        check_no_access(machine, pci->device.bar, pci->device.offset, lens[i]);
+    }
+    finish(machine);
+}
+
+/* C-01: offsets that are no multiple of the length. */
+static void test_access_unaligned(void)
+{
+    struct machine *machine = boot_pairs(2);
+    const struct pci_function *pci = &machine->driver->pci;
+
+    for (uint32_t at = 0; at < 32; at++) {
+        for (uint32_t len = 2; len <= 4; len *= 2) {
+            if (at % len) {
+                check_no_access(machine, pci->common.bar, pci->common.offset + at, len);
+                check_no_access(machine, pci->device.bar, pci->device.offset + at, len);
+                check_no_access(machine, pci->notify.bar, pci->notify.offset + at, len);
+            }
+        }
+    }
+    finish(machine);
+}
+
+/* A notification this way is a notification: frames are announced, a command is executed. */
+static void test_access_notifies(void)
+{
+    struct machine *machine = boot_pairs(2);
+    const struct pci_window *notify = &machine->driver->pci.notify;
+    const uint32_t multiplier = machine->driver->pci.notify_off_multiplier;
+    struct virtq *vq = guest_queue_ring(machine->driver, 4);
+    const uint8_t command[3] = {0, 0, 1};
+    const uint64_t gpa = guest_alloc(machine->memory, 64, 64);
+    const struct virtq_segment segments[2] = {{gpa, 3, false}, {gpa + 32, 1, true}};
+
+    for (unsigned queue = 0; queue < 4; queue++) {
+        for (unsigned len = 2; len <= 4; len *= 2) {
+            const uint64_t before = machine->kicks;
+
+            aim(machine, notify->bar, notify->offset + queue * multiplier, len);
+            g_assert_cmphex(window_read(machine, 4), ==, 0); /* a read is none */
+            g_assert_cmpuint(machine->kicks, ==, before);
+            window_write(machine, 4, queue);
+            g_assert_cmpuint(machine->kicks, ==, before + 1);
+            g_assert_cmpuint(machine->last_kick, ==, queue);
+        }
+    }
+    guest_write(machine->memory, gpa, command, 3);
+    guest_fill(machine->memory, gpa + 32, 1, 0xff);
+    g_assert_true(virtq_add(vq, segments, 2, machine));
+    virtq_publish(vq);
+    g_assert_cmpuint(guest_differs(machine->memory, gpa + 32, 1, 0xff), ==, 1);
+    aim(machine, notify->bar, notify->offset + 4 * multiplier, 2);
+    window_write(machine, 2, 4);
+    g_assert_cmpuint(guest_differs(machine->memory, gpa + 32, 1, VIRTIO_NET_OK), ==, 1);
+    finish(machine);
+}
+
+/* Reading ISR status this way clears it and lowers the pin; aiming, writing and looking about do not. */
+static void test_access_reads_isr(void)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+    const struct pci_window *isr;
+
+    machine_setup_init(&setup);
+    setup.driver.intx = true;
+    machine = machine_new(&setup, NULL);
+    g_assert_true(machine_boot(machine, features_known()));
+    isr = &machine->driver->pci.isr;
+    guest_driver_isr(machine->driver);
+    for (unsigned width = 1; width <= 4; width *= 2) {
+        g_assert_true(vionet_device_announce(machine->device));
+        g_assert_true(guest_driver_intx_level(machine->driver));
+        aim(machine, isr->bar, isr->offset, 1);
+        window_write(machine, 4, 0);
+        for (uint32_t at = 0; at < machine->driver->pci.config_access_at + 16u; at += 4) {
+            config(machine, at, 4);
+        }
+        g_assert_true(guest_driver_intx_level(machine->driver));
+        g_assert_cmphex(window_read(machine, width), ==, VIRTIO_PCI_ISR_CONFIG);
+        g_assert_false(guest_driver_intx_level(machine->driver));
+        g_assert_cmphex(window_read(machine, width), ==, 0);
+        g_assert_cmphex(guest_driver_isr(machine->driver), ==, 0);
+        g_assert_true(net_transmit(machine->net, 0, NULL, frame, sizeof(frame)));
+        virtq_enable_interrupts(guest_queue_ring(machine->driver, 1), 1);
+        g_assert_cmpuint(machine_drain(machine, 0), ==, 1);
+        g_assert_true(guest_driver_intx_level(machine->driver));
+        g_assert_cmphex(window_read(machine, width), ==, VIRTIO_PCI_ISR_QUEUE);
+        g_assert_false(guest_driver_intx_level(machine->driver));
+        g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 1);
+    }
+    finish(machine);
+}
+
+/* The window is for the virtio structures (4.1.4.9.2): table and pending bits are not to be had. */
+static void test_access_msix(void)
+{
+    struct machine *machine = boot_pairs(1);
+    const struct pci_function *pci = &machine->driver->pci;
+    const unsigned bar = pci->msix.table_bar;
+    uint8_t before[16 * 4];
+
+    pci_msix_mask(&machine->driver->pci, 0, true);
+    vionet_device_set_link(machine->device, false);
+    g_assert_true(pci_msix_pending(&machine->driver->pci, 0));
+    for (unsigned i = 0; i < sizeof(before); i++) {
+        before[i] = (uint8_t)(vionet_pci_bar_read(machine->pci, bar, i & ~3u, 4) >> i % 4 * 8);
+    }
+    for (uint32_t at = 0; at < sizeof(before); at++) {
+        for (uint32_t len = 1; len <= 4; len *= 2) {
+            check_no_access(machine, bar, pci->msix.table_offset + at, len);
+            check_no_access(machine, pci->msix.pba_bar, pci->msix.pba_offset + at, len);
+        }
+    }
+    for (unsigned i = 0; i < sizeof(before); i++) {
+        g_assert_cmphex((vionet_pci_bar_read(machine->pci, bar, i & ~3u, 4) >> i % 4 * 8) & 0xff,
+                        ==, before[i]);
+    }
+    g_assert_cmpuint(guest_driver_interrupts(machine->driver, 0), ==, 0);
+    g_assert_true(pci_msix_pending(&machine->driver->pci, 0));
+    finish(machine);
+}
+
 /* ---- the common configuration structure ---- */
 
 /* Every access is made of the same octets. */
@@ -1099,6 +1380,293 @@ static void test_completion_while_no_bus_master(void)
     finish(machine);
 }
 
+/* ---- queue reset and completions while bus mastering is off ---- */
+
+/* An IPv4 frame of a flow that a pair owns, and the answer to it. */
+static void put_flow(uint8_t p[60], unsigned pair, bool answer)
+{
+    memset(p, 0, 60);
+    memset(p, 0xff, 6);
+    p[6] = 2;
+    p[12] = 8;
+    p[14] = 0x45;
+    p[17] = 46;
+    p[22] = 64;
+    p[23] = 253;
+    p[26] = p[30] = 10;
+    p[answer ? 33 : 29] = (uint8_t)(1 + pair);
+    p[answer ? 29 : 33] = 0x99;
+}
+
+/* A frame each way on a pair; its flow stays on it (5.1.6.5.5.1). */
+static void exchange(struct machine *machine, unsigned pair)
+{
+    struct guest_packet packet;
+    uint8_t p[60];
+
+    put_flow(p, pair, false);
+    g_assert_true(net_transmit(machine->net, pair, NULL, p, sizeof(p)));
+    g_assert_cmpuint(machine_drain(machine, pair), ==, 1);
+    g_assert_cmpuint(net_reclaim(machine->net, pair), ==, 1);
+    put_flow(p, pair, true);
+    g_assert_cmpint(machine_deliver(machine, p, sizeof(p)), ==, VIONET_DELIVERED);
+    g_assert_true(net_receive(machine->net, &packet));
+    g_assert_cmpuint(packet.pair, ==, pair);
+    g_assert_cmpmem(packet.data, packet.len, p, sizeof(p));
+}
+
+static void exchange_all(struct machine *machine)
+{
+    g_assert_cmpint(net_control_pairs(machine->net, 2), ==, VIRTIO_NET_OK);
+    exchange(machine, 0);
+    exchange(machine, 1);
+}
+
+/* What the device may write of a queue. */
+static GBytes *used_ring(struct machine *machine, const struct guest_queue *queue)
+{
+    const uint64_t len = 6 + 8 * (uint64_t)queue->area_size;
+
+    return g_bytes_new(guest_ptr(machine->memory, queue->area.device_gpa, len), len);
+}
+
+static void assert_same_octets(GBytes *now, GBytes *then)
+{
+    g_assert_true(g_bytes_equal(now, then));
+    g_bytes_unref(now);
+}
+
+/* The registers of a queue: one that was reset, or one that is as the driver set it up. */
+static void check_queue(struct machine *machine, unsigned index, bool reset, uint16_t max_size)
+{
+    const struct guest_queue *queue = &machine->driver->queues[index];
+
+    write_common(machine, QUEUE_SELECT, 2, index);
+    g_assert_cmphex(read_common(machine, QUEUE_RESET, 2), ==, 0);
+    g_assert_cmphex(read_common(machine, QUEUE_ENABLE, 2), ==, !reset);
+    g_assert_cmpuint(read_common(machine, QUEUE_SIZE, 2), ==, max_size);
+    g_assert_cmphex(read_common(machine, QUEUE_DESC, 8), ==, reset ? 0 : queue->area.desc_gpa);
+    g_assert_cmphex(read_common(machine, QUEUE_DRIVER, 8), ==, reset ? 0 : queue->area.driver_gpa);
+    g_assert_cmphex(read_common(machine, QUEUE_DEVICE, 8), ==, reset ? 0 : queue->area.device_gpa);
+}
+
+/*
+ * Resets a queue of a machine whose bus master is off. The old ring is left as it was, the other
+ * queues keep what they have.
+ */
+static void reset_in_the_dark(struct machine *machine, unsigned index)
+{
+    const struct guest_queue old = machine->driver->queues[index];
+    GBytes *before = used_ring(machine, &old);
+
+    g_assert_true(guest_queue_reset(machine->driver, index));
+    for (unsigned queue = 0; queue < 5; queue++) {
+        check_queue(machine, queue, queue == index, queue == 4 ? 64 : 256);
+    }
+    for (unsigned queue = 0; queue < 5; queue++) {
+        vionet_device_kick(machine->device, queue);
+        vionet_device_timer(machine->device, queue);
+    }
+    g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DROP_NOT_RUNNING);
+    g_assert_cmpuint(machine_drain(machine, index / 2 % 2), ==, 0);
+    assert_same_octets(used_ring(machine, &old), before);
+    g_bytes_unref(before);
+}
+
+/* Each queue in turn: away and back while the bus master is off, in other memory, of half the size. */
+static void test_each_queue_reset_while_no_bus_master(void)
+{
+    struct machine *machine = boot_pairs(2);
+
+    exchange_all(machine);
+    for (unsigned index = 0; index < 5; index++) {
+        struct guest_queue *queue = &machine->driver->queues[index];
+        const uint16_t size = index == 4 ? 32 : 128;
+        const uint64_t old_gpa = queue->area.device_gpa;
+
+        master(machine, false);
+        reset_in_the_dark(machine, index);
+        queue->area_size = 0; /* a new place */
+        g_assert_true(guest_queue_setup(machine->driver, index, size));
+        g_assert_true(net_reset_queue(machine->net, index, size));
+        g_assert_cmphex(queue->area.device_gpa, !=, old_gpa);
+        check_queue(machine, index, false, size);
+        g_assert_cmpuint(split_read_used_idx(queue->vq), ==, 0);
+        master(machine, true);
+        exchange_all(machine);
+        g_assert_cmpuint(split_read_used_idx(queue->vq), ==, 1);
+        g_assert_cmphex(guest_driver_status(machine->driver), ==, 0xf);
+        /* As it was, for the next round. */
+        g_assert_true(net_reset_queue(machine->net, index, 2 * size));
+        exchange_all(machine);
+    }
+    finish(machine);
+}
+
+/* Away while the bus master is off, and back only when it is on again: the others do not wait. */
+static void test_queue_reset_outlasts_no_bus_master(void)
+{
+    struct machine *machine = boot_pairs(2);
+    struct guest_packet packet;
+    uint8_t p[60];
+
+    exchange_all(machine);
+    master(machine, false);
+    reset_in_the_dark(machine, 2);
+    master(machine, true);
+    exchange(machine, 0);
+    check_queue(machine, 2, true, 256);
+    put_flow(p, 1, true);
+    g_assert_cmpint(net_control_pairs(machine->net, 1), ==, VIRTIO_NET_OK);
+    g_assert_cmpint(machine_deliver(machine, p, sizeof(p)), ==, VIONET_DELIVERED);
+    g_assert_true(net_receive_pair(machine->net, 0, &packet));
+    g_assert_true(guest_queue_setup(machine->driver, 2, 0));
+    g_assert_true(net_reset_queue(machine->net, 2, 0));
+    exchange_all(machine);
+    g_assert_cmpuint(split_read_used_idx(guest_queue_ring(machine->driver, 2)), ==, 1);
+    g_assert_cmphex(guest_driver_status(machine->driver), ==, 0xf);
+    finish(machine);
+}
+
+static struct machine *boot_small(bool intx, bool in_order)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+
+    machine_setup_init(&setup);
+    setup.device.transmit_queue_size = 16;
+    setup.driver.intx = intx;
+    setup.net.transmit_size = 2048;
+    vionet_features_set(setup.device.features, VIRTIO_F_IN_ORDER, in_order);
+    machine = machine_new(&setup, NULL);
+    g_assert_true(machine && machine_boot(machine, features_known()));
+    g_assert_cmpint(guest_driver_has(machine->driver, VIRTIO_F_IN_ORDER), ==, in_order);
+    return machine;
+}
+
+static void take_out(struct machine *machine, VionetFrame *out, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        g_assert_true(net_transmit(machine->net, 0, NULL, frame, sizeof(frame)));
+    }
+    g_assert_cmpuint(vionet_device_transmit(machine->device, 0, out, n), ==, n);
+}
+
+static uint64_t told(struct machine *machine)
+{
+    guest_driver_isr(machine->driver);
+    return machine->driver->vectors ? guest_driver_take_interrupts(machine->driver, 2)
+                                    : guest_driver_intx_count(machine->driver);
+}
+
+/* Sixteen frames come back in disorder, half of them unseen; all reach the driver, told of once. */
+static void complete_in_the_dark(struct machine *machine)
+{
+    const struct guest_queue *queue = &machine->driver->queues[1];
+    const uint64_t stale = vionet_device_counter(machine->device, 1, VIONET_COUNTER_STALE);
+    const uint16_t used = split_read_used_idx(queue->vq);
+    VionetFrame out[16];
+    GBytes *before;
+    uint64_t then;
+
+    take_out(machine, out, 16);
+    virtq_enable_interrupts(queue->vq, 1);
+    then = told(machine);
+    before = used_ring(machine, queue);
+    master(machine, false);
+    for (unsigned i = 0; i < 8; i++) {
+        vionet_device_complete(machine->device, 0, &out[(5 + 3 * i) % 8], 1);
+    }
+    vionet_device_complete(machine->device, 0, &out[5], 1); /* a second time */
+    g_assert_cmpuint(vionet_device_counter(machine->device, 1, VIONET_COUNTER_STALE), ==,
+                     stale + 1);
+    assert_same_octets(used_ring(machine, queue), before);
+    g_bytes_unref(before);
+    g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 0);
+    g_assert_cmpuint(told(machine), ==, machine->driver->vectors ? 0 : then);
+    master(machine, true);
+    g_assert_cmpuint((uint16_t)(split_read_used_idx(queue->vq) - used), ==, 8);
+    g_assert_cmpuint(told(machine), ==, machine->driver->vectors ? 1 : then + 1);
+    g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 8);
+    for (unsigned i = 16; i > 8; i--) {
+        vionet_device_complete(machine->device, 0, &out[i - 1], 1);
+    }
+    g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 8);
+}
+
+/* No place of a frame is lost and none is used twice, however often it happens. */
+static void test_completions_while_no_bus_master(void)
+{
+    for (unsigned k = 0; k < 4; k++) {
+        struct machine *machine = boot_small(k & 1, k & 2);
+
+        for (unsigned round = 0; round < 20; round++) {
+            complete_in_the_dark(machine);
+        }
+        exchange(machine, 0);
+        finish(machine);
+    }
+}
+
+/*
+ * Z-03: frames of before a queue reset, given back before and after it, after the queue is back, and
+ * after bus mastering is: none reaches the driver, neither in the old ring nor in the new one.
+ */
+static void test_frames_out_over_a_queue_reset(void)
+{
+    for (unsigned k = 0; k < 2; k++) {
+        struct machine *machine = boot_small(false, k);
+        const struct guest_queue old = machine->driver->queues[1];
+        VionetFrame out[16];
+        GBytes *before;
+
+        take_out(machine, out, 4);
+        before = used_ring(machine, &old);
+        master(machine, false);
+        vionet_device_complete(machine->device, 0, &out[0], 1);
+        g_assert_true(guest_queue_reset(machine->driver, 1));
+        vionet_device_complete(machine->device, 0, &out[1], 1);
+        machine->driver->queues[1].area_size = 0;
+        g_assert_true(guest_queue_setup(machine->driver, 1, 16));
+        g_assert_true(net_reset_queue(machine->net, 1, 16));
+        vionet_device_complete(machine->device, 0, &out[2], 1);
+        guest_driver_take_interrupts(machine->driver, 2);
+        master(machine, true);
+        vionet_device_complete(machine->device, 0, &out[3], 1);
+        g_assert_cmpuint(split_read_used_idx(machine->driver->queues[1].vq), ==, 0);
+        g_assert_cmpuint(guest_driver_take_interrupts(machine->driver, 2), ==, 0);
+        g_assert_cmpuint(vionet_device_counter(machine->device, 1, VIONET_COUNTER_STALE), ==, 3);
+        assert_same_octets(used_ring(machine, &old), before);
+        g_bytes_unref(before);
+        take_out(machine, out, 16); /* every place is free again */
+        vionet_device_complete(machine->device, 0, out, 16);
+        g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 16);
+        finish(machine);
+    }
+}
+
+/* The same over a reset of the device. */
+static void test_frames_out_over_a_reset(void)
+{
+    struct machine *machine = boot_small(false, false);
+    VionetFrame out[16];
+
+    take_out(machine, out, 3);
+    master(machine, false);
+    vionet_device_complete(machine->device, 0, &out[0], 1);
+    g_assert_true(guest_driver_reset(machine->driver));
+    vionet_device_complete(machine->device, 0, &out[1], 1);
+    g_assert_true(machine_boot(machine, features_known()));
+    master(machine, true);
+    vionet_device_complete(machine->device, 0, &out[2], 1);
+    g_assert_cmpuint(split_read_used_idx(guest_queue_ring(machine->driver, 1)), ==, 0);
+    take_out(machine, out, 16);
+    vionet_device_complete(machine->device, 0, out, 16);
+    g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 16);
+    exchange(machine, 0);
+    finish(machine);
+}
+
 /* ---- what a function is not made of ---- */
 
 static void test_refusals(void)
@@ -1219,6 +1787,31 @@ static void test_again_and_again(void)
     vionet_device_free(device);
 }
 
+static void add_access_tests(void)
+{
+    g_test_add_func("/pci/access/each-width-of-reads", test_access_read_widths);
+    g_test_add_func("/pci/access/each-width-of-writes", test_access_write_widths);
+    g_test_add_func("/pci/access/C-01/no-other-bar", test_access_bars);
+    g_test_add_func("/pci/access/C-01/ends-with-the-bar", test_access_ends);
+    g_test_add_func("/pci/access/C-01/lengths-of-no-access", test_access_lengths);
+    g_test_add_func("/pci/access/C-01/unaligned", test_access_unaligned);
+    g_test_add_func("/pci/access/notifies", test_access_notifies);
+    g_test_add_func("/pci/access/isr-is-cleared-by-reading", test_access_reads_isr);
+    g_test_add_func("/pci/access/not-for-msix", test_access_msix);
+}
+
+static void add_master_tests(void)
+{
+    g_test_add_func("/pci/master/each-queue-reset-meanwhile",
+                    test_each_queue_reset_while_no_bus_master);
+    g_test_add_func("/pci/master/queue-reset-outlasts-it", test_queue_reset_outlasts_no_bus_master);
+    g_test_add_func("/pci/master/completions-in-disorder-wait",
+                    test_completions_while_no_bus_master);
+    g_test_add_func("/pci/master/Z-03/frames-out-over-a-queue-reset",
+                    test_frames_out_over_a_queue_reset);
+    g_test_add_func("/pci/master/Z-03/frames-out-over-a-reset", test_frames_out_over_a_reset);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -1235,6 +1828,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pci/access/reads-the-bar", test_access_reads);
     g_test_add_func("/pci/access/writes-the-bar", test_access_writes);
     g_test_add_func("/pci/access/C-01/nonsense-does-nothing", test_access_nonsense);
+    add_access_tests();
     g_test_add_func("/pci/common/accesses-of-any-width", test_common_widths);
     g_test_add_func("/pci/common/registers-written-in-parts", test_common_parts);
     g_test_add_func("/pci/common/read-only-stays", test_read_only_registers);
@@ -1253,6 +1847,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pci/master/notified-frames-wait", test_notified_while_no_bus_master);
     g_test_add_func("/pci/master/queue-reset-meanwhile", test_queue_reset_while_no_bus_master);
     g_test_add_func("/pci/master/completed-frames-wait", test_completion_while_no_bus_master);
+    add_master_tests();
     g_test_add_func("/pci/master/on-after-driver-ok", test_bus_master_after_driver_ok);
     g_test_add_func("/pci/refused/each-with-its-reason", test_refusals);
     g_test_add_func("/pci/structures/of-other-callers", test_structure_sizes);
