@@ -560,6 +560,279 @@ static void test_rss_queue_in_reset(void)
     finish(machine);
 }
 
+/* The pair that the table names for a flow, by the second implementation of the hash. */
+static unsigned pair_by_table(const Frame *frame, const uint16_t *table, unsigned table_len)
+{
+    struct reference_result expected;
+
+    reference_hash(frame->data, frame->len, REFERENCE_RATIFIED, 0x3f, 0, key, 40, &expected);
+    return table[expected.hash % table_len];
+}
+
+/* The flow's verdict, and that it came to the pair that the table names if it came. */
+static VionetVerdict verdict_of(struct machine *machine, unsigned n, unsigned *pair)
+{
+    Frame *frame = flow(n);
+    const VionetVerdict verdict = machine_deliver(machine, frame->data, frame->len);
+    struct guest_packet packet;
+
+    *pair = pair_by_table(frame, spread, PAIRS);
+    g_assert_cmpint(net_receive(machine->net, &packet), ==, verdict == VIONET_DELIVERED);
+    if (verdict == VIONET_DELIVERED) {
+        g_assert_cmpuint(packet.pair, ==, *pair);
+        g_assert_cmpmem(packet.data, packet.len, frame->data, frame->len);
+    }
+    g_byte_array_unref(frame);
+    return verdict;
+}
+
+/* Of so many flows exactly those of the pairs in gone are dropped; how many. */
+static unsigned check_verdicts(struct machine *machine, unsigned flows, unsigned gone)
+{
+    unsigned dropped = 0;
+
+    for (unsigned i = 0; i < flows; i++) {
+        unsigned pair;
+        const VionetVerdict verdict = verdict_of(machine, i, &pair);
+        const bool lost = gone >> pair & 1;
+
+        g_assert_cmpint(verdict, ==, lost ? VIONET_DROP_QUEUE_DISABLED : VIONET_DELIVERED);
+        dropped += lost;
+    }
+    return dropped;
+}
+
+static uint64_t disabled_drops(struct machine *machine)
+{
+    return vionet_device_verdicts(machine->device, VIONET_DROP_QUEUE_DISABLED);
+}
+
+/* Any two queues at once, back in either order and in any size: the table is the driver's all along. */
+static void test_rss_two_queues_in_reset(void)
+{
+    struct machine *machine = boot("ratified");
+
+    set_rss(machine, usual_rss(0x3f));
+    for (unsigned one = 0; one < PAIRS; one++) {
+        const unsigned other = (one + 3) % PAIRS;
+        const uint64_t before = disabled_drops(machine);
+        unsigned dropped;
+
+        g_assert_true(guest_queue_reset(machine->driver, 2 * one));
+        dropped = check_verdicts(machine, 128, 1u << one);
+        g_assert_true(guest_queue_reset(machine->driver, 2 * other));
+        dropped += check_verdicts(machine, 128, 1u << one | 1u << other);
+        g_assert_true(guest_queue_setup(machine->driver, 2 * one, 64));
+        g_assert_true(net_reset_queue(machine->net, 2 * one, 64));
+        dropped += check_verdicts(machine, 128, 1u << other);
+        g_assert_true(guest_queue_setup(machine->driver, 2 * other, 0));
+        g_assert_true(net_reset_queue(machine->net, 2 * other, 0));
+        g_assert_cmpuint(dropped, >, 4);
+        g_assert_cmpuint(disabled_drops(machine) - before, ==, dropped);
+        g_assert_cmpuint(check_verdicts(machine, 128, 0), ==, 0);
+    }
+    finish(machine);
+}
+
+/* What a queue was told and what it counted. */
+struct tally {
+    uint64_t interrupts, packets, drops;
+    uint16_t used;
+};
+
+static struct tally tally_of(struct machine *machine, unsigned pair)
+{
+    const unsigned queue = 2 * pair;
+    const uint8_t *ring =
+        guest_ptr(machine->memory, machine->driver->queues[queue].area.device_gpa, 4);
+
+    return (struct tally){
+        .interrupts =
+            guest_driver_interrupts(machine->driver, machine->driver->queues[queue].vector),
+        .packets = vionet_device_counter(machine->device, queue, VIONET_COUNTER_PACKETS),
+        .drops = vionet_device_counter(machine->device, queue, VIONET_COUNTER_DROPS),
+        .used = bytes_get16(ring + 2),
+    };
+}
+
+/* The queue that is away is neither written to nor heard of; the others do as if nothing were. */
+static void test_rss_others_unaffected(void)
+{
+    struct machine *machine = boot("ratified");
+    const unsigned gone = 5;
+    unsigned expected[PAIRS] = {0};
+    struct tally before[PAIRS];
+
+    set_rss(machine, usual_rss(0x3f));
+    check_verdicts(machine, 64, 0);
+    g_assert_true(guest_queue_reset(machine->driver, 2 * gone));
+    for (unsigned pair = 0; pair < PAIRS; pair++) {
+        before[pair] = tally_of(machine, pair);
+    }
+    for (unsigned i = 0; i < 256; i++) {
+        Frame *frame = flow(i);
+
+        expected[pair_by_table(frame, spread, PAIRS)]++;
+        g_byte_array_unref(frame);
+    }
+    g_assert_cmpuint(check_verdicts(machine, 256, 1u << gone), ==, expected[gone]);
+    for (unsigned pair = 0; pair < PAIRS; pair++) {
+        const struct tally now = tally_of(machine, pair);
+        const unsigned come = pair == gone ? 0 : expected[pair];
+
+        g_assert_cmpuint(now.packets - before[pair].packets, ==, come);
+        g_assert_cmpuint((uint16_t)(now.used - before[pair].used), ==, come);
+        g_assert_cmpuint(now.drops, ==, before[pair].drops);
+        g_assert_cmpint(now.interrupts > before[pair].interrupts, ==, come > 0);
+    }
+    g_assert_cmphex(guest_driver_status(machine->driver), ==, 0xf);
+    finish(machine);
+}
+
+/*
+ * A burst for all queues while one is away. Its frames are dropped, not held: nothing would ever
+ * announce that they can go.
+ */
+static void test_rss_burst_with_queue_in_reset(void)
+{
+    enum { N = 200 };
+    struct machine *machine = boot("ratified");
+    const unsigned gone = 2;
+    struct iovec pieces[N];
+    VionetFrame burst[N];
+    VionetVerdict verdicts[N];
+    Frame *frames[N];
+
+    /* What automatic steering may do, and did before, is not done by a table. */
+    g_assert_cmpint(net_control_pairs(machine->net, PAIRS), ==, VIRTIO_NET_OK);
+    set_rss(machine, usual_rss(0x3f));
+    g_assert_true(guest_queue_reset(machine->driver, 2 * gone));
+    for (unsigned hold = 0; hold < 2; hold++) {
+        unsigned left = 0, came = 0;
+        struct guest_packet packet;
+
+        for (unsigned i = 0; i < N; i++) {
+            frames[i] = flow(i);
+            pieces[i] = (struct iovec){frames[i]->data, frames[i]->len};
+            burst[i] = (VionetFrame){.iov = &pieces[i], .n_iov = 1};
+            left += pair_by_table(frames[i], spread, PAIRS) != gone;
+        }
+        g_assert_cmpuint(vionet_device_receive(machine->device, 0, burst, N, verdicts,
+                                               hold ? VIONET_RECEIVE_HOLD : 0),
+                         ==, left);
+        for (unsigned i = 0; i < N; i++) {
+            const bool lost = pair_by_table(frames[i], spread, PAIRS) == gone;
+
+            g_assert_cmpint(verdicts[i], ==, lost ? VIONET_DROP_QUEUE_DISABLED : VIONET_DELIVERED);
+            g_byte_array_unref(frames[i]);
+        }
+        while (net_receive(machine->net, &packet)) {
+            came++;
+        }
+        g_assert_cmpuint(came, ==, left);
+        g_assert_cmpuint(left, <, N);
+    }
+    finish(machine);
+}
+
+/* The queue for frames without a hash goes as the others do. */
+static void test_rss_unclassified_in_reset(void)
+{
+    struct machine *machine = boot("ratified");
+    const struct net_rss rss = usual_rss(0x3f); /* without a hash: to pair 6 */
+    struct guest_packet packet;
+
+    set_rss(machine, rss);
+    for (unsigned round = 0; round < 3; round++) {
+        Frame *arp = in_ethernet(g_byte_array_new(), 0x0806);
+
+        g_assert_true(guest_queue_reset(machine->driver, 12));
+        g_assert_cmpint(machine_deliver(machine, arp->data, arp->len), ==,
+                        VIONET_DROP_QUEUE_DISABLED);
+        g_assert_false(net_receive(machine->net, &packet));
+        g_assert_cmpuint(check_verdicts(machine, 128, 1u << 6), >, 0);
+        g_assert_true(guest_queue_setup(machine->driver, 12, 0));
+        g_assert_true(net_reset_queue(machine->net, 12, 0));
+        g_assert_cmpuint(pair_of(machine, arp), ==, 6);
+        check_verdicts(machine, 128, 0);
+    }
+    finish(machine);
+}
+
+/* Key, types and table live in the device: resets of every queue leave them, the control queue's too. */
+static void test_rss_survives_queue_resets(void)
+{
+    struct machine *machine = boot("ratified");
+    const struct net_rss rss = usual_rss(0x3f);
+
+    set_rss(machine, rss);
+    for (unsigned queue = 0; queue <= 2 * PAIRS; queue++) {
+        g_assert_true(net_reset_queue(machine->net, queue, 0));
+    }
+    for (unsigned i = 0; i < 128; i++) {
+        check_hash(machine, flow(i), &rss, 0);
+    }
+    /* A transmit queue is nothing to receive by. */
+    for (unsigned pair = 0; pair < PAIRS; pair++) {
+        g_assert_true(guest_queue_reset(machine->driver, 2 * pair + 1));
+    }
+    g_assert_cmpuint(check_verdicts(machine, 128, 0), ==, 0);
+    g_assert_cmpuint(disabled_drops(machine), ==, 0);
+    finish(machine);
+}
+
+/* A table that is set while a queue is away may spare it, and holds when the queue is back. */
+static void test_rss_set_while_queue_in_reset(void)
+{
+    static const uint16_t around[4] = {0, 1, 2, 7};
+    struct machine *machine = boot("ratified");
+    struct net_rss rss = usual_rss(0x3f);
+
+    set_rss(machine, rss);
+    g_assert_true(guest_queue_reset(machine->driver, 6));
+    rss.table = around;
+    rss.table_len = 4;
+    set_rss(machine, rss);
+    for (unsigned i = 0; i < 128; i++) {
+        check_hash(machine, flow(i), &rss, 0);
+    }
+    g_assert_cmpuint(disabled_drops(machine), ==, 0);
+    g_assert_true(guest_queue_setup(machine->driver, 6, 0));
+    g_assert_true(net_reset_queue(machine->net, 6, 0));
+    for (unsigned i = 0; i < 128; i++) {
+        check_hash(machine, flow(i), &rss, 0);
+    }
+    finish(machine);
+}
+
+/* The bus master goes off and comes back, and a queue with it: the table stands. */
+static void test_rss_without_bus_master(void)
+{
+    struct machine *machine = boot("ratified");
+    const struct net_rss rss = usual_rss(0x3f);
+
+    set_rss(machine, rss);
+    for (unsigned gone = 0; gone < PAIRS; gone++) {
+        Frame *frame = flow(gone);
+
+        pci_enable(&machine->driver->pci, false);
+        g_assert_true(guest_queue_reset(machine->driver, 2 * gone));
+        g_assert_cmpint(machine_deliver(machine, frame->data, frame->len), ==,
+                        VIONET_DROP_NOT_RUNNING);
+        g_byte_array_unref(frame);
+        pci_enable(&machine->driver->pci, true);
+        g_assert_cmpuint(check_verdicts(machine, 256, 1u << gone), >, 0);
+        pci_enable(&machine->driver->pci, false);
+        g_assert_true(guest_queue_setup(machine->driver, 2 * gone, 0));
+        g_assert_true(net_reset_queue(machine->net, 2 * gone, 0));
+        pci_enable(&machine->driver->pci, true);
+        for (unsigned i = 0; i < 64; i++) {
+            check_hash(machine, flow(i), &rss, 0);
+        }
+    }
+    finish(machine);
+}
+
 /* A driver that set up two of eight pairs: entries may name the others, whose frames are lost. */
 static void test_rss_queue_never_enabled(void)
 {
@@ -1331,6 +1604,14 @@ int main(int argc, char **argv)
     g_test_add_func("/steer/rss/H-09/long-key", test_long_key);
     g_test_add_func("/steer/rss/H-04/only-the-right-queue-has-buffers", test_only_the_right_queue);
     g_test_add_func("/steer/rss/queue-in-reset-drops", test_rss_queue_in_reset);
+    g_test_add_func("/steer/rss/any-two-queues-in-reset", test_rss_two_queues_in_reset);
+    g_test_add_func("/steer/rss/others-unaffected-by-a-reset", test_rss_others_unaffected);
+    g_test_add_func("/steer/rss/burst-while-a-queue-is-in-reset",
+                    test_rss_burst_with_queue_in_reset);
+    g_test_add_func("/steer/rss/unclassified-queue-in-reset", test_rss_unclassified_in_reset);
+    g_test_add_func("/steer/rss/survives-queue-resets", test_rss_survives_queue_resets);
+    g_test_add_func("/steer/rss/set-while-a-queue-is-in-reset", test_rss_set_while_queue_in_reset);
+    g_test_add_func("/steer/rss/queue-in-reset-without-bus-master", test_rss_without_bus_master);
     g_test_add_func("/steer/rss/H-02/queue-never-enabled-drops", test_rss_queue_never_enabled);
     g_test_add_func("/steer/rss/H-02/table-then-fewer-pairs", test_table_then_fewer_pairs);
     g_test_add_func("/steer/rss/without-report", test_rss_without_report);
