@@ -1160,6 +1160,149 @@ static void test_registers_after_reset(void)
     finish(machine);
 }
 
+/* A register of the common configuration structure (4.1.4.3), as after a reset. */
+struct initial {
+    const char *name;
+    unsigned at, size;
+    uint64_t value;
+    bool left; /* a driver leaves another value behind, see dirty_registers() */
+};
+
+/* For each queue. Receive and transmit queues have 256 entries, the control queue 64. */
+static const struct initial queue_initials[] = {
+    {"queue_msix_vector", 26, 2, 0xffff, true},
+    {"queue_enable", 28, 2, 0, true},
+    {"queue_desc", 32, 8, 0, true},
+    {"queue_driver", 40, 8, 0, true},
+    {"queue_device", 48, 8, 0, true},
+    {"queue_notif_config_data", 56, 2, 0, true},
+    {"queue_reset", 58, 2, 0, false},
+};
+
+static const struct initial device_initials[] = {
+    {"device_feature_select", 0, 4, 0, true},    {"driver_feature_select", 8, 4, 0, true},
+    {"config_msix_vector", 16, 2, 0xffff, true}, {"num_queues", 18, 2, 5, false},
+    {"device_status", 20, 1, 0, true},           {"queue_select", 22, 2, 0, true},
+    {"admin_queue_index", 60, 2, 0, false},      {"admin_queue_num", 62, 2, 0, false},
+};
+
+static uint64_t common_register(struct machine *machine, unsigned at, unsigned size)
+{
+    return vionet_pci_bar_read(machine->pci, 4, at, size);
+}
+
+static void check_initial(struct machine *machine, const struct initial *reg, bool initial)
+{
+    const uint64_t value = common_register(machine, reg->at, reg->size);
+
+    if (initial ? value != reg->value : reg->left && value == reg->value) {
+        g_test_message("%s is 0x%" G_GINT64_MODIFIER "x, %s 0x%" G_GINT64_MODIFIER "x", reg->name,
+                       value, initial ? "not" : "still", reg->value);
+        g_test_fail();
+    }
+}
+
+/* The registers of the device first: to look at the queues' their selector is written. */
+static void check_registers(struct machine *machine, bool initial)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(device_initials); i++) {
+        check_initial(machine, &device_initials[i], initial);
+    }
+    for (unsigned queue = 0; queue < 5; queue++) {
+        const unsigned size = queue == 4 ? 64 : 256;
+
+        vionet_pci_bar_write(machine->pci, 4, 22, 2, queue);
+        for (unsigned i = 0; i < G_N_ELEMENTS(queue_initials); i++) {
+            check_initial(machine, &queue_initials[i], initial);
+        }
+        g_assert_cmpuint(common_register(machine, 24, 2), ==, initial ? size : 32);
+        g_assert_cmpuint(common_register(machine, 30, 2), ==, queue);
+    }
+    vionet_pci_bar_write(machine->pci, 4, 22, 2, 0);
+}
+
+/* The windows of features: the offer as configured, and nothing of the driver's. */
+static void check_windows(struct machine *machine, bool initial)
+{
+    const uint64_t *words = vionet_device_config(machine->device)->features;
+    uint32_t any = 0;
+
+    for (unsigned window = 0; window < 4; window++) {
+        vionet_pci_bar_write(machine->pci, 4, 0, 4, window);
+        vionet_pci_bar_write(machine->pci, 4, 8, 4, window);
+        g_assert_cmphex(common_register(machine, 4, 4), ==,
+                        (uint32_t)(words[window / 2] >> 32 * (window % 2)));
+        any |= common_register(machine, 12, 4);
+    }
+    g_assert_cmpint(any == 0, ==, initial);
+    vionet_pci_bar_write(machine->pci, 4, 0, 4, 0);
+    vionet_pci_bar_write(machine->pci, 4, 8, 4, 0);
+}
+
+/* Leaves something in every register that a driver may write. */
+static void dirty_registers(struct machine *machine)
+{
+    g_assert_true(machine_boot(machine, features_known()));
+    configure_everything(machine);
+    check_windows(machine, false);
+    guest_common_write(machine->driver, 0, 4, 3);
+    guest_common_write(machine->driver, 8, 4, 2);
+    guest_common_write(machine->driver, 22, 2, 1);
+    check_registers(machine, false);
+    guest_common_write(machine->driver, 22, 2, 3);
+}
+
+/* How a device is brought back: by the driver, by the bus, by the host with a driver that has failed. */
+static void reset_somehow(struct machine *machine, unsigned how)
+{
+    switch (how) {
+    case 0:
+        vionet_pci_bar_write(machine->pci, 4, 20, 1, 0);
+        break;
+    case 1:
+        vionet_pci_reset(machine->pci);
+        machine->driver->probed = false;
+        break;
+    case 2:
+        vionet_pci_bar_write(machine->pci, 4, 20, 1, 0x8f);
+        vionet_pci_bar_write(machine->pci, 4, 20, 1, 0);
+        break;
+    default:
+        vionet_pci_config_write(machine->pci, 4, 2, 0);
+        vionet_pci_bar_write(machine->pci, 4, 20, 1, 0);
+        machine->driver->probed = false;
+        break;
+    }
+}
+
+static void test_each_register_after_reset(void)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+
+    machine_setup_init(&setup);
+    setup.device.max_pairs = 2;
+    setup.device.notif_config_base = 0x500;
+    setup.driver.queue_size = 32;
+    vionet_features_set(setup.device.features, VIRTIO_NET_F_MQ, true);
+    vionet_features_set(setup.device.features, VIRTIO_NET_F_RSS, true);
+    vionet_features_set(setup.device.features, VIRTIO_NET_F_NOTF_COAL, true);
+    vionet_features_set(setup.device.features, VIRTIO_F_NOTIF_CONFIG_DATA, true);
+    machine = machine_new(&setup, NULL);
+    check_registers(machine, true);
+    check_windows(machine, true);
+    for (unsigned how = 0; how < 4; how++) {
+        dirty_registers(machine);
+        reset_somehow(machine, how);
+        g_test_message("reset %u", how);
+        check_registers(machine, true);
+        check_windows(machine, true);
+    }
+    machine->driver->probed = false;
+    g_assert_true(machine_works(machine));
+    finish(machine);
+}
+
 static void test_bus_reset(void)
 {
     struct machine_setup setup;
@@ -1239,6 +1382,7 @@ int main(int argc, char **argv)
     g_test_add_func("/device/queue-reset/enabled-again-as-at-first", test_enable_again);
     g_test_add_func("/device/queue-reset/needs-its-feature", test_reset_without_feature);
     g_test_add_func("/device/reset/H-05/registers-are-as-at-birth", test_registers_after_reset);
+    g_test_add_func("/device/reset/H-05/each-register", test_each_register_after_reset);
     g_test_add_func("/device/reset/H-05/bus-reset-restores-configuration-space", test_bus_reset);
     g_test_add_func("/device/reset/counters-begin-anew", test_counters_after_reset);
     return g_test_run();
