@@ -828,6 +828,265 @@ static void test_completed_for_guest(void)
     }
 }
 
+/* ---- through: from a guest that keeps the rules to one that relies on them ---- */
+
+/* A TCP or UDP packet to be segmented, alone or in Geneve, with headers of one IP version. */
+struct shape {
+    unsigned version;
+    bool udp, tunnel, outer_sum;
+};
+
+#define PAYLOAD 300
+
+/* The pseudo header's sum of an IP packet without extension headers (RFC 793, RFC 8200 8.1). */
+static uint16_t pseudo_sum(const uint8_t *ip, uint16_t len)
+{
+    const bool v4 = ip[0] >> 4 == 4;
+    uint8_t octets[40] = {0};
+
+    memcpy(octets, ip + (v4 ? 12 : 8), v4 ? 8 : 32);
+    octets[v4 ? 9 : 35] = ip[v4 ? 9 : 6];
+    octets[v4 ? 10 : 36] = (uint8_t)(len >> 8);
+    octets[v4 ? 11 : 37] = (uint8_t)len;
+    return (uint16_t)~sum_of(octets, sizeof(octets));
+}
+
+static void put16(uint8_t *p, unsigned value)
+{
+    p[0] = (uint8_t)(value >> 8);
+    p[1] = (uint8_t)value;
+}
+
+static unsigned get16(const uint8_t *p)
+{
+    return (unsigned)p[0] << 8 | p[1];
+}
+
+/* Ethernet and IP with len octets behind; where these begin. */
+static uint8_t *put_ip(uint8_t *p, unsigned version, uint8_t protocol, uint16_t len)
+{
+    memset(p, 0, 14 + 40);
+    memset(p, 0xff, 6);
+    p[6] = 2;
+    put16(p + 12, version == 4 ? 0x0800 : 0x86dd);
+    p += 14;
+    p[0] = version == 4 ? 0x45 : 0x60;
+    put16(p + (version == 4 ? 2 : 4), version == 4 ? len + 20u : len);
+    p[version == 4 ? 8 : 7] = 64;
+    p[version == 4 ? 9 : 6] = protocol;
+    p[version == 4 ? 15 : 23] = 1;
+    p[version == 4 ? 19 : 39] = 2;
+    if (version == 4) {
+        put16(p + 10, sum_of(p, 20));
+    }
+    return p + (version == 4 ? 20 : 40);
+}
+
+/* The packet with its transport's checksum field preset, and the header that goes with it. */
+static uint32_t put_segments(uint8_t *p, const struct shape *shape, struct net_header *header)
+{
+    const unsigned ip_len = shape->version == 4 ? 20 : 40;
+    const unsigned transport = shape->udp ? 8 : 20;
+    const uint16_t inner_len = (uint16_t)(transport + PAYLOAD);
+    uint8_t *const start = p;
+    uint8_t *at;
+
+    *header = (struct net_header){.flags = NEEDS_CSUM, .gso_size = 100};
+    header->gso_type = shape->udp ? 5 : shape->version == 4 ? 1 : 4;
+    if (shape->tunnel) {
+        const uint16_t len = (uint16_t)(8 + 8 + 14 + ip_len + inner_len);
+
+        at = put_ip(p, shape->version, 17, len);
+        memcpy(at, "\x30\x39\x17\xc1\0\0\0\0\0\0\x65\x58\0\0\1\0", 16); /* port 6081, Geneve */
+        put16(at + 4, len);
+        put16(at + 6, shape->outer_sum ? pseudo_sum(at - ip_len, len) : 0);
+        header->flags |= shape->outer_sum ? TUNNEL_CSUM : 0;
+        header->gso_type |= shape->version == 4 ? TUNNEL_IPV4 : TUNNEL_IPV6;
+        header->outer_th_offset = (uint16_t)(at - start);
+        header->inner_nh_offset = (uint16_t)(at - start + 16 + 14);
+        p = at + 16;
+    }
+    at = put_ip(p, shape->version, shape->udp ? 17 : 6, inner_len);
+    memset(at, 0, transport);
+    put16(at, 1000);
+    put16(at + 2, 2000);
+    put16(at + (shape->udp ? 4 : 12), shape->udp ? inner_len : 0x5010);
+    put16(at + (shape->udp ? 6 : 16), pseudo_sum(at - ip_len, inner_len));
+    for (unsigned i = 0; i < PAYLOAD; i++) {
+        at[transport + i] = (uint8_t)(i * 11);
+    }
+    header->csum_start = (uint16_t)(at - start);
+    header->csum_offset = shape->udp ? 6 : 16;
+    header->hdr_len = (uint16_t)(at - start + transport);
+    return (uint32_t)(at - start + inner_len);
+}
+
+/* From the host's hands to the guest again, as a switch would do. */
+static bool loop_back(struct machine *machine, const struct net_header *header, const uint8_t *p,
+                      uint32_t len, struct guest_packet *packet)
+{
+    VionetFrame frame;
+
+    g_assert_true(net_transmit(machine->net, 0, header, p, len));
+    g_assert_cmpuint(vionet_device_transmit(machine->device, 0, &frame, 1), ==, 1);
+    g_assert_cmpuint(vionet_device_receive(machine->device, 0, &frame, 1, NULL, 0), ==, 1);
+    vionet_device_complete(machine->device, 0, &frame, 1);
+    g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 1);
+    return net_receive(machine->net, packet);
+}
+
+/* Where IP's payload begins, by the packet itself; its protocol. */
+static unsigned parse_ip(const uint8_t *p, unsigned at, uint8_t *protocol)
+{
+    const bool v4 = p[at] >> 4 == 4;
+
+    *protocol = p[at + (v4 ? 9 : 6)];
+    return at + (v4 ? 4u * (p[at] & 15) : 40);
+}
+
+/* 5.1.6.4.2, of a tunnelled packet: what the octets say is what the header says. */
+static unsigned check_outer(const struct guest_packet *packet)
+{
+    const uint8_t *p = packet->data;
+    const struct net_header *header = &packet->header;
+    uint8_t protocol;
+    const unsigned udp = parse_ip(p, 14, &protocol);
+    const unsigned inner = udp + 8 + 8 + 4u * (p[udp + 8] & 0x3f) + 14;
+    const unsigned sum = get16(p + udp + 6);
+
+    g_assert_cmpuint(protocol, ==, 17);
+    g_assert_cmpuint(get16(p + udp + 2), ==, 6081);
+    g_assert_cmpuint(header->outer_th_offset, ==, udp);
+    g_assert_cmpuint(header->inner_nh_offset, ==, inner);
+    g_assert_cmphex(header->gso_type & TUNNEL_BITS, ==,
+                    p[inner] >> 4 == 4 ? TUNNEL_IPV4 : TUNNEL_IPV6);
+    g_assert_cmphex(header->flags & DATA_VALID, ==, 0);
+    g_assert_cmphex(sum, ==,
+                    header->flags & TUNNEL_CSUM ? pseudo_sum(p + 14, (uint16_t)(packet->len - udp))
+                                                : 0);
+    return inner;
+}
+
+/* And of what is to be segmented: the driver can complete the checksum, and finds the headers' end. */
+static void check_segments(const struct guest_packet *packet, const struct shape *shape)
+{
+    const struct net_header *header = &packet->header;
+    const unsigned ip = shape->tunnel ? check_outer(packet) : 14;
+    uint8_t *p = g_memdup2(packet->data, packet->len);
+    uint8_t protocol;
+    const unsigned at = parse_ip(p, ip, &protocol);
+    const uint16_t pseudo = pseudo_sum(p + ip, (uint16_t)(packet->len - at));
+    const unsigned field = header->csum_start + header->csum_offset;
+    uint8_t sums[4];
+
+    g_assert_cmpuint(protocol, ==, shape->udp ? 17 : 6);
+    g_assert_cmphex(header->flags & NEEDS_CSUM, ==, NEEDS_CSUM);
+    g_assert_cmpuint(header->gso_size, ==, 100);
+    g_assert_cmpuint(header->csum_start, ==, at);
+    g_assert_cmpuint(field, ==, at + (shape->udp ? 6 : 16));
+    g_assert_cmpuint(header->hdr_len, >=, at + (shape->udp ? 8u : 4u * (p[at + 12] >> 4)));
+    g_assert_cmphex(get16(p + field), ==, pseudo);
+    put16(p + field, sum_of(p + header->csum_start, packet->len - header->csum_start));
+    /* As a receiver checks it: segment and pseudo header sum up to ones. */
+    put16(sums, pseudo);
+    put16(sums + 2, (uint16_t)~sum_of(p + at, packet->len - at));
+    g_assert_cmphex(sum_of(sums, 4), ==, 0);
+    g_free(p);
+}
+
+static void test_through(void)
+{
+    struct machine *machine = boot_all();
+
+    for (unsigned k = 0; k < 16; k++) {
+        const struct shape shape = {k & 1 ? 6 : 4, k & 2, k & 4, k & 8};
+        struct guest_packet packet;
+        struct net_header header;
+        uint8_t p[600];
+        uint32_t len;
+
+        if (shape.outer_sum && !shape.tunnel) {
+            continue;
+        }
+        len = put_segments(p, &shape, &header);
+        g_assert_true(loop_back(machine, &header, p, len, &packet));
+        g_assert_cmpmem(packet.data, packet.len, p, len);
+        check_segments(&packet, &shape);
+    }
+    finish(machine);
+}
+
+/* A checksum that the driver did not ask to complete is neither looked at nor vouched for. */
+static void test_wrong_checksums(void)
+{
+    static const uint8_t flags[] = {0, DATA_VALID};
+    struct machine *machine = boot_all();
+
+    for (unsigned wrong = 0; wrong < 0x10000; wrong += 0x1111) {
+        for (unsigned i = 0; i < G_N_ELEMENTS(flags); i++) {
+            const struct shape shape = {.version = 4, .udp = wrong & 0x1111};
+            struct net_header header;
+            struct guest_packet packet;
+            uint8_t p[600];
+            const uint32_t len = put_segments(p, &shape, &header);
+
+            put16(p + 24, wrong); /* IP's too */
+            put16(p + header.csum_start + header.csum_offset, wrong);
+            header = (struct net_header){.flags = flags[i]};
+            g_assert_true(loop_back(machine, &header, p, len, &packet));
+            g_assert_cmpmem(packet.data, packet.len, p, len);
+            g_assert_cmphex(packet.header.flags, ==, 0);
+            g_assert_cmphex(packet.header.gso_type, ==, 0);
+        }
+    }
+    finish(machine);
+}
+
+/* Flags of features that the device does not have (RSC_EXT, IPSEC) never reach a guest. */
+static void test_foreign_flags(void)
+{
+    struct machine *machine = boot_all();
+    uint8_t p[LEN];
+
+    put_frame(p);
+    for (unsigned flags = 0; flags < 256; flags++) {
+        const struct net_header header = {
+            .flags = (uint8_t)(flags & ~TUNNEL_CSUM), .csum_start = 34, .csum_offset = 16};
+        struct guest_packet packet;
+
+        g_assert_cmpint(deliver(machine, p, LEN, &header), ==, VIONET_DELIVERED);
+        g_assert_true(net_receive(machine->net, &packet));
+        g_assert_cmphex(packet.raw_header[0], ==, flags & (NEEDS_CSUM | DATA_VALID));
+    }
+    finish(machine);
+}
+
+/*
+ * Where OUT_NET_HEADER would have a header of 32 octets (at 24: outer_nh_offset), the device has the
+ * frame, each way and whatever stands there; a driver cannot have the feature.
+ */
+static void test_no_outer_header(void)
+{
+    static const uint16_t offsets[] = {0, 1, 14, 34, 0x7fff, 0xffff};
+    struct machine *machine = new_machine(false);
+
+    boot(machine, features_or(features_known(), features_of(69, FEATURES_END)));
+    g_assert_false(guest_driver_has(machine->driver, 69));
+    g_assert_cmpuint(net_header_size(machine->net), ==, 24);
+    for (unsigned i = 0; i < G_N_ELEMENTS(offsets); i++) {
+        struct guest_packet packet;
+        uint8_t p[LEN];
+
+        put_frame(p);
+        bytes_put16(p, offsets[i]); /* the destination's first octets */
+        g_assert_cmpint(net_control_rx(machine->net, 0, true), ==, VIRTIO_NET_OK);
+        g_assert_true(loop_back(machine, NULL, p, LEN, &packet));
+        g_assert_cmpmem(packet.raw_header + 24, LEN, p, LEN);
+        g_assert_cmpmem(packet.data, packet.len, p, LEN);
+    }
+    finish(machine);
+}
+
 /* ---- P-02 ---- */
 
 static void test_guest_that_took_nothing(void)
@@ -872,5 +1131,9 @@ int main(int argc, char **argv)
     g_test_add_func("/offload/checksum/zero-is-sent-as-ones", test_zero_checksum);
     g_test_add_func("/offload/checksum/any-frame-in-pieces", test_linearize);
     g_test_add_func("/offload/checksum/completed-for-the-guest", test_completed_for_guest);
+    g_test_add_func("/offload/through/honest-packets-stay-honest", test_through);
+    g_test_add_func("/offload/through/wrong-checksums-are-not-vouched-for", test_wrong_checksums);
+    g_test_add_func("/offload/through/no-header-past-its-end", test_no_outer_header);
+    g_test_add_func("/offload/receive/flags-of-absent-features-do-not-pass", test_foreign_flags);
     return g_test_run();
 }
