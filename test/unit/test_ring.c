@@ -307,6 +307,30 @@ static void test_part_sizes(void)
     bench_free(bench);
 }
 
+/* 2.7.8.2: an element is whole in memory while the index does not show it yet. */
+static void test_element_before_index(void)
+{
+    struct bench *bench = bench_new(4, true, false);
+
+    for (uint16_t i = 0; i < 10; i++) {
+        const uint64_t element = bench->used + USED_AT(i % 4);
+
+        put_desc(bench, i % 4, bench->data, 100, WRITE, 0);
+        offer(bench, i % 4);
+        g_assert_cmpint(ring_pop(&bench->ring, &bench->chain), ==, 1);
+        guest_fill(bench->memory, element, 8, 0xee);
+        ring_push(&bench->ring, &bench->chain.ref, 1000u + i);
+        g_assert_cmpuint(get16(bench, bench->used + 2), ==, i);
+        g_assert_cmpuint(get32(bench, element), ==, i % 4);
+        g_assert_cmpuint(get32(bench, element + 4), ==, 1000u + i);
+        g_assert_true(ring_flush(&bench->ring));
+        g_assert_cmpuint(get16(bench, bench->used + 2), ==, i + 1);
+        g_assert_cmpuint(get32(bench, element), ==, i % 4);
+        g_assert_cmpuint(get32(bench, element + 4), ==, 1000u + i);
+    }
+    bench_free(bench);
+}
+
 /* ---- Setting up ---- */
 
 static void test_queue_size(void)
@@ -1706,6 +1730,7 @@ static void test_refusal_reads_once(void)
 static void add_setup(void)
 {
     g_test_add_func("/ring/hand-worked/octets-of-a-ring-of-4", test_hand_worked);
+    g_test_add_func("/ring/used/element-stands-before-the-index", test_element_before_index);
     g_test_add_func("/ring/setup/octets-and-alignment-of-the-parts", test_part_sizes);
     g_test_add_func("/ring/setup/size-is-a-power-of-two", test_queue_size);
     g_test_add_func("/ring/setup/G-06/misaligned-parts-are-refused", test_misaligned_parts);

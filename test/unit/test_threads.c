@@ -447,6 +447,55 @@ static void test_scene(gconstpointer data)
     finish(rig);
 }
 
+/* All octets of a queue's used ring. */
+static uint64_t used_octets(const struct guest_queue *queue)
+{
+    return 6 + 8 * (uint64_t)queue->area_size;
+}
+
+/*
+ * queue_reset reads 0 once the reset is over: whoever was at work on the queue has left it then, and
+ * the driver may do with its memory what it likes.
+ */
+static void test_quiet_after_queue_reset(void)
+{
+    struct rig *rig = start(features_known());
+    struct worker hosts[PAIRS];
+    bool stop = false;
+
+    start_workers(hosts, work_host, rig, &stop);
+    for (unsigned i = 0; i < rounds(800); i++) {
+        const unsigned index = i % 2; /* of the pair that all frames go to */
+        const struct guest_queue *queue = &rig->driver->queues[index];
+        const uint64_t gpa = queue->area.device_gpa;
+        struct guest_packet packet;
+
+        /* Something to do for the host, which is at it then. */
+        for (unsigned k = 0; k < 256 && net_receive_pair(rig->net, 0, &packet); k++) {
+        }
+        for (unsigned k = 0; k < 256 && index == 1; k++) {
+            net_transmit(rig->net, 0, NULL, broadcast, sizeof(broadcast));
+        }
+        net_recycle(rig->net);
+        for (unsigned k = 0; k < i % 8; k++) {
+            g_thread_yield();
+        }
+        g_assert_true(guest_queue_reset(rig->driver, index));
+        guest_fill(rig->memory, gpa, used_octets(queue), 0x5a);
+        for (unsigned k = 0; k < 10; k++) {
+            g_thread_yield();
+        }
+        g_assert_cmpuint(guest_differs(rig->memory, gpa, used_octets(queue), 0x5a), ==,
+                         used_octets(queue));
+        g_assert_true(guest_queue_setup(rig->driver, index, 0));
+        g_assert_true(net_reset_queue(rig->net, index, 0));
+    }
+    stop_now(&stop);
+    join_workers(hosts);
+    assert_works(rig);
+    finish(rig);
+}
+
 /* Z-09: resets of queues and device while the host's threads go on; each life begins whole. */
 static void test_resets(gconstpointer data)
 {
@@ -838,6 +887,7 @@ int main(int argc, char **argv)
         g_test_add_data_func(path, &scenes[i], test_scene);
         g_free(path);
     }
+    g_test_add_func("/threads/resets/queue-is-quiet-afterwards", test_quiet_after_queue_reset);
     g_test_add_data_func("/threads/resets/of-queues", GUINT_TO_POINTER(0), test_resets);
     g_test_add_data_func("/threads/resets/Z-09/of-the-device", GUINT_TO_POINTER(1), test_resets);
     g_test_add_func("/threads/unmap/Z-01/nobody-uses-it-any-more", test_unmap_and_fence);
