@@ -415,6 +415,26 @@ static void test_never_enabled(void)
     finish(machine);
 }
 
+/* A set that is too short to say what to set is answered with an error, and sets nothing. */
+static void test_refused(void)
+{
+    struct machine *machine = boot();
+    const uint8_t payload[8] = {9, 0, 0, 0, 9, 0, 0, 0};
+
+    set_rx(machine, 3, 30);
+    set_tx(machine, 4, 40);
+    for (uint8_t command = 0; command < 2; command++) {
+        for (uint32_t len = 0; len < 8; len++) {
+            g_assert_cmpint(net_control(machine->net, 6, command, payload, len, NULL, 0), ==,
+                            VIRTIO_NET_ERR);
+        }
+    }
+    for (uint16_t queue = 0; queue < 2 * PAIRS; queue++) {
+        assert_queue(machine, queue, queue % 2 ? 4 : 3, queue % 2 ? 40 : 30);
+    }
+    finish(machine);
+}
+
 static void test_reserved(void)
 {
     struct machine *machine = boot();
@@ -720,6 +740,7 @@ int main(int argc, char **argv)
     g_test_add_func("/coalesce/queues/one-alone", test_one_queue);
     g_test_add_func("/coalesce/queues/no-other-than-enabled-data-queues", test_not_a_queue);
     g_test_add_func("/coalesce/queues/never-enabled", test_never_enabled);
+    g_test_add_func("/coalesce/queues/refused-set-sets-nothing", test_refused);
     g_test_add_func("/coalesce/queues/reserved-is-ignored", test_reserved);
     g_test_add_func("/coalesce/queues/control-queue-is-not-coalesced", test_control_queue);
     g_test_add_func("/coalesce/change/notifies-what-it-makes-due", test_change_makes_due);

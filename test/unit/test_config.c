@@ -546,6 +546,22 @@ static void test_default_key_size(void)
     g_assert_cmpuint(config.rss_max_table, ==, 128);
 }
 
+/* A device that offers an MTU offers one that IPv6 can live with, unless it is told otherwise. */
+static void test_default_mtu(void)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+    uint8_t space[SPACE];
+
+    machine_setup_init(&setup);
+    vionet_features_set(setup.device.features, VIRTIO_NET_F_MTU, true);
+    machine = machine_new(&setup, NULL);
+    g_assert_nonnull(machine);
+    vionet_device_config_read(machine->device, 0, space, sizeof(space));
+    g_assert_cmpuint(bytes_get16(space + 10), >=, 1280);
+    machine_free(machine);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -571,5 +587,6 @@ int main(int argc, char **argv)
     g_test_add_func("/config/mac-stays-if-not-negotiated", test_mac_command_without_mac);
     g_test_add_func("/config/constant-fields-stay", test_constant_fields);
     g_test_add_func("/config/H-10/default-limits-are-what-drivers-take", test_default_key_size);
+    g_test_add_func("/config/default-mtu-suits-ipv6", test_default_mtu);
     return g_test_run();
 }
