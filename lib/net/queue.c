@@ -275,7 +275,7 @@ void queue_resume(struct queue *queue, _Atomic(struct memory_map *) *map, struct
     }
     given = settle_done(queue, true);
     if (given) {
-        queue_flush(queue, given, outcome);
+        queue_flush_buffers(queue, outcome);
     }
     if (queue->coalesce.armed) { /* its timer may have run out meanwhile */
         wait_for_more(queue, outcome);

@@ -134,6 +134,15 @@ void queue_break_with(struct queue *queue, VionetViolation violation, unsigned d
 /* Shows the driver what was pushed, for that many packets, and decides on notifying. */
 void queue_flush(struct queue *queue, uint32_t packets, struct outcome *outcome);
 
+/*
+ * The same for a transmit queue, where a buffer is a packet. With IN_ORDER these are not the ones just
+ * pushed: some wait for others, and come with them.
+ */
+static inline void queue_flush_buffers(struct queue *queue, struct outcome *outcome)
+{
+    queue_flush(queue, queue->ring.staged, outcome);
+}
+
 /* Takes up new coalescing parameters, or the timer's expiry: notifies if that is due now. */
 void queue_coalesce_set(struct queue *queue, _Atomic(struct memory_map *) *map,
                         uint32_t max_packets, uint32_t max_usecs, struct outcome *outcome);

@@ -148,7 +148,6 @@ static size_t take_burst(VionetDevice *device, struct queue *queue, const struct
 {
     const bool learns = steer_learns(view);
     unsigned budget = queue->ring.setup.size;
-    uint32_t dropped = 0;
     uint64_t octets = 0;
     size_t taken = 0;
 
@@ -173,7 +172,6 @@ static size_t take_burst(VionetDevice *device, struct queue *queue, const struct
             break;
         }
         if (what == DROPPED) {
-            dropped++;
             continue;
         }
         octets += frames[taken].len;
@@ -184,7 +182,7 @@ static size_t take_burst(VionetDevice *device, struct queue *queue, const struct
     }
     /* Out of budget on frames that were dropped: the caller takes few frames for an empty queue. */
     outcome->kick = budget == 0 && taken < n && queue->live && !drained(queue);
-    queue_flush(queue, dropped, outcome);
+    queue_flush_buffers(queue, outcome);
     queue_count(queue, VIONET_COUNTER_PACKETS, taken);
     queue_count(queue, VIONET_COUNTER_OCTETS, octets);
     count(&queue->verdicts[VIONET_DELIVERED], taken);
@@ -279,7 +277,7 @@ void vionet_device_complete(VionetDevice *device, unsigned pair, const VionetFra
         outcome.kick = true;
     }
     if (given) {
-        queue_flush(queue, given, &outcome);
+        queue_flush_buffers(queue, &outcome);
     }
     gate_leave(&queue->gate);
     device_settle(device, queue, &outcome);

@@ -184,6 +184,51 @@ static void test_transmit_by_time(void)
     finish(machine);
 }
 
+/*
+ * With IN_ORDER completions wait for those before them. Whichever shows them to the driver, each
+ * packet shown counts: of four, none is shown three times, then all are, and the fourth is due.
+ */
+static void test_completed_in_disorder(void)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+    VionetFrame out[4];
+
+    machine_setup_init(&setup);
+    setup.net.transmit_size = 4096;
+    vionet_features_set(setup.device.features, VIRTIO_NET_F_NOTF_COAL, true);
+    vionet_features_set(setup.device.features, VIRTIO_F_IN_ORDER, true);
+    machine = machine_new(&setup, NULL);
+    g_assert_true(machine_boot(
+        machine, features_without(features_known(), features_of(VIRTIO_F_EVENT_IDX, -1))));
+    g_assert_true(guest_driver_has(machine->driver, VIRTIO_F_IN_ORDER));
+    set_tx(machine, 4, 1000);
+    virtq_enable_interrupts(guest_queue_ring(machine->driver, 1), 1);
+    for (unsigned round = 0; round < 3; round++) {
+        interrupts(machine, 1);
+        for (unsigned i = 0; i < 4; i++) {
+            g_assert_true(net_transmit(machine->net, 0, NULL, frame, sizeof(frame)));
+        }
+        g_assert_cmpuint(vionet_device_transmit(machine->device, 0, out, 4), ==, 4);
+        if (round == 2) { /* out of sight of the driver, and given back when it can be */
+            vionet_device_set_dma(machine->device, false);
+            vionet_device_complete(machine->device, 0, &out[1], 3);
+            vionet_device_set_dma(machine->device, true);
+        } else {
+            for (unsigned i = 3; i >= 1; i--) {
+                vionet_device_complete(machine->device, 0, &out[i], 1);
+            }
+        }
+        g_assert_cmpuint(interrupts(machine, 1), ==, 0);
+        vionet_device_complete(machine->device, 0, &out[0], 1);
+        g_assert_cmpuint(interrupts(machine, 1), ==, 1);
+        g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 4);
+    }
+    machine_advance(machine, 1000 * USEC);
+    g_assert_cmpuint(interrupts(machine, 1), ==, 0);
+    finish(machine);
+}
+
 static void test_whichever_first(void)
 {
     struct machine *machine = boot();
@@ -730,6 +775,7 @@ int main(int argc, char **argv)
     g_test_add_func("/coalesce/when/so-many-packets", test_by_packets);
     g_test_add_func("/coalesce/when/so-long-after-the-first", test_by_time);
     g_test_add_func("/coalesce/when/transmit-queues-too", test_transmit_by_time);
+    g_test_add_func("/coalesce/when/completions-in-disorder-count", test_completed_in_disorder);
     g_test_add_func("/coalesce/when/whichever-comes-first", test_whichever_first);
     g_test_add_func("/coalesce/when/a-timer-for-nothing-does-no-harm", test_timer_for_nothing);
     g_test_add_func("/coalesce/when/packets-count-and-not-buffers", test_packets_not_buffers);
