@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The client's memory; see dma.h. Called by server.c.
+ *
+ * SIGBUS. The kernel raises it in the thread that touches a page of a file that has become too short.
+ * The handler puts an anonymous page there and returns, so that the access goes on with zeroes. It
+ * knows whose pages these are from a table of ranges that it reads without a lock: a slot is filled
+ * before its memory is handed to the device and cleared after the device has let go of it. Any other
+ * SIGBUS is left to what was there before.
+ */
+#include "dma.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PAGE 4096u
+
+/* ---- Memory that disappears ---- */
+
+struct range {
+    _Atomic uintptr_t begin; /* 0: the slot is free */
+    _Atomic uintptr_t end;
+    _Atomic(atomic_bool *) lost;
+};
+
+/* A process has few devices; regions beyond these cannot be guarded, and are refused for that. */
+static struct range ranges[2 * DMA_MAX_REGIONS];
+static struct sigaction before;
+
+/* Pages may be huge ones, which can only be replaced whole. */
+static bool replace_page(uintptr_t address, uintptr_t begin, uintptr_t end)
+{
+    static const uintptr_t sizes[] = {PAGE, UINT32_C(2) << 20, UINT32_C(1) << 30};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        const uintptr_t page = address & ~(sizes[i] - 1);
+
+        if (page >= begin && end - page >= sizes[i] &&
+            mmap((void *)page, sizes[i], PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool mend(uintptr_t address)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(ranges); i++) {
+        const uintptr_t begin = atomic_load(&ranges[i].begin);
+        const uintptr_t end = atomic_load(&ranges[i].end);
+
+        if (begin && address >= begin && address < end) {
+            atomic_store(atomic_load(&ranges[i].lost), true);
+            return replace_page(address, begin, end);
+        }
+    }
+    return false;
+}
+
+static void bus_error(int number, siginfo_t *info, void *context)
+{
+    const int saved = errno;
+    const bool mended = info->si_code > 0 && mend((uintptr_t)info->si_addr);
+
+    errno = saved;
+    (void)context;
+    if (!mended) {
+        sigaction(number, &before, NULL); /* the access is made again, and meets this one */
+    }
+}
+
+static void guard_once(void)
+{
+    static gsize done;
+    struct sigaction action = {.sa_sigaction = bus_error, .sa_flags = SA_SIGINFO};
+
+    if (g_once_init_enter(&done)) {
+        sigemptyset(&action.sa_mask);
+        sigaction(SIGBUS, &action, &before);
+        g_once_init_leave(&done, 1);
+    }
+}
+
+static bool guard(void *host, uint64_t size, atomic_bool *lost)
+{
+    guard_once();
+    for (size_t i = 0; i < G_N_ELEMENTS(ranges); i++) {
+        if (!atomic_load(&ranges[i].begin)) {
+            atomic_store(&ranges[i].lost, lost);
+            atomic_store(&ranges[i].end, (uintptr_t)host + size);
+            atomic_store(&ranges[i].begin, (uintptr_t)host);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void unguard(const void *host)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(ranges); i++) {
+        if (atomic_load(&ranges[i].begin) == (uintptr_t)host) {
+            atomic_store(&ranges[i].begin, 0);
+        }
+    }
+}
+
+/* ---- Regions ---- */
+
+struct region {
+    uint64_t gpa;
+    uint64_t size;
+    void *host; /* NULL: not reachable */
+};
+
+struct dma {
+    VionetDevice *device;
+    GArray *regions; /* of struct region */
+    atomic_bool lost;
+};
+
+struct dma *dma_new(VionetDevice *device)
+{
+    struct dma *dma = g_new0(struct dma, 1);
+
+    dma->device = device;
+    dma->regions = g_array_new(FALSE, FALSE, sizeof(struct region));
+    return dma;
+}
+
+static struct region *region_at(const struct dma *dma, guint i)
+{
+    return &g_array_index(dma->regions, struct region, i);
+}
+
+static void release(struct dma *dma, guint i)
+{
+    struct region *region = region_at(dma, i);
+
+    if (region->host) {
+        vionet_device_unmap(dma->device, region->gpa, region->size, NULL);
+        unguard(region->host);
+        munmap(region->host, region->size);
+    }
+    g_array_remove_index_fast(dma->regions, i);
+}
+
+void dma_free(struct dma *dma)
+{
+    if (dma) {
+        while (dma->regions->len > 0) {
+            release(dma, dma->regions->len - 1);
+        }
+        g_array_unref(dma->regions);
+        g_free(dma);
+    }
+}
+
+bool dma_lost(const struct dma *dma)
+{
+    return atomic_load(&((struct dma *)dma)->lost);
+}
+
+/* ---- Mapping ---- */
+
+static bool overlaps(const struct dma *dma, const struct vfio_user_dma_map *map)
+{
+    for (guint i = 0; i < dma->regions->len; i++) {
+        const struct region *region = region_at(dma, i);
+
+        if (map->address - region->gpa < region->size || region->gpa - map->address < map->size) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int check_map(const struct dma *dma, const struct vfio_user_dma_map *map, unsigned n_fds)
+{
+    const uint32_t both = VFIO_USER_DMA_MAP_READ | VFIO_USER_DMA_MAP_WRITE;
+
+    if (map->argsz < sizeof(*map) || !(map->flags & both) || map->flags & ~both || n_fds > 1 ||
+        map->size == 0 || (map->address | map->size | (n_fds ? map->offset : 0)) % PAGE ||
+        map->address + (map->size - 1) < map->address || map->size > SIZE_MAX / 2) {
+        return EINVAL;
+    }
+    if (overlaps(dma, map)) {
+        return EEXIST;
+    }
+    return dma->regions->len < DMA_MAX_REGIONS ? 0 : ENOSPC;
+}
+
+/* The file has what is to be mapped. */
+static int check_file(int fd, const struct vfio_user_dma_map *map)
+{
+    struct stat file;
+
+    if (fstat(fd, &file) != 0 || !S_ISREG(file.st_mode)) {
+        return EINVAL;
+    }
+    return map->offset + map->size < map->size || file.st_size < 0 ||
+                   map->offset + map->size > (uint64_t)file.st_size
+               ? EINVAL
+               : 0;
+}
+
+static int map_file(struct dma *dma, const struct vfio_user_dma_map *map, int fd, void **host)
+{
+    const bool readonly = !(map->flags & VFIO_USER_DMA_MAP_WRITE);
+    const int error = check_file(fd, map);
+
+    if (error) {
+        return error;
+    }
+    *host = mmap(NULL, map->size, readonly ? PROT_READ : PROT_READ | PROT_WRITE,
+                 MAP_SHARED | MAP_NORESERVE, fd, (off_t)map->offset);
+    if (*host == MAP_FAILED) {
+        return errno;
+    }
+    if (!guard(*host, map->size, &dma->lost)) {
+        munmap(*host, map->size);
+        return ENOSPC;
+    }
+    if (!vionet_device_map(dma->device, map->address, *host, map->size,
+                           readonly ? VIONET_MAP_READONLY : 0, NULL)) {
+        unguard(*host);
+        munmap(*host, map->size);
+        return EINVAL;
+    }
+    return 0;
+}
+
+int dma_map(struct dma *dma, struct stream_message *message)
+{
+    struct vfio_user_dma_map map;
+    struct region region = {0};
+    int error;
+
+    memcpy(&map, message->payload, sizeof(map));
+    error = check_map(dma, &map, message->n_fds);
+    if (error == 0 && message->n_fds > 0 && map.flags & VFIO_USER_DMA_MAP_READ) {
+        error = map_file(dma, &map, message->fds[0], &region.host);
+    }
+    if (error == 0) {
+        region.gpa = map.address;
+        region.size = map.size;
+        g_array_append_val(dma->regions, region);
+    }
+    return error;
+}
+
+int dma_unmap(struct dma *dma, const struct stream_message *message)
+{
+    struct vfio_user_dma_unmap unmap;
+
+    memcpy(&unmap, message->payload, sizeof(unmap));
+    if (unmap.argsz < sizeof(unmap) || unmap.flags & ~VFIO_USER_DMA_UNMAP_ALL) {
+        return EINVAL;
+    }
+    if (unmap.flags & VFIO_USER_DMA_UNMAP_ALL) {
+        while (!unmap.address && !unmap.size && dma->regions->len > 0) {
+            release(dma, dma->regions->len - 1);
+        }
+        return unmap.address || unmap.size ? EINVAL : 0;
+    }
+    for (guint i = 0; i < dma->regions->len; i++) {
+        if (region_at(dma, i)->gpa == unmap.address && region_at(dma, i)->size == unmap.size) {
+            release(dma, i);
+            return 0;
+        }
+    }
+    return ENOENT;
+}

@@ -1,0 +1,871 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The vfio-user server; see server.h and protocol.h. stream.c has the messages, this file what they
+ * ask for: a table of commands, each with what its payload must have at least, and a function. The
+ * state between messages is that of the connection (has it agreed on a version?), of dma.c (memory),
+ * of irqs.c (interrupts), and of the PCI function.
+ *
+ * A command that cannot be done is answered with an errno value and changes nothing. What is no
+ * command at all ends the connection.
+ */
+#include "server.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <glib-unix.h>
+
+#include <vionet/transport.h>
+
+#include "capabilities.h"
+#include "dma.h"
+#include "irqs.h"
+#include "regions.h"
+#include "services.h"
+
+/* Messages handled before others have their turn in the event loop. */
+#define BUDGET 64
+
+struct VionetVfioUser {
+    VionetVfioUserOps ops;
+    void *opaque;
+    GMainContext *context;
+    struct services *services;
+    VionetFrontend *frontend;
+    struct irqs *irqs;
+    /* where clients come */
+    int listener; /* -1: nowhere */
+    char *path;   /* to be removed, NULL: none */
+    GSource *listener_source;
+    /* the client, if there is one */
+    struct stream *stream;
+    GSource *stream_source;
+    struct dma *dma;
+    bool agreed; /* on a version */
+    struct capabilities capabilities;
+    /* notifications by eventfd, which the client may ask for */
+    int notify_fds[STREAM_MAX_FDS];
+    GSource *notify_sources[STREAM_MAX_FDS];
+    unsigned n_notify_fds;
+};
+
+/* What goes back, and what is to be done once it has gone. */
+struct answer {
+    uint8_t data[sizeof(struct vfio_user_region_access) + STREAM_MAX_DATA];
+    size_t len;
+    int fds[STREAM_MAX_FDS];
+    unsigned n_fds;
+    bool posted; /* a write to a region, which is only done now */
+};
+
+static VionetPci *server_pci(const VionetVfioUser *server)
+{
+    return vionet_frontend_pci(server->frontend);
+}
+
+static VionetDevice *server_device(const VionetVfioUser *server)
+{
+    return vionet_frontend_device(server->frontend);
+}
+
+static void put(struct answer *answer, const void *octets, size_t len)
+{
+    memcpy(answer->data + answer->len, octets, len);
+    answer->len += len;
+}
+
+/* ---- Version ---- */
+
+static int do_version(VionetVfioUser *server, struct stream_message *message, struct answer *answer)
+{
+    struct vfio_user_version version;
+    char *text;
+
+    memcpy(&version, message->payload, sizeof(version));
+    if (server->agreed || version.major != VFIO_USER_MAJOR ||
+        !capabilities_read((const char *)message->payload + sizeof(version),
+                           message->len - sizeof(version), &server->capabilities)) {
+        return EINVAL;
+    }
+    version.minor = MIN(version.minor, VFIO_USER_MINOR);
+    put(answer, &version, sizeof(version));
+    text = capabilities_answer(&server->capabilities);
+    put(answer, text, strlen(text) + 1);
+    g_free(text);
+    server->agreed = true;
+    g_info("vfio-user: client agreed on version %u.%u", version.major, version.minor);
+    if (server->ops.connected) {
+        server->ops.connected(server->opaque, true);
+    }
+    return 0;
+}
+
+/* ---- Memory ---- */
+
+static int do_dma_map(VionetVfioUser *server, struct stream_message *message, struct answer *answer)
+{
+    (void)answer;
+    return dma_map(server->dma, message);
+}
+
+static int do_dma_unmap(VionetVfioUser *server, struct stream_message *message,
+                        struct answer *answer)
+{
+    const int error = dma_unmap(server->dma, message);
+
+    if (error == 0) {
+        put(answer, message->payload, sizeof(struct vfio_user_dma_unmap));
+    }
+    return error;
+}
+
+/* ---- What the device is ---- */
+
+static int do_device_info(VionetVfioUser *server, struct stream_message *message,
+                          struct answer *answer)
+{
+    struct vfio_user_device_info info;
+
+    (void)server;
+    memcpy(&info, message->payload, sizeof(info));
+    if (info.argsz < sizeof(info)) {
+        return EINVAL;
+    }
+    info = (struct vfio_user_device_info){
+        .argsz = sizeof(info),
+        .flags = VFIO_USER_DEVICE_RESETS | VFIO_USER_DEVICE_PCI,
+        .num_regions = VFIO_USER_N_REGIONS,
+        .num_irqs = VFIO_USER_IRQ_MSIX + 1,
+    };
+    put(answer, &info, sizeof(info));
+    return 0;
+}
+
+static int do_region_info(VionetVfioUser *server, struct stream_message *message,
+                          struct answer *answer)
+{
+    struct vfio_user_region_info info;
+    uint64_t size;
+
+    memcpy(&info, message->payload, sizeof(info));
+    if (info.argsz < sizeof(info) || info.index >= VFIO_USER_N_REGIONS) {
+        return EINVAL;
+    }
+    size = regions_size(server_pci(server), info.index);
+    info = (struct vfio_user_region_info){
+        .argsz = sizeof(info),
+        .flags = size ? VFIO_USER_REGION_READABLE | VFIO_USER_REGION_WRITEABLE : 0,
+        .index = info.index,
+        .size = size,
+    };
+    put(answer, &info, sizeof(info));
+    return 0;
+}
+
+static int do_irq_info(VionetVfioUser *server, struct stream_message *message,
+                       struct answer *answer)
+{
+    struct vfio_user_irq_info info;
+
+    memcpy(&info, message->payload, sizeof(info));
+    if (info.argsz < sizeof(info) || info.index > VFIO_USER_IRQ_MSIX) {
+        return EINVAL;
+    }
+    info = (struct vfio_user_irq_info){
+        .argsz = sizeof(info),
+        .flags = irqs_flags(server->irqs, info.index),
+        .index = info.index,
+        .count = irqs_count(server->irqs, info.index),
+    };
+    put(answer, &info, sizeof(info));
+    return 0;
+}
+
+/* ---- Notifications by eventfd ---- */
+
+/* Several queues share a descriptor if there are more of them than a message has descriptors. */
+static gboolean notified(gint fd, GIOCondition condition, gpointer data)
+{
+    VionetVfioUser *server = data;
+    VionetDevice *device = server_device(server);
+    uint64_t n;
+
+    (void)condition;
+    if (read(fd, &n, sizeof(n)) != sizeof(n)) {
+        return G_SOURCE_CONTINUE;
+    }
+    for (unsigned i = 0; i < server->n_notify_fds; i++) {
+        for (unsigned queue = i;
+             fd == server->notify_fds[i] && queue < vionet_device_num_queues(device);
+             queue += server->n_notify_fds) {
+            vionet_device_kick(device, queue);
+        }
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+static void close_notify_fds(VionetVfioUser *server)
+{
+    while (server->n_notify_fds > 0) {
+        const unsigned i = --server->n_notify_fds;
+
+        g_source_destroy(server->notify_sources[i]);
+        g_source_unref(server->notify_sources[i]);
+        close(server->notify_fds[i]);
+    }
+}
+
+static bool open_notify_fds(VionetVfioUser *server, unsigned n)
+{
+    while (server->n_notify_fds < n) {
+        const int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        GSource *source;
+
+        if (fd < 0) {
+            close_notify_fds(server);
+            return false;
+        }
+        source = g_unix_fd_source_new(fd, G_IO_IN);
+        g_source_set_callback(source, G_SOURCE_FUNC(notified), server, NULL);
+        g_source_attach(source, server->context);
+        server->notify_sources[server->n_notify_fds] = source;
+        server->notify_fds[server->n_notify_fds++] = fd;
+    }
+    return true;
+}
+
+static void put_io_fds(VionetVfioUser *server, unsigned n_queues, struct answer *answer)
+{
+    for (unsigned queue = 0; queue < n_queues; queue++) {
+        struct vfio_user_io_fd io = {
+            .fd_index = queue % server->n_notify_fds,
+            .type = VFIO_USER_IO_FD_IOEVENTFD,
+        };
+        unsigned bar;
+
+        vionet_pci_notify_address(server_pci(server), queue, &bar, &io.offset);
+        put(answer, &io, sizeof(io));
+    }
+    memcpy(answer->fds, server->notify_fds, server->n_notify_fds * sizeof(int));
+    answer->n_fds = server->n_notify_fds;
+}
+
+/* Queues whose notifications are told by where they are written, to that region. */
+static unsigned notify_addresses(VionetVfioUser *server, uint32_t region)
+{
+    unsigned bar;
+    uint64_t offset;
+
+    return vionet_pci_notify_address(server_pci(server), 0, &bar, &offset) && bar == region
+               ? vionet_device_num_queues(server_device(server))
+               : 0;
+}
+
+static int do_io_fds(VionetVfioUser *server, struct stream_message *message, struct answer *answer)
+{
+    struct vfio_user_region_io_fds info;
+    unsigned n_queues;
+    uint32_t room;
+
+    memcpy(&info, message->payload, sizeof(info));
+    if (info.argsz < sizeof(info) || info.flags || info.index >= VFIO_USER_N_REGIONS) {
+        return EINVAL;
+    }
+    room = info.argsz;
+    n_queues = server->capabilities.max_msg_fds > 0 ? notify_addresses(server, info.index) : 0;
+    info.count = n_queues;
+    info.argsz = (uint32_t)(sizeof(info) + n_queues * sizeof(struct vfio_user_io_fd));
+    put(answer, &info, sizeof(info));
+    if (n_queues == 0 || room < info.argsz) {
+        return 0;
+    }
+    if (!open_notify_fds(server, (unsigned)MIN(MIN(n_queues, STREAM_MAX_FDS),
+                                               server->capabilities.max_msg_fds))) {
+        return EMFILE;
+    }
+    put_io_fds(server, n_queues, answer);
+    return 0;
+}
+
+/* ---- Interrupts ---- */
+
+static int do_set_irqs(VionetVfioUser *server, struct stream_message *message,
+                       struct answer *answer)
+{
+    const int error = irqs_set(server->irqs, message);
+
+    (void)answer;
+    if (error == 0) {
+        irqs_apply(server->irqs, server_pci(server));
+    }
+    return error;
+}
+
+/* ---- Regions ---- */
+
+static int do_region_read(VionetVfioUser *server, struct stream_message *message,
+                          struct answer *answer)
+{
+    struct vfio_user_region_access access;
+
+    memcpy(&access, message->payload, sizeof(access));
+    if (access.count > STREAM_MAX_DATA ||
+        !regions_contain(server_pci(server), access.region, access.offset, access.count)) {
+        return EINVAL;
+    }
+    put(answer, &access, sizeof(access));
+    regions_read(server_pci(server), access.region, access.offset, answer->data + answer->len,
+                 access.count);
+    answer->len += access.count;
+    return 0;
+}
+
+static bool is_notification(VionetVfioUser *server, const struct vfio_user_region_access *access)
+{
+    unsigned bar;
+    uint64_t offset;
+
+    return vionet_pci_notify_address(server_pci(server), 0, &bar, &offset) &&
+           access->region == bar && access->offset >= offset;
+}
+
+static void write_region(VionetVfioUser *server, const struct stream_message *message)
+{
+    struct vfio_user_region_access access;
+
+    memcpy(&access, message->payload, sizeof(access));
+    regions_write(server_pci(server), access.region, access.offset,
+                  message->payload + sizeof(access), access.count);
+}
+
+static int do_region_write(VionetVfioUser *server, struct stream_message *message,
+                           struct answer *answer)
+{
+    struct vfio_user_region_access access;
+
+    memcpy(&access, message->payload, sizeof(access));
+    if (message->len - sizeof(access) < access.count ||
+        !regions_contain(server_pci(server), access.region, access.offset, access.count)) {
+        return EINVAL;
+    }
+    put(answer, &access, sizeof(access));
+    answer->posted = is_notification(server, &access);
+    if (!answer->posted) {
+        write_region(server, message);
+    }
+    return 0;
+}
+
+/* All are checked before the first is done. */
+static bool check_writes(VionetVfioUser *server, const uint8_t *at, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++, at += sizeof(struct vfio_user_write_multi)) {
+        struct vfio_user_write_multi one;
+
+        memcpy(&one, at, sizeof(one));
+        if (one.count > sizeof(one.data) ||
+            !regions_contain(server_pci(server), one.region, one.offset, one.count)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int do_write_multi(VionetVfioUser *server, struct stream_message *message,
+                          struct answer *answer)
+{
+    const uint8_t *at = message->payload + sizeof(uint64_t);
+    uint64_t n;
+
+    memcpy(&n, message->payload, sizeof(n));
+    if (!server->capabilities.write_multiple ||
+        n > (message->len - sizeof(n)) / sizeof(struct vfio_user_write_multi) ||
+        !check_writes(server, at, n)) {
+        return EINVAL;
+    }
+    for (uint64_t i = 0; i < n; i++, at += sizeof(struct vfio_user_write_multi)) {
+        struct vfio_user_write_multi one;
+
+        memcpy(&one, at, sizeof(one));
+        regions_write(server_pci(server), one.region, one.offset, one.data, one.count);
+    }
+    put(answer, &n, sizeof(n));
+    return 0;
+}
+
+/* ---- Reset and optional things ---- */
+
+static int do_reset(VionetVfioUser *server, struct stream_message *message, struct answer *answer)
+{
+    (void)message;
+    (void)answer;
+    vionet_frontend_reset(server->frontend);
+    irqs_apply(server->irqs, server_pci(server));
+    return 0;
+}
+
+/* Migration and the logging of writes, which are all the features there are, are not here. */
+static int do_feature(VionetVfioUser *server, struct stream_message *message, struct answer *answer)
+{
+    const uint32_t both = VFIO_USER_FEATURE_GET | VFIO_USER_FEATURE_SET;
+    const uint32_t all = VFIO_USER_FEATURE_MASK | both | VFIO_USER_FEATURE_PROBE;
+    struct vfio_user_device_feature feature;
+
+    (void)server;
+    (void)answer;
+    memcpy(&feature, message->payload, sizeof(feature));
+    if (feature.argsz < sizeof(feature) || feature.flags & ~all ||
+        !(feature.flags & (both | VFIO_USER_FEATURE_PROBE)) ||
+        (!(feature.flags & VFIO_USER_FEATURE_PROBE) && (feature.flags & both) == both)) {
+        return EINVAL;
+    }
+    return ENOTTY;
+}
+
+static int do_nothing(VionetVfioUser *server, struct stream_message *message, struct answer *answer)
+{
+    (void)server;
+    (void)message;
+    (void)answer;
+    return ENOTSUP;
+}
+
+/* ---- Messages ---- */
+
+static const struct command {
+    const char *name;
+    size_t min_len; /* of the payload */
+    int (*run)(VionetVfioUser *server, struct stream_message *message, struct answer *answer);
+} commands[VFIO_USER_N_COMMANDS] = {
+    [VFIO_USER_VERSION] = {"VERSION", sizeof(struct vfio_user_version), do_version},
+    [VFIO_USER_DMA_MAP] = {"DMA_MAP", sizeof(struct vfio_user_dma_map), do_dma_map},
+    [VFIO_USER_DMA_UNMAP] = {"DMA_UNMAP", sizeof(struct vfio_user_dma_unmap), do_dma_unmap},
+    [VFIO_USER_DEVICE_GET_INFO] = {"DEVICE_GET_INFO", sizeof(struct vfio_user_device_info),
+                                   do_device_info},
+    [VFIO_USER_DEVICE_GET_REGION_INFO] = {"DEVICE_GET_REGION_INFO",
+                                          sizeof(struct vfio_user_region_info), do_region_info},
+    [VFIO_USER_DEVICE_GET_REGION_IO_FDS] = {"DEVICE_GET_REGION_IO_FDS",
+                                            sizeof(struct vfio_user_region_io_fds), do_io_fds},
+    [VFIO_USER_DEVICE_GET_IRQ_INFO] = {"DEVICE_GET_IRQ_INFO", sizeof(struct vfio_user_irq_info),
+                                       do_irq_info},
+    [VFIO_USER_DEVICE_SET_IRQS] = {"DEVICE_SET_IRQS", sizeof(struct vfio_user_irq_set),
+                                   do_set_irqs},
+    [VFIO_USER_REGION_READ] = {"REGION_READ", sizeof(struct vfio_user_region_access),
+                               do_region_read},
+    [VFIO_USER_REGION_WRITE] = {"REGION_WRITE", sizeof(struct vfio_user_region_access),
+                                do_region_write},
+    [VFIO_USER_DEVICE_RESET] = {"DEVICE_RESET", 0, do_reset},
+    [VFIO_USER_REGION_WRITE_MULTI] = {"REGION_WRITE_MULTI", sizeof(uint64_t), do_write_multi},
+    [VFIO_USER_DEVICE_FEATURE] = {"DEVICE_FEATURE", sizeof(struct vfio_user_device_feature),
+                                  do_feature},
+    [VFIO_USER_MIG_DATA_READ] = {"MIG_DATA_READ", 0, do_nothing},
+    [VFIO_USER_MIG_DATA_WRITE] = {"MIG_DATA_WRITE", 0, do_nothing},
+};
+
+static int run_command(VionetVfioUser *server, struct stream_message *message,
+                       struct answer *answer)
+{
+    const unsigned number = message->header.command;
+    const struct command *command = number < G_N_ELEMENTS(commands) ? &commands[number] : NULL;
+    int error;
+
+    if (!command || !command->run || message->len < command->min_len) {
+        error = EINVAL;
+    } else {
+        error = command->run(server, message, answer);
+    }
+    if (error) {
+        g_info("vfio-user: command %u (%s) refused: %s", number,
+               command && command->name ? command->name : "unknown", g_strerror(error));
+    }
+    return error;
+}
+
+static bool send_answer(VionetVfioUser *server, const struct stream_message *message,
+                        struct answer *answer, int error)
+{
+    const struct vfio_user_header header = {
+        .id = message->header.id,
+        .command = message->header.command,
+        .flags = VFIO_USER_TYPE_REPLY | (error ? VFIO_USER_ERROR : 0),
+        .error = (uint32_t)error,
+    };
+
+    if (message->header.flags & VFIO_USER_NO_REPLY) {
+        return true;
+    }
+    return error ? stream_send(server->stream, header, NULL, 0, NULL, 0)
+                 : stream_send(server->stream, header, answer->data, answer->len, answer->fds,
+                               answer->n_fds);
+}
+
+/* False if the connection is not to go on. */
+static bool handle(VionetVfioUser *server, struct stream_message *message)
+{
+    struct answer answer;
+    int error;
+
+    answer.len = 0;
+    answer.n_fds = 0;
+    answer.posted = false;
+    if ((message->header.flags & VFIO_USER_TYPE_MASK) != VFIO_USER_TYPE_COMMAND) {
+        g_warning("vfio-user: client sent a reply to nothing, or no command");
+        return false;
+    }
+    if (!server->agreed && message->header.command != VFIO_USER_VERSION) {
+        g_warning("vfio-user: client did not begin with its version");
+        return false;
+    }
+    error = run_command(server, message, &answer);
+    if (!send_answer(server, message, &answer, error)) {
+        return false;
+    }
+    if (answer.posted) {
+        write_region(server, message);
+    }
+    if (dma_lost(server->dma)) {
+        g_warning("vfio-user: client took away memory that it had shared");
+        return false;
+    }
+    return server->agreed;
+}
+
+/* ---- The client ---- */
+
+static gboolean stream_ready(gint fd, GIOCondition condition, gpointer data);
+
+static void watch(VionetVfioUser *server, GIOCondition condition)
+{
+    if (server->stream_source) {
+        g_source_destroy(server->stream_source);
+        g_clear_pointer(&server->stream_source, g_source_unref);
+    }
+    server->stream_source = g_unix_fd_source_new(stream_fd(server->stream), condition);
+    g_source_set_callback(server->stream_source, G_SOURCE_FUNC(stream_ready), server, NULL);
+    g_source_attach(server->stream_source, server->context);
+}
+
+static void drop_client(VionetVfioUser *server)
+{
+    const bool agreed = server->agreed;
+
+    if (!server->stream) {
+        return;
+    }
+    vionet_frontend_reset(server->frontend);
+    close_notify_fds(server);
+    irqs_clear(server->irqs);
+    g_clear_pointer(&server->dma, dma_free);
+    g_source_destroy(server->stream_source);
+    g_clear_pointer(&server->stream_source, g_source_unref);
+    g_clear_pointer(&server->stream, stream_free);
+    server->agreed = false;
+    g_message("vfio-user: client has gone");
+    if (agreed && server->ops.connected) {
+        server->ops.connected(server->opaque, false);
+    }
+}
+
+/* False if the connection is not to go on. */
+static bool read_messages(VionetVfioUser *server)
+{
+    for (unsigned i = 0; i < BUDGET && !stream_is_full(server->stream); i++) {
+        struct stream_message *message;
+
+        switch (stream_read(server->stream, &message)) {
+        case STREAM_MESSAGE:
+            if (!handle(server, message)) {
+                return false;
+            }
+            break;
+        case STREAM_NOTHING:
+            return true;
+        case STREAM_BROKEN:
+            g_warning("vfio-user: client sent %s", stream_reason(server->stream));
+            return false;
+        case STREAM_CLOSED:
+            return false;
+        }
+    }
+    return true;
+}
+
+static gboolean stream_ready(gint fd, GIOCondition condition, gpointer data)
+{
+    VionetVfioUser *server = data;
+    const bool was_full = stream_is_full(server->stream);
+
+    (void)fd;
+    (void)condition;
+    if (!stream_flush(server->stream) ||
+        (!stream_is_full(server->stream) && !read_messages(server))) {
+        drop_client(server);
+        return G_SOURCE_REMOVE;
+    }
+    if (stream_is_full(server->stream) != was_full) {
+        watch(server, was_full ? G_IO_IN : G_IO_OUT);
+        return G_SOURCE_REMOVE;
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+bool vionet_vfio_user_serve(VionetVfioUser *server, int fd)
+{
+    if (server->stream) {
+        g_message("vfio-user: a second client was turned away");
+        close(fd);
+        return false;
+    }
+    server->stream = stream_new(fd);
+    server->dma = dma_new(server_device(server));
+    irqs_apply(server->irqs, server_pci(server));
+    watch(server, G_IO_IN);
+    return true;
+}
+
+bool vionet_vfio_user_is_connected(const VionetVfioUser *server)
+{
+    return server->stream;
+}
+
+/* ---- Where clients come ---- */
+
+static gboolean client_came(gint fd, GIOCondition condition, gpointer data)
+{
+    VionetVfioUser *server = data;
+    const int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    (void)condition;
+    if (client >= 0) {
+        vionet_vfio_user_serve(server, client);
+    } else if (errno == EMFILE || errno == ENFILE) {
+        g_usleep(1000); /* the client stays in line; do not spin meanwhile */
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+static bool refuse_path(const char *path, const char *why, GError **error)
+{
+    g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "socket %s: %s", path, why);
+    return false;
+}
+
+/* Removes a socket that a server left behind. False if something else is there. */
+static bool clear_path(const struct sockaddr_un *address, GError **error)
+{
+    struct stat status;
+    bool served;
+    int fd;
+
+    if (lstat(address->sun_path, &status) != 0) {
+        return true;
+    }
+    if (!S_ISSOCK(status.st_mode)) {
+        return refuse_path(address->sun_path, "is there, and no socket", error);
+    }
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    served = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (served) {
+        return refuse_path(address->sun_path, "is served by another process", error);
+    }
+    unlink(address->sun_path);
+    return true;
+}
+
+bool vionet_vfio_user_listen(VionetVfioUser *server, const char *path, GError **error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd;
+
+    if (strlen(path) >= sizeof(address.sun_path)) {
+        return refuse_path(path, "the path is too long", error);
+    }
+    strcpy(address.sun_path, path);
+    if (!clear_path(&address, error)) {
+        return false;
+    }
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+        listen(fd, 1) != 0) {
+        refuse_path(path, g_strerror(errno), error);
+        if (fd >= 0) {
+            close(fd);
+        }
+        return false;
+    }
+    server->path = g_strdup(path);
+    return vionet_vfio_user_listen_fd(server, fd, error);
+}
+
+bool vionet_vfio_user_listen_fd(VionetVfioUser *server, int fd, GError **error)
+{
+    if (server->listener >= 0) {
+        g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "there is a socket already");
+        return false;
+    }
+    server->listener = fd;
+    server->listener_source = g_unix_fd_source_new(fd, G_IO_IN);
+    g_source_set_callback(server->listener_source, G_SOURCE_FUNC(client_came), server, NULL);
+    g_source_attach(server->listener_source, server->context);
+    return true;
+}
+
+/* ---- What the frontend asks ---- */
+
+static void host_msi(void *opaque, unsigned vector, uint64_t address, uint32_t data)
+{
+    const VionetVfioUser *server = opaque;
+
+    (void)address;
+    (void)data;
+    irqs_msi(server->irqs, vector);
+}
+
+static void host_intx(void *opaque, bool level)
+{
+    const VionetVfioUser *server = opaque;
+
+    if (server->irqs) {
+        irqs_intx(server->irqs, level);
+    }
+}
+
+static uint64_t host_clock_ns(void *opaque)
+{
+    (void)opaque;
+    return services_clock_ns();
+}
+
+static void host_timer(void *opaque, unsigned queue, uint64_t deadline_ns)
+{
+    const VionetVfioUser *server = opaque;
+
+    services_timer(server->services, queue, deadline_ns);
+}
+
+static void host_event(void *opaque, const VionetEvent *event)
+{
+    const VionetVfioUser *server = opaque;
+
+    if (server->ops.event) {
+        server->ops.event(server->opaque, event);
+    }
+}
+
+static void host_wake(void *opaque)
+{
+    const VionetVfioUser *server = opaque;
+
+    services_wake(server->services);
+}
+
+static void timer_expired(void *opaque, unsigned queue)
+{
+    const VionetVfioUser *server = opaque;
+
+    vionet_device_timer(server_device(server), queue);
+}
+
+static bool run_again(void *opaque)
+{
+    const VionetVfioUser *server = opaque;
+
+    return vionet_frontend_poll(server->frontend, 0);
+}
+
+/* ---- Life ---- */
+
+/* The MSI-X table's size, from configuration space. */
+static unsigned count_vectors(VionetPci *pci)
+{
+    uint8_t at = (uint8_t)vionet_pci_config_read(pci, 0x34, 1);
+
+    while (at) {
+        if (vionet_pci_config_read(pci, at, 1) == 0x11) {
+            return (vionet_pci_config_read(pci, at + 2u, 2) & 0x7ff) + 1;
+        }
+        at = (uint8_t)vionet_pci_config_read(pci, at + 1u, 1);
+    }
+    return 0;
+}
+
+static bool make_device(VionetVfioUser *server, const char *properties, const char *backend,
+                        GError **error)
+{
+    static const struct services_ops services_ops = {.expired = timer_expired, .again = run_again};
+    static const VionetFrontendOps ops = {
+        .size = sizeof(ops),
+        .msi = host_msi,
+        .intx = host_intx,
+        .clock_ns = host_clock_ns,
+        .timer = host_timer,
+        .event = host_event,
+        .wake = host_wake,
+    };
+
+    server->services =
+        services_new(server->context, 2 * VIONET_MAX_PAIRS + 1, &services_ops, server, error);
+    if (!server->services) {
+        return false;
+    }
+    server->frontend = vionet_frontend_new(properties, backend, &ops, server, error);
+    if (!server->frontend || !vionet_frontend_realize(server->frontend, error)) {
+        return false;
+    }
+    server->irqs = irqs_new(count_vectors(server_pci(server)), true, server->context);
+    vionet_frontend_attach(server->frontend, server->context);
+    return true;
+}
+
+VionetVfioUser *vionet_vfio_user_new(const char *properties, const char *backend,
+                                     GMainContext *context, const VionetVfioUserOps *ops,
+                                     void *opaque, GError **error)
+{
+    VionetVfioUser *server = g_new0(VionetVfioUser, 1);
+
+    if (ops) {
+        memcpy(&server->ops, ops, MIN(ops->size, sizeof(server->ops)));
+    }
+    server->opaque = opaque;
+    server->context = context;
+    server->listener = -1;
+    if (!make_device(server, properties, backend, error)) {
+        vionet_vfio_user_free(server);
+        return NULL;
+    }
+    return server;
+}
+
+void vionet_vfio_user_free(VionetVfioUser *server)
+{
+    if (!server) {
+        return;
+    }
+    drop_client(server);
+    if (server->listener_source) {
+        g_source_destroy(server->listener_source);
+        g_source_unref(server->listener_source);
+        close(server->listener);
+    }
+    if (server->path) {
+        unlink(server->path);
+        g_free(server->path);
+    }
+    vionet_frontend_free(server->frontend);
+    irqs_free(server->irqs);
+    services_free(server->services);
+    g_free(server);
+}
+
+VionetFrontend *vionet_vfio_user_frontend(const VionetVfioUser *server)
+{
+    return server->frontend;
+}
