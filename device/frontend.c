@@ -174,6 +174,8 @@ static bool configure(VionetFrontend *frontend, const char *properties, const ch
         return false;
     }
     frontend->pump = pump_new(frontend->backend);
+    pump_set_poll(frontend->pump, frontend->properties.poll_us * UINT64_C(1000),
+                  frontend->ops.clock_ns, frontend->opaque);
     return check_segments(frontend, error);
 }
 

@@ -77,7 +77,8 @@ VionetBackend *vionet_frontend_backend(const VionetFrontend *frontend);
 /*
  * Asks the backend for up to n frames for the guest, and moves what else there is to be moved.
  * Frames that the guest has no room for are held, and go when it makes room; until its driver runs,
- * nothing is asked of the backend. True if there is more that could be moved at once.
+ * nothing is asked of the backend. True if there is more that could be moved at once, or may soon be
+ * (poll-us).
  */
 bool vionet_frontend_poll(VionetFrontend *frontend, size_t n);
 

@@ -11,6 +11,10 @@
  * from the backend until they have gone: so frames keep their order, and the backend feels the
  * pressure. One queue without room holds up the others, which harms only the guest whose queue it
  * is.
+ *
+ * Polling. A notification costs a guest much, in some frontends more than all else that it does for
+ * a frame. A pair that notified is therefore looked at again and again for a while, with its
+ * notifications off; each frame found makes the while begin anew.
  */
 #include "pump.h"
 
@@ -36,6 +40,15 @@ struct pump {
     unsigned n_pairs;
     uint16_t pairs[VIONET_MAX_PAIRS];
     bool queued[VIONET_MAX_PAIRS];
+    /* Pairs that are polled, in no order, and since when each of them had nothing. */
+    uint64_t (*clock_ns)(void *opaque);
+    void *clock;
+    uint64_t poll_ns; /* how long, 0: not at all */
+    unsigned n_polled;
+    struct polled {
+        uint16_t pair;
+        uint64_t idle_ns;
+    } polled[VIONET_MAX_PAIRS];
     uint8_t *plain; /* PLAIN_OCTETS, if the backend needs it */
 };
 
@@ -115,6 +128,48 @@ static size_t send_burst(struct pump *pump, unsigned pair, size_t most)
     }
     vionet_device_complete(pump->device, pair, frames, n);
     return n;
+}
+
+/* ---- Polling ---- */
+
+static void poll_pair(struct pump *pump, unsigned pair)
+{
+    const uint64_t now = pump->clock_ns(pump->clock);
+
+    for (unsigned i = 0; i < pump->n_polled; i++) {
+        if (pump->polled[i].pair == pair) {
+            pump->polled[i].idle_ns = now;
+            return;
+        }
+    }
+    vionet_device_set_poll(pump->device, 2 * pair + 1, true);
+    pump->polled[pump->n_polled++] = (struct polled){(uint16_t)pair, now};
+}
+
+/* The guest is to notify again. What it added at the last moment is announced as a notification. */
+static void stop_polling(struct pump *pump, unsigned i)
+{
+    const unsigned pair = pump->polled[i].pair;
+
+    pump->polled[i] = pump->polled[--pump->n_polled];
+    vionet_device_set_poll(pump->device, 2 * pair + 1, false);
+}
+
+static void poll_all(struct pump *pump)
+{
+    const uint64_t now = pump->n_polled ? pump->clock_ns(pump->clock) : 0;
+
+    for (unsigned i = 0; i < pump->n_polled; i++) {
+        struct polled *polled = &pump->polled[i];
+
+        if (!is_running(pump)) {
+            pump->n_polled = 0; /* a queue that starts anew is not polled */
+        } else if (send_burst(pump, polled->pair, BURST) > 0) {
+            polled->idle_ns = now;
+        } else if (now - polled->idle_ns > pump->poll_ns) {
+            stop_polling(pump, i--);
+        }
+    }
 }
 
 /* ---- To the guest ---- */
@@ -228,11 +283,12 @@ bool pump_run(struct pump *pump)
     while (budget > 0 && can_move(pump)) {
         budget -= step(pump, budget);
     }
+    poll_all(pump);
     if (!is_running(pump)) {
         release_held(pump, NULL);
     }
     pump->busy = false;
-    return pump->commands || can_move(pump);
+    return pump->commands || pump->n_polled > 0 || can_move(pump);
 }
 
 bool pump_is_busy(const struct pump *pump)
@@ -246,6 +302,9 @@ void pump_kicked(struct pump *pump, unsigned queue)
         pump->commands = true;
     } else if (queue % 2 == 1) {
         queue_pair(pump, queue / 2);
+        if (pump->poll_ns && is_running(pump) && queue / 2 < VIONET_MAX_PAIRS) {
+            poll_pair(pump, queue / 2);
+        }
     } else {
         pump->room = true;
     }
@@ -287,6 +346,14 @@ void pump_free(struct pump *pump)
     }
 }
 
+void pump_set_poll(struct pump *pump, uint64_t poll_ns, uint64_t (*clock_ns)(void *opaque),
+                   void *clock)
+{
+    pump->poll_ns = clock_ns ? poll_ns : 0;
+    pump->clock_ns = clock_ns;
+    pump->clock = clock;
+}
+
 void pump_connect(struct pump *pump, VionetDevice *device)
 {
     pump->device = device;
@@ -300,5 +367,6 @@ void pump_disconnect(struct pump *pump)
     }
     pump->wanted = 0;
     pump->commands = false;
+    pump->n_polled = 0;
     pump->device = NULL;
 }

@@ -1292,6 +1292,80 @@ static void test_resetting_from_within(void)
     }
 }
 
+/* ---- Polling ---- */
+
+static uint64_t kicks(struct bench *bench)
+{
+    return vionet_device_counter(vionet_frontend_device(bench->frontend), 1, VIONET_COUNTER_KICKS);
+}
+
+static uint64_t sent(struct bench *bench)
+{
+    return backend_counters(bench_backend(bench)).sent;
+}
+
+/* After a notification the guest need not notify, until it had nothing to send for the time set. */
+static void test_polling_after_a_kick(void)
+{
+    struct bench *bench = bench_up("poll-us=100", "null", NULL);
+    uint64_t n = kicks(bench);
+
+    for (unsigned round = 0; round < 3; round++) {
+        guest_send(bench, 0, 60, 0);
+        g_assert_cmpuint(kicks(bench), ==, ++n);
+        g_assert_cmpuint(bench->wakes, ==, round + 1);
+        for (unsigned i = 1; i <= 20; i++) {
+            bench->now_ns += 90000;
+            guest_send(bench, 0, 60, i);
+            g_assert_cmpuint(sent(bench), ==, 21 * round + i);
+            g_assert_true(vionet_frontend_poll(bench->frontend, 0));
+            g_assert_cmpuint(sent(bench), ==, 21 * round + i + 1);
+        }
+        g_assert_cmpuint(kicks(bench), ==, n);
+        bench->now_ns += 100000;
+        g_assert_true(vionet_frontend_poll(bench->frontend, 0));
+        bench->now_ns += 1;
+        g_assert_false(vionet_frontend_poll(bench->frontend, 0));
+    }
+    net_reclaim(bench->net, 0);
+    g_assert_cmpuint(net_transmit_pending(bench->net, 0), ==, 0);
+    bench_free(bench);
+}
+
+/* What the guest adds as polling ends, without a notification, is not forgotten. */
+static void test_polling_ends_with_frames_there(void)
+{
+    struct bench *bench = bench_up("poll-us=100,queues=2", "null", NULL);
+    const uint64_t n = kicks(bench);
+
+    guest_send(bench, 0, 60, 0);
+    guest_send(bench, 1, 60, 1);
+    g_assert_cmpuint(sent(bench), ==, 2);
+    bench->now_ns += 1000000;
+    guest_send(bench, 0, 60, 2);
+    g_assert_cmpuint(kicks(bench), ==, n + 1);
+    g_assert_true(vionet_frontend_poll(bench->frontend, 0));
+    g_assert_cmpuint(sent(bench), ==, 3);
+    guest_send(bench, 1, 60, 3); /* this pair is not polled any more */
+    g_assert_cmpuint(sent(bench), ==, 4);
+    bench->now_ns += 1000000;
+    g_assert_false(vionet_frontend_poll(bench->frontend, 0));
+    bench_free(bench);
+}
+
+static void test_polling_and_a_reset(void)
+{
+    struct bench *bench = bench_up("poll-us=100", "null", NULL);
+
+    guest_send(bench, 0, 60, 0);
+    g_assert_true(guest_driver_reset(bench->driver));
+    g_assert_false(vionet_frontend_poll(bench->frontend, 0));
+    bench_start(bench, NULL, features_of(FEATURES_END));
+    guest_send(bench, 0, 60, 1);
+    g_assert_cmpuint(sent(bench), ==, 2);
+    bench_free(bench);
+}
+
 /* Another processor of the guest: adds a command for each that is executed, and never notifies. */
 static void add_command(struct bench *bench, const VionetEvent *event)
 {
@@ -1461,6 +1535,9 @@ int main(int argc, char **argv)
     g_test_add_func("/guest/within/unrealize", test_unrealizing_with_work_left);
     g_test_add_func("/guest/within/poll", test_polling_from_within);
     g_test_add_func("/guest/within/reset", test_resetting_from_within);
+    g_test_add_func("/guest/poll/after-a-kick", test_polling_after_a_kick);
+    g_test_add_func("/guest/poll/ends-with-frames-there", test_polling_ends_with_frames_there);
+    g_test_add_func("/guest/poll/reset", test_polling_and_a_reset);
     g_test_add_func("/guest/within/commands", test_commands_that_never_end);
     g_test_add_func("/guest/within/commands-and-reset", test_commands_left_at_a_reset);
     g_test_add_func("/guest/segments/refused", test_segments_need_a_backend_for_them);
