@@ -13,6 +13,9 @@ static const struct backend_ops *const backends[] = {
     &backend_null,
     &backend_loopback,
     &backend_pcap,
+#ifdef WITH_SLIRP
+    &backend_slirp,
+#endif
 };
 
 static const struct backend_ops *find_backend(const char *name)

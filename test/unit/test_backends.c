@@ -171,15 +171,26 @@ static void assert_refused(const char *text, const char *sentence)
     g_assert_null(backend_open(text, NULL));
 }
 
+#ifdef WITH_SLIRP
+#define SLIRP_NAME ", user"
+#define SLIRP_HELP                                                                           \
+    "  user,net=ADDR/BITS,restrict=on,hostfwd=tcp::PORT-:PORT,...: this host's network, by " \
+    "user-mode translation (options as QEMU's)\n"
+#else
+#define SLIRP_NAME ""
+#define SLIRP_HELP ""
+#endif
+#define BACKENDS "null, loopback, pcap" SLIRP_NAME
+
 static void test_refused_backends(void)
 {
     const char *pcap = "(pcap,in=FILE,out=FILE: replays a capture to the guest, records what it "
                        "sends)";
     char *sentence;
 
-    assert_refused("", "unknown backend \"\": expected one of null, loopback, pcap");
-    assert_refused("tap", "unknown backend \"tap\": expected one of null, loopback, pcap");
-    assert_refused("null=1", "unknown backend \"null\": expected one of null, loopback, pcap");
+    assert_refused("", "unknown backend \"\": expected one of " BACKENDS);
+    assert_refused("tap", "unknown backend \"tap\": expected one of " BACKENDS);
+    assert_refused("null=1", "unknown backend \"null\": expected one of " BACKENDS);
     assert_refused("null,", "an option without a name in \"null,\"");
     assert_refused("null,in=x", "backend null: option in does not exist (null: swallows what the "
                                 "guest sends)");
@@ -207,7 +218,7 @@ static void test_backend_help(void)
                     "  null: swallows what the guest sends\n"
                     "  loopback: what the guest sends comes back to it\n"
                     "  pcap,in=FILE,out=FILE: replays a capture to the guest, records what it "
-                    "sends\n");
+                    "sends\n" SLIRP_HELP);
     g_free(help);
 }
 
