@@ -164,6 +164,12 @@ bool backend_send(VionetBackend *backend, const VionetFrame *frames, size_t n)
     return backend->ops->send(backend, frames, n);
 }
 
+void backend_refuse(VionetBackend *backend)
+{
+    backend->counters.sent++;
+    backend->counters.dropped++;
+}
+
 size_t backend_receive(VionetBackend *backend, VionetFrame *frames, size_t n)
 {
     n = backend->ops->receive(backend, frames, n);

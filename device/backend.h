@@ -25,15 +25,18 @@
 typedef struct VionetBackend VionetBackend;
 
 /*
- * What a backend takes from the guest beside plain frames. Without BACKEND_CSUM it gets each frame
- * in one range, with nothing left to be done to it. What it gives may have any offload member set
- * that backend_set_offloads() allows; without that operation, any.
+ * What a backend takes from the guest beside plain frames; for what it does not take, the frontend
+ * does the work. Without BACKEND_CSUM it gets each frame in one range, with nothing left to be done
+ * to it; the others below it, but for BACKEND_LONG_TCP, need BACKEND_CSUM. What it gives may have
+ * any offload member set: what the guest does not take, the frontend segments and the device
+ * finishes. backend_set_offloads() lets it do so itself.
  */
 #define BACKEND_CSUM     1u  /* frames in several ranges, whose checksum may be unfinished */
-#define BACKEND_GSO      2u  /* and frames to be segmented (TCP, UDP), as their members say */
+#define BACKEND_GSO      2u  /* and frames of TCP to be segmented, as their members say */
 #define BACKEND_UFO      4u  /* and UDP datagrams to be fragmented */
 #define BACKEND_TUNNEL   8u  /* and frames to be segmented inside UDP tunnels */
 #define BACKEND_LONG_TCP 16u /* TCP packets of any length as they are: no need to segment them */
+#define BACKEND_USO      32u /* and frames of UDP to be segmented into datagrams */
 
 typedef struct VionetBackendCounters {
     uint64_t sent;     /* frames from the guest, dropped ones included */
@@ -66,6 +69,9 @@ VionetBackendCounters backend_counters(const VionetBackend *backend);
  * guest may have come of it, so that the frontend asks for them.
  */
 bool backend_send(VionetBackend *backend, const VionetFrame *frames, size_t n);
+
+/* Counts a frame from the guest that cannot be had in a form which the backend takes. */
+void backend_refuse(VionetBackend *backend);
 
 /* Takes up to n frames for the guest that are there now; returns how many. Does not wait. */
 size_t backend_receive(VionetBackend *backend, VionetFrame *frames, size_t n);
