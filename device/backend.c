@@ -153,6 +153,11 @@ unsigned backend_takes(const VionetBackend *backend)
     return backend->takes;
 }
 
+uint64_t backend_suits(const VionetBackend *backend)
+{
+    return backend->suits;
+}
+
 VionetBackendCounters backend_counters(const VionetBackend *backend)
 {
     return backend->counters;

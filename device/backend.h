@@ -61,6 +61,9 @@ const char *backend_name(const VionetBackend *backend);
 /* BACKEND_* */
 unsigned backend_takes(const VionetBackend *backend);
 
+/* Features, as bits 0 to 63, that a device in front of it does well to offer. */
+uint64_t backend_suits(const VionetBackend *backend);
+
 /* Since the backend was opened. */
 VionetBackendCounters backend_counters(const VionetBackend *backend);
 
@@ -127,6 +130,7 @@ struct backend_ops {
 struct VionetBackend {
     const struct backend_ops *ops;
     unsigned takes;
+    uint64_t suits; /* features, as bits, that are offered with it unless the user says otherwise */
     VionetBackendCounters counters; /* a backend itself counts only what it drops */
     void (*ready)(void *opaque);
     void *opaque;

@@ -145,6 +145,7 @@ static bool configure(VionetFrontend *frontend, const char *properties, const ch
     if (!frontend->backend) {
         return false;
     }
+    properties_suit(&frontend->properties, backend_suits(frontend->backend));
     frontend->pump = pump_new(frontend->backend);
     pump_set_poll(frontend->pump, frontend->properties.poll_us * UINT64_C(1000),
                   frontend->ops.clock_ns, frontend->opaque);

@@ -29,6 +29,12 @@ typedef struct VionetProperties {
  */
 bool properties_parse(const char *text, VionetProperties *properties, GError **error);
 
+/*
+ * Turns on features, of bits 0 to 63, that the text says nothing of, as far as what they need is
+ * there.
+ */
+void properties_suit(VionetProperties *properties, uint64_t features);
+
 /* All properties: values, default, what they do; a line each. To be freed with g_free(). */
 char *properties_help(void);
 
