@@ -148,6 +148,8 @@ void backend_ready(VionetBackend *backend);
 extern const struct backend_ops backend_null;
 extern const struct backend_ops backend_loopback;
 extern const struct backend_ops backend_pcap;
+extern const struct backend_ops backend_stream;
+extern const struct backend_ops backend_dgram;
 extern const struct backend_ops backend_slirp; /* if built with libslirp: WITH_SLIRP */
 
 #endif

@@ -180,7 +180,7 @@ static void assert_refused(const char *text, const char *sentence)
 #define SLIRP_NAME ""
 #define SLIRP_HELP ""
 #endif
-#define BACKENDS "null, loopback, pcap" SLIRP_NAME
+#define BACKENDS "null, loopback, pcap, stream, dgram" SLIRP_NAME
 
 static void test_refused_backends(void)
 {
@@ -213,12 +213,17 @@ static void test_backend_help(void)
 {
     char *help = backend_help();
 
-    g_assert_cmpstr(help, ==,
-                    "Backends:\n"
-                    "  null: swallows what the guest sends\n"
-                    "  loopback: what the guest sends comes back to it\n"
-                    "  pcap,in=FILE,out=FILE: replays a capture to the guest, records what it "
-                    "sends\n" SLIRP_HELP);
+    g_assert_cmpstr(
+        help, ==,
+        "Backends:\n"
+        "  null: swallows what the guest sends\n"
+        "  loopback: what the guest sends comes back to it\n"
+        "  pcap,in=FILE,out=FILE: replays a capture to the guest, records what it "
+        "sends\n"
+        "  stream,server=on,addr.type=unix,addr.path=FILE: frames over a connection "
+        "(inet with host and port, fd with str, reconnect-ms, as QEMU's)\n"
+        "  dgram,local.type=unix,local.path=FILE,remote.type=unix,remote.path=FILE: a "
+        "datagram for each frame (inet with host and port, fd with str, as QEMU's)\n" SLIRP_HELP);
     g_free(help);
 }
 
