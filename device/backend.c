@@ -13,6 +13,7 @@ static const struct backend_ops *const backends[] = {
     &backend_null,
     &backend_loopback,
     &backend_pcap,
+    &backend_tap,
 };
 
 static const struct backend_ops *find_backend(const char *name)

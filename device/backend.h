@@ -144,5 +144,6 @@ void backend_ready(VionetBackend *backend);
 extern const struct backend_ops backend_null;
 extern const struct backend_ops backend_loopback;
 extern const struct backend_ops backend_pcap;
+extern const struct backend_ops backend_tap;
 
 #endif

@@ -177,9 +177,9 @@ static void test_refused_backends(void)
                        "sends)";
     char *sentence;
 
-    assert_refused("", "unknown backend \"\": expected one of null, loopback, pcap");
-    assert_refused("tap", "unknown backend \"tap\": expected one of null, loopback, pcap");
-    assert_refused("null=1", "unknown backend \"null\": expected one of null, loopback, pcap");
+    assert_refused("", "unknown backend \"\": expected one of null, loopback, pcap, tap");
+    assert_refused("tun", "unknown backend \"tun\": expected one of null, loopback, pcap, tap");
+    assert_refused("null=1", "unknown backend \"null\": expected one of null, loopback, pcap, tap");
     assert_refused("null,", "an option without a name in \"null,\"");
     assert_refused("null,in=x", "backend null: option in does not exist (null: swallows what the "
                                 "guest sends)");
@@ -207,7 +207,9 @@ static void test_backend_help(void)
                     "  null: swallows what the guest sends\n"
                     "  loopback: what the guest sends comes back to it\n"
                     "  pcap,in=FILE,out=FILE: replays a capture to the guest, records what it "
-                    "sends\n");
+                    "sends\n"
+                    "  tap,ifname=NAME,queues=N,vnet_hdr=on|off,sndbuf=OCTETS or tap,fd=N or "
+                    "tap,fds=N:N...: a TAP interface\n");
     g_free(help);
 }
 

@@ -742,7 +742,7 @@ static void test_configuring_fails(void)
 {
     assert_not_configured("queus=1", "null", "unknown property queus (did you mean queues?)");
     assert_not_configured("", "nul",
-                          "unknown backend \"nul\": expected one of null, loopback, pcap");
+                          "unknown backend \"nul\": expected one of null, loopback, pcap, tap");
     assert_not_configured("notf_coal=on", "null",
                           "property notf_coal=on: this emulator has no timer for it");
     assert_not_configured("vq_notf_coal=on", "null",
