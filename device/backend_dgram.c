@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <vionet/spec.h>
+
 #include "endpoint.h"
 #include "reader.h"
 #include "watch.h"
@@ -241,6 +243,7 @@ static struct dgram *dgram_new(int fd)
     const int octets = SOCKET_OCTETS;
     struct dgram *dgram = g_new0(struct dgram, 1);
 
+    dgram->backend.suits = BACKEND_SUITS_SENDING;
     dgram->fd = fd;
     dgram->watch = watch_new(dgram_wish, dgram_happened, dgram);
     dgram->buffers = g_malloc(BURST * FRAME_MAX);

@@ -35,12 +35,6 @@
 /* slirp's own packets and the largest that IP has, with room for a VLAN tag. */
 #define FRAME_MAX (65535 + 18)
 
-/* slirp takes long TCP packets, and what it makes has good checksums. */
-#define SUITS                                                                        \
-    (UINT64_C(1) << VIRTIO_NET_F_CSUM | UINT64_C(1) << VIRTIO_NET_F_GUEST_CSUM |     \
-     UINT64_C(1) << VIRTIO_NET_F_HOST_TSO4 | UINT64_C(1) << VIRTIO_NET_F_HOST_TSO6 | \
-     UINT64_C(1) << VIRTIO_NET_F_HOST_ECN)
-
 struct user {
     VionetBackend backend;
     Slirp *slirp;
@@ -391,12 +385,13 @@ static struct user *user_new(void)
     struct user *user = g_new0(struct user, 1);
 
     user->backend.takes = BACKEND_LONG_TCP;
-    user->backend.suits = SUITS;
+    user->backend.suits = BACKEND_SUITS_SENDING | UINT64_C(1) << VIRTIO_NET_F_GUEST_CSUM;
     user->fifo = frame_fifo_new(QUEUE_FRAMES);
     user->watches = g_hash_table_new_full(NULL, NULL, NULL, watch_free);
     user->timers = g_ptr_array_new_with_free_func((GDestroyNotify)g_source_unref);
     user->paths = g_ptr_array_new_with_free_func(remove_path);
     user->source = g_source_new(&sockets_funcs, sizeof(struct user_source));
+    g_source_set_can_recurse(user->source, TRUE);
     ((struct user_source *)user->source)->user = user;
     return user;
 }

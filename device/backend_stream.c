@@ -19,6 +19,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <vionet/spec.h>
+
 #include "endpoint.h"
 #include "reader.h"
 #include "watch.h"
@@ -542,6 +544,7 @@ static VionetBackend *stream_open(backend_values values, GError **error)
     const struct reader reader = {&backend_stream, values, error};
     struct stream *stream = g_new0(struct stream, 1);
 
+    stream->backend.suits = BACKEND_SUITS_SENDING;
     stream->fd = -1;
     stream->listener = -1;
     if (!read_options(stream, &reader) || !open_end(stream, &reader)) {

@@ -338,6 +338,7 @@ static bool negotiate(struct tap *tap, GError **error)
         return refuse(error, "packet header in little-endian: %s", g_strerror(errno));
     }
     tap->backend.takes = BACKEND_CSUM | BACKEND_GSO;
+    tap->backend.suits |= BACKEND_SUITS_RECEIVING;
     probe(tap, TUN_F_CSUM);
     probe(tap, TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN);
     tap->backend.takes |= probe(tap, TUN_F_UFO) ? BACKEND_UFO : 0;
@@ -371,6 +372,7 @@ static VionetBackend *tap_open(backend_values values, GError **error)
 {
     struct tap *tap = g_new0(struct tap, 1);
 
+    tap->backend.suits = BACKEND_SUITS_SENDING;
     if (!check_scripts(values, error) || !open_queues(tap, values, error) ||
         !negotiate(tap, error) ||
         !set_send_buffer(tap, backend_value(values, OPTION_SNDBUF), error)) {

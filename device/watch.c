@@ -82,6 +82,8 @@ struct watch *watch_new(struct watch_wish (*wish)(void *opaque),
 {
     struct watch *watch = (struct watch *)g_source_new(&watch_funcs, sizeof(struct watch));
 
+    /* Or GLib would wake the loop up for each call, to take the descriptor out and in again. */
+    g_source_set_can_recurse(&watch->source, TRUE);
     watch->wish = wish;
     watch->happened = happened;
     watch->opaque = opaque;
