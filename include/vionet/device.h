@@ -432,6 +432,12 @@ typedef enum VionetCounter {
     VIONET_COUNTER_STALE,        /* completions of frames that were not out */
     VIONET_COUNTER_COMMANDS_OK,  /* control queue: commands answered with VIRTIO_NET_OK */
     VIONET_COUNTER_COMMANDS_ERR, /* and with VIRTIO_NET_ERR */
+    /* of the frames in PACKETS, by the packet header as the driver wrote or got it */
+    VIONET_COUNTER_CSUM_VALID,  /* receive: with VIRTIO_NET_HDR_F_DATA_VALID */
+    VIONET_COUNTER_CSUM_NEEDS,  /* with VIRTIO_NET_HDR_F_NEEDS_CSUM */
+    VIONET_COUNTER_CSUM_NONE,   /* with neither */
+    VIONET_COUNTER_GSO_PACKETS, /* with a gso_type */
+    VIONET_COUNTER_GSO_OCTETS,
     VIONET_N_COUNTERS
 } VionetCounter;
 

@@ -13,6 +13,7 @@
 #include "iov.h"
 #include "net/filter.h"
 #include "net/header.h"
+#include "net/stats.h"
 
 #include <vionet/spec.h>
 
@@ -27,7 +28,9 @@ struct request {
     struct view *view; /* a copy, to be changed */
     const uint8_t *payload;
     size_t len;
-    uint8_t reply[REPLY_MAX];
+    uint8_t reply[REPLY_MAX]; /* in front of ack */
+    uint64_t room;            /* octets behind ack */
+    GByteArray *result;       /* what goes there, NULL if nothing */
     bool filter_changed;
     bool steering_changed;
     bool coalescing_changed;
@@ -338,6 +341,36 @@ static enum answer get_queue_coalescing(struct request *request, const struct co
     return ANSWER_OK;
 }
 
+/* ---- statistics ---- */
+
+static enum answer query_stats(struct request *request, const struct command *row)
+{
+    uint8_t types_le[sizeof(struct virtio_net_stats_capabilities)];
+
+    (void)row;
+    if (request->room < sizeof(types_le)) {
+        return ANSWER_LENGTH;
+    }
+    put_le64(types_le, stats_types(request->view));
+    request->result = g_byte_array_append(g_byte_array_new(), types_le, sizeof(types_le));
+    return ANSWER_OK;
+}
+
+static enum answer get_stats(struct request *request, const struct command *row)
+{
+    const size_t n = request->len / sizeof(struct virtio_net_ctrl_queue_stats_entry);
+
+    (void)row;
+    if (request->len % sizeof(struct virtio_net_ctrl_queue_stats_entry)) {
+        return ANSWER_LENGTH;
+    }
+    if (!stats_check(request->device, request->payload, n)) {
+        return ANSWER_VALUE;
+    }
+    request->result = stats_reply(request->device, request->payload, n, request->room);
+    return ANSWER_OK;
+}
+
 /* ---- the table ---- */
 
 /* clang-format off */
@@ -379,6 +412,10 @@ static const struct command commands[] = {
      {VIRTIO_NET_F_VQ_NOTF_COAL, NO_FEATURE}, 4, false, 8, get_queue_coalescing},
     {VIRTIO_NET_CTRL_HASH_TUNNEL, VIRTIO_NET_CTRL_HASH_TUNNEL_SET,
      {VIRTIO_NET_F_HASH_TUNNEL, NO_FEATURE}, 4, false, 0, set_tunnels},
+    {VIRTIO_NET_CTRL_STATS, VIRTIO_NET_CTRL_STATS_QUERY, {VIRTIO_NET_F_DEVICE_STATS, NO_FEATURE},
+     0, false, 0, query_stats},
+    {VIRTIO_NET_CTRL_STATS, VIRTIO_NET_CTRL_STATS_GET, {VIRTIO_NET_F_DEVICE_STATS, NO_FEATURE},
+     sizeof(struct virtio_net_ctrl_queue_stats_entry), false, 0, get_stats},
 };
 /* clang-format on */
 
@@ -480,6 +517,26 @@ static void report(const struct request *request, const struct queue *queue,
     }
 }
 
+/* Gives the driver what came before ack, ack, and what stands behind it. */
+static void give_answer(struct queue *queue, const struct request *request,
+                        const struct command *row, bool ok)
+{
+    const struct chain *chain = &queue->chain;
+    const size_t ack_at = row && chain->in_len > row->reply ? row->reply : 0;
+    struct iov_cursor in = iov_begin(chain->in, chain->n_in);
+    uint8_t answer[REPLY_MAX + 1];
+    size_t written;
+
+    memcpy(answer, request->reply, ack_at);
+    answer[ack_at] = ok ? VIRTIO_NET_OK : VIRTIO_NET_ERR;
+    written = iov_write(&in, answer, ack_at + 1);
+    if (request->result) {
+        written += iov_write(&in, request->result->data, request->result->len);
+        g_byte_array_unref(request->result);
+    }
+    ring_push(&queue->ring, &chain->ref, (uint32_t)written);
+}
+
 /*
  * Executes and answers the command just taken from the queue. The host hears of it only after that: no
  * host operation comes between a chain's taking and its giving back.
@@ -488,33 +545,26 @@ static void serve(VionetDevice *device, struct queue *queue, struct outcome *out
 {
     const struct chain *chain = &queue->chain;
     struct iov_cursor out = iov_begin(chain->out, chain->n_out);
-    struct iov_cursor in = iov_begin(chain->in, chain->n_in);
     struct request request = {.device = device, .payload = device->control_buffer + 2};
-    uint8_t answer[REPLY_MAX + 1] = {0};
     const struct command *row;
     VionetViolation violation;
-    unsigned ack_at;
+    bool ok;
 
     if (chain->out_len < 2 || chain->in_len < 1) {
         queue_break_with(queue, VIONET_VIOLATION_CONTROL_UNANSWERABLE, chain->ref.id,
                          chain->out_len, outcome);
         return;
     }
+    request.room = chain->in_len - 1;
     request.len = iov_read(&out, device->control_buffer, CONTROL_MAX) - 2;
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* the command is what was read */
     row = find_command(device->control_buffer[0], device->control_buffer[1]);
     violation = chain->out_len > CONTROL_MAX ? VIONET_VIOLATION_COMMAND_LENGTH
                                              : run_command(&request, queue, row);
-    ack_at = row && chain->in_len > row->reply ? row->reply : 0;
-    memcpy(answer, request.reply, ack_at);
-    answer[ack_at] = violation == VIONET_N_VIOLATIONS ? VIRTIO_NET_OK : VIRTIO_NET_ERR;
-    iov_write(&in, answer, ack_at + 1);
-    ring_push(&queue->ring, &chain->ref, ack_at + 1);
+    ok = violation == VIONET_N_VIOLATIONS;
+    give_answer(queue, &request, row, ok);
     queue_flush(queue, 1, outcome);
-    queue_count(queue,
-                violation == VIONET_N_VIOLATIONS ? VIONET_COUNTER_COMMANDS_OK
-                                                 : VIONET_COUNTER_COMMANDS_ERR,
-                1);
+    queue_count(queue, ok ? VIONET_COUNTER_COMMANDS_OK : VIONET_COUNTER_COMMANDS_ERR, 1);
     report(&request, queue, row, violation);
 }
 

@@ -81,6 +81,8 @@ static const struct feature_row rows[] = {
      REQUIRES(1, ONE(VIRTIO_NET_F_CTRL_VQ))},
     {NET(CTRL_MAC_ADDR, "ctrl_mac_addr", true, "the driver sets the MAC address"),
      REQUIRES(1, ONE(VIRTIO_NET_F_CTRL_VQ))},
+    {NET(DEVICE_STATS, "device_stats", false, "the device tells statistics of its queues"),
+     OFFER_WITH(ONE(VIRTIO_NET_F_CTRL_VQ))},
     {NET(HASH_TUNNEL, "hash-tunnel", false, "receive: inner-header hashing"),
      .tunnel = true,
      REQUIRES(2, ONE(VIRTIO_NET_F_CTRL_VQ), EITHER(VIRTIO_NET_F_RSS, VIRTIO_NET_F_HASH_REPORT))},

@@ -420,3 +420,54 @@ int net_control_hash_tunnel(struct guest_net *net, uint32_t types)
     return net_control(net, VIRTIO_NET_CTRL_HASH_TUNNEL, VIRTIO_NET_CTRL_HASH_TUNNEL_SET, types_le,
                        sizeof(types_le), NULL, 0);
 }
+
+GByteArray *net_stats_encode(const struct net_stats_entry *entries, unsigned n)
+{
+    GByteArray *octets = g_byte_array_new();
+
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t entry_le[16] = {0};
+
+        bytes_put16(entry_le, entries[i].queue);
+        bytes_put64(entry_le + 8, entries[i].types);
+        g_byte_array_append(octets, entry_le, sizeof(entry_le));
+    }
+    return octets;
+}
+
+uint32_t net_stats_size(unsigned type)
+{
+    /* 5.1.6.5.11: the header of 8 octets, and so many counters of 8. */
+    static const uint8_t counters[] = {
+        [VIRTIO_NET_STATS_TYPE_REPLY_RX_BASIC] = 6, [VIRTIO_NET_STATS_TYPE_REPLY_RX_CSUM] = 4,
+        [VIRTIO_NET_STATS_TYPE_REPLY_RX_GSO] = 4,   [VIRTIO_NET_STATS_TYPE_REPLY_RX_SPEED] = 2,
+        [VIRTIO_NET_STATS_TYPE_REPLY_TX_BASIC] = 6, [VIRTIO_NET_STATS_TYPE_REPLY_TX_CSUM] = 2,
+        [VIRTIO_NET_STATS_TYPE_REPLY_TX_GSO] = 6,   [VIRTIO_NET_STATS_TYPE_REPLY_TX_SPEED] = 2,
+        [VIRTIO_NET_STATS_TYPE_REPLY_CVQ] = 2,
+    };
+
+    return type < G_N_ELEMENTS(counters) && counters[type] ? 8 + 8u * counters[type] : 0;
+}
+
+int net_control_stats_query(struct guest_net *net, uint64_t *types)
+{
+    uint8_t types_le[8];
+    int ack = net_control(net, VIRTIO_NET_CTRL_STATS, VIRTIO_NET_CTRL_STATS_QUERY, NULL, 0,
+                          types_le, sizeof(types_le));
+
+    if (ack == VIRTIO_NET_OK) {
+        *types = bytes_get64(types_le);
+    }
+    return ack;
+}
+
+int net_control_stats_get(struct guest_net *net, const struct net_stats_entry *entries, unsigned n,
+                          void *replies, uint32_t room)
+{
+    GByteArray *payload = net_stats_encode(entries, n);
+    int ack = net_control(net, VIRTIO_NET_CTRL_STATS, VIRTIO_NET_CTRL_STATS_GET, payload->data,
+                          payload->len, replies, room);
+
+    g_byte_array_unref(payload);
+    return ack;
+}

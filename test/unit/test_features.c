@@ -104,10 +104,7 @@ static const struct {
     uint8_t bit;
     uint8_t with;
 } offered_with[] = {
-    {2, 17},
-    {20, 17},
-    {21, 16},
-    {57, 17},
+    {2, 17}, {20, 17}, {21, 16}, {50, 17}, {57, 17},
 };
 
 static const char *const dialects[] = {"ratified", "draft-v10", "draft-v7", "off"};
@@ -718,6 +715,8 @@ static const struct command commands[] = {
     {6, 2, {52, NONE}, 12, {0}, 0},
     {6, 3, {52, NONE}, 4, {0}, 8},
     {7, 0, {51, NONE}, 4, {0}, 0},
+    {8, 0, {50, NONE}, 0, {0}, 8},
+    {8, 1, {50, NONE}, 16, {0}, 0},
 };
 
 /* Whether a command is open with these features; bit 52 stands for it in the ratified text only. */
