@@ -245,6 +245,12 @@
 #define VIRTIO_NET_STATS_TYPE_REPLY_TX_SPEED 19
 #define VIRTIO_NET_STATS_TYPE_REPLY_CVQ      32
 
+#define VIRTNET_RSS_CTX_CTRL         9
+#define VIRTNET_RSS_CTX_CTRL_CAP_GET 0
+#define VIRTNET_RSS_CTX_CTRL_ADD     1
+#define VIRTNET_RSS_CTX_CTRL_MOD     2
+#define VIRTNET_RSS_CTX_CTRL_DEL     3
+
 #ifndef VIONET_SPEC_NO_STRUCTS
 
 typedef uint16_t le16;
@@ -435,6 +441,21 @@ struct virtio_net_stats_tx_speed {
     le64 tx_bytes_allowance_exceeded;
 };
 
+/* 5.1.6.5.8 RSS Context */
+struct virtnet_rss_ctx_cap {
+    le16 max_rss_contexts;
+};
+
+/* The configuration that follows is laid out as RSS_CONFIG's. */
+struct virtnet_rss_ctx_add_modify {
+    le16 rss_ctx_id;
+    uint8_t reserved[6];
+};
+
+struct virtnet_rss_ctx_del {
+    le16 rss_ctx_id;
+};
+
 #ifdef __cplusplus
 #define VIONET_SPEC_ASSERT static_assert
 #else
@@ -504,6 +525,9 @@ VIONET_SPEC_SIZE(virtio_net_stats_tx_gso, 56);
 VIONET_SPEC_AT(virtio_net_stats_tx_gso, tx_gso_bytes_noseg, 48);
 VIONET_SPEC_SIZE(virtio_net_stats_rx_speed, 24);
 VIONET_SPEC_SIZE(virtio_net_stats_tx_speed, 24);
+VIONET_SPEC_SIZE(virtnet_rss_ctx_cap, 2);
+VIONET_SPEC_SIZE(virtnet_rss_ctx_add_modify, 8);
+VIONET_SPEC_SIZE(virtnet_rss_ctx_del, 2);
 
 #endif /* VIONET_SPEC_NO_STRUCTS */
 #endif /* VIONET_SPEC_H */

@@ -120,7 +120,9 @@ static enum answer set_pairs(struct request *request, const struct command *row)
     const unsigned pairs = get_le16(request->payload);
 
     (void)row;
-    if (pairs == 0 || pairs > request->device->config.max_pairs) {
+    /* 5.1.6.5.8: nor may it be sent while there is an RSS context. */
+    if (pairs == 0 || pairs > request->device->config.max_pairs ||
+        request->device->n_rss_contexts) {
         return ANSWER_VALUE;
     }
     request->view->steering.mode = STEER_AUTOMATIC;
@@ -134,10 +136,10 @@ static bool has_tunnels(const struct view *view)
     return view->dialect->feature >= 0 && view_has(view, (unsigned)view->dialect->feature);
 }
 
-static void enable_tunnels(struct view *view, uint32_t types)
+static void enable_tunnels(struct steering *steering, const VionetDialect *dialect, uint32_t types)
 {
-    view->steering.tunnel_types = types;
-    view->steering.tunnels = vionet_dialect_tunnels(view->dialect, types);
+    steering->tunnel_types = types;
+    steering->tunnels = vionet_dialect_tunnels(dialect, types);
 }
 
 static bool tunnel_types_supported(const struct request *request, uint32_t types)
@@ -148,17 +150,18 @@ static bool tunnel_types_supported(const struct request *request, uint32_t types
 }
 
 /*
- * What RSS_CONFIG and HASH_CONFIG end with: key length, key and, in a dialect that has it so, the
- * tunnel types. p points at the key length; nothing may follow.
+ * What a configuration of RSS and HASH_CONFIG end with: key length, key and, in a dialect that has it
+ * so, the tunnel types. p points at the key length; nothing may follow.
  */
-static enum answer set_hash(struct request *request, uint32_t hash_types, const uint8_t *p)
+static enum answer take_hash(const struct request *request, struct steering *steering,
+                             uint32_t hash_types, const uint8_t *p)
 {
     const VionetConfig *config = &request->device->config;
     const uint8_t *end = request->payload + request->len;
-    struct view *view = request->view;
+    const struct view *view = request->view;
     const bool tunnels = has_tunnels(view);
     const size_t tail = tunnels && view->dialect->types_after_key ? 4 : 0;
-    uint32_t tunnel_types = view->steering.tunnel_types;
+    uint32_t tunnel_types = steering->tunnel_types;
     size_t key_len;
 
     if (end - p < 1 || (size_t)(end - p) != 1u + p[0] + tail) {
@@ -175,30 +178,31 @@ static enum answer set_hash(struct request *request, uint32_t hash_types, const 
         key_len > config->rss_max_key_size || (key_len == 0 && hash_types)) {
         return ANSWER_VALUE;
     }
-    view->steering.hash_types = hash_types;
-    view_set_key(view, p + 1, key_len);
-    enable_tunnels(view, tunnel_types);
-    request->steering_changed = true;
+    steering->hash_types = hash_types;
+    steering_set_key(steering, p + 1, key_len);
+    enable_tunnels(steering, view->dialect, tunnel_types);
     return ANSWER_OK;
 }
 
-/* struct virtio_net_rss_config: hash_types, mask, unclassified, table, max_tx_vq, key. */
-static enum answer set_rss(struct request *request, const struct command *row)
+/*
+ * struct virtio_net_rss_config: hash_types, mask, unclassified, table, max_tx_vq, key. It is the rest
+ * of the payload from p on, eight octets at least.
+ */
+static enum answer take_rss(const struct request *request, struct steering *steering,
+                            const uint8_t *p)
 {
     const VionetConfig *config = &request->device->config;
-    const uint8_t *p = request->payload;
-    struct steering *steering = &request->view->steering;
+    const size_t len = request->len - (size_t)(p - request->payload);
     unsigned entries, unclassified, max_tx_vq;
     enum answer answer;
     uint16_t *pairs;
 
-    (void)row;
     entries = get_le16(p + 4) + 1u;
     unclassified = get_le16(p + 6);
     if ((entries & (entries - 1)) || entries > config->rss_max_table) {
         return ANSWER_VALUE;
     }
-    if (request->len < 8 + 2u * entries + 3) {
+    if (len < 8 + 2u * entries + 3) {
         return ANSWER_LENGTH;
     }
     max_tx_vq = get_le16(p + 8 + 2 * entries);
@@ -212,10 +216,10 @@ static enum answer set_rss(struct request *request, const struct command *row)
         answer = pairs[i] >= config->max_pairs ? ANSWER_VALUE : answer;
     }
     if (answer == ANSWER_OK) {
-        answer = set_hash(request, get_le32(p), p + 10 + 2 * entries);
+        answer = take_hash(request, steering, get_le32(p), p + 10 + 2 * entries);
     }
     if (answer == ANSWER_OK) {
-        view_set_table(request->view, pairs, entries);
+        steering_set_table(steering, pairs, entries);
         steering->mode = STEER_TABLE;
         steering->unclassified = (uint16_t)unclassified;
         steering->max_tx_vq = (uint16_t)max_tx_vq;
@@ -224,21 +228,26 @@ static enum answer set_rss(struct request *request, const struct command *row)
     return answer;
 }
 
+static enum answer set_rss(struct request *request, const struct command *row)
+{
+    (void)row;
+    request->steering_changed = true;
+    return take_rss(request, &request->view->steering, request->payload);
+}
+
 /* struct virtio_net_hash_config: hash_types, four reserved words that are 0, key. */
 static enum answer set_hash_config(struct request *request, const struct command *row)
 {
+    struct steering *steering = &request->view->steering;
     const uint8_t *p = request->payload;
-    enum answer answer;
 
     (void)row;
     if (get_le64(p + 4)) {
         return ANSWER_VALUE;
     }
-    answer = set_hash(request, get_le32(p), p + 12);
-    if (answer == ANSWER_OK) {
-        request->view->steering.mode = STEER_AUTOMATIC;
-    }
-    return answer;
+    request->steering_changed = true;
+    steering->mode = STEER_AUTOMATIC;
+    return take_hash(request, steering, get_le32(p), p + 12);
 }
 
 static enum answer set_tunnels(struct request *request, const struct command *row)
@@ -249,9 +258,79 @@ static enum answer set_tunnels(struct request *request, const struct command *ro
     if (!tunnel_types_supported(request, types)) {
         return ANSWER_VALUE;
     }
-    enable_tunnels(request->view, types);
+    enable_tunnels(&request->view->steering, request->view->dialect, types);
     request->steering_changed = true;
     return ANSWER_OK;
+}
+
+/* ---- RSS contexts ---- */
+
+static enum answer get_context_cap(struct request *request, const struct command *row)
+{
+    (void)row;
+    put_le16(request->reply, request->device->config.max_rss_contexts);
+    return ANSWER_OK;
+}
+
+/* Where the context is that a payload names, NULL if there can be none of that id. */
+static struct steering **context_at(const struct request *request)
+{
+    const unsigned id = get_le16(request->payload);
+    const VionetDevice *device = request->device;
+
+    return id == 0 || id > device->config.max_rss_contexts ? NULL : &device->rss_contexts[id - 1];
+}
+
+static void free_context(VionetDevice *device, struct steering **context)
+{
+    if (*context) {
+        steering_clear(*context);
+        g_free(*context);
+        *context = NULL;
+        device->n_rss_contexts--;
+    }
+}
+
+/* ADD and MOD differ in what has to be there before. The configuration is complete in itself. */
+static enum answer set_context(struct request *request, const struct command *row)
+{
+    const bool add = row->command == VIRTNET_RSS_CTX_CTRL_ADD;
+    struct steering **context = context_at(request);
+    struct steering steering = {0};
+    enum answer answer;
+
+    if (!context || add == (*context != NULL)) {
+        return ANSWER_VALUE;
+    }
+    answer =
+        take_rss(request, &steering, request->payload + sizeof(struct virtnet_rss_ctx_add_modify));
+    if (answer != ANSWER_OK) {
+        steering_clear(&steering);
+        return answer;
+    }
+    free_context(request->device, context);
+    *context = g_memdup2(&steering, sizeof(steering));
+    request->device->n_rss_contexts++;
+    return ANSWER_OK;
+}
+
+static enum answer delete_context(struct request *request, const struct command *row)
+{
+    struct steering **context = context_at(request);
+
+    (void)row;
+    if (!context || !*context) {
+        return ANSWER_VALUE;
+    }
+    free_context(request->device, context);
+    return ANSWER_OK;
+}
+
+void control_clear_contexts(VionetDevice *device)
+{
+    for (unsigned i = 0; i < device->config.max_rss_contexts; i++) {
+        free_context(device, &device->rss_contexts[i]);
+    }
 }
 
 static enum answer set_offloads(struct request *request, const struct command *row)
@@ -416,6 +495,14 @@ static const struct command commands[] = {
      0, false, 0, query_stats},
     {VIRTIO_NET_CTRL_STATS, VIRTIO_NET_CTRL_STATS_GET, {VIRTIO_NET_F_DEVICE_STATS, NO_FEATURE},
      sizeof(struct virtio_net_ctrl_queue_stats_entry), false, 0, get_stats},
+    {VIRTNET_RSS_CTX_CTRL, VIRTNET_RSS_CTX_CTRL_CAP_GET, {VIRTIO_NET_F_RSS_CONTEXT, NO_FEATURE},
+     0, false, sizeof(struct virtnet_rss_ctx_cap), get_context_cap},
+    {VIRTNET_RSS_CTX_CTRL, VIRTNET_RSS_CTX_CTRL_ADD, {VIRTIO_NET_F_RSS_CONTEXT, NO_FEATURE},
+     sizeof(struct virtnet_rss_ctx_add_modify) + 8, false, 0, set_context},
+    {VIRTNET_RSS_CTX_CTRL, VIRTNET_RSS_CTX_CTRL_MOD, {VIRTIO_NET_F_RSS_CONTEXT, NO_FEATURE},
+     sizeof(struct virtnet_rss_ctx_add_modify) + 8, false, 0, set_context},
+    {VIRTNET_RSS_CTX_CTRL, VIRTNET_RSS_CTX_CTRL_DEL, {VIRTIO_NET_F_RSS_CONTEXT, NO_FEATURE},
+     sizeof(struct virtnet_rss_ctx_del), false, 0, delete_context},
 };
 /* clang-format on */
 

@@ -104,6 +104,8 @@ static const struct feature_row rows[] = {
      OFFER_WITH(ONE(VIRTIO_NET_F_CTRL_VQ))},
     {NET(RSS, "rss", false, "receive-side scaling"), REQUIRES(1, ONE(VIRTIO_NET_F_CTRL_VQ))},
     {NET(SPEED_DUPLEX, "speed_duplex", false, "the device tells speed and duplex")},
+    {NET(RSS_CONTEXT, "rss_context", false, "more configurations of receive-side scaling"),
+     REQUIRES(2, ONE(VIRTIO_NET_F_CTRL_VQ), ONE(VIRTIO_NET_F_RSS))},
     {NET(GUEST_UDP_TUNNEL_GSO, "guest_tunnel", false, "receive: segmentation inside UDP tunnels"),
      REQUIRES(4, ONE(VIRTIO_NET_F_GUEST_TSO4), ONE(VIRTIO_NET_F_GUEST_TSO6),
               ONE(VIRTIO_NET_F_GUEST_USO4), ONE(VIRTIO_NET_F_GUEST_USO6))},

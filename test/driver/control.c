@@ -15,10 +15,6 @@
 /* Class and command. */
 #define COMMAND_HEADER 2
 
-/* Not in spec.h: the other command that answers with its data in front of the ack. */
-#define CTRL_RSS_CTX         9
-#define CTRL_RSS_CTX_CAP_GET 0
-
 static bool make_area(struct guest_net *net, struct net_buffer *area, uint32_t size)
 {
     area->gpa = guest_alloc(net->driver->memory, size, 64);
@@ -175,7 +171,7 @@ static bool ack_is_last(const struct net_control_layout *layout, uint8_t class, 
         return layout->ack_place == NET_ACK_LAST;
     }
     return (class == VIRTIO_NET_CTRL_NOTF_COAL && command == VIRTIO_NET_CTRL_NOTF_COAL_VQ_GET) ||
-           (class == CTRL_RSS_CTX && command == CTRL_RSS_CTX_CAP_GET);
+           (class == VIRTNET_RSS_CTX_CTRL && command == VIRTNET_RSS_CTX_CTRL_CAP_GET);
 }
 
 int net_control_laid_out(struct guest_net *net, const struct net_control_layout *layout,
@@ -470,4 +466,48 @@ int net_control_stats_get(struct guest_net *net, const struct net_stats_entry *e
 
     g_byte_array_unref(payload);
     return ack;
+}
+
+GByteArray *net_context_encode(uint16_t id, const struct net_rss *rss)
+{
+    static const uint8_t reserved[6];
+    GByteArray *octets = g_byte_array_new();
+    GByteArray *config = net_rss_encode(rss);
+
+    append16(octets, id);
+    g_byte_array_append(octets, reserved, sizeof(reserved));
+    g_byte_array_append(octets, config->data, config->len);
+    g_byte_array_unref(config);
+    return octets;
+}
+
+int net_control_context_max(struct guest_net *net, uint16_t *max)
+{
+    uint8_t max_le[2];
+    int ack = net_control(net, VIRTNET_RSS_CTX_CTRL, VIRTNET_RSS_CTX_CTRL_CAP_GET, NULL, 0, max_le,
+                          sizeof(max_le));
+
+    if (ack == VIRTIO_NET_OK) {
+        *max = bytes_get16(max_le);
+    }
+    return ack;
+}
+
+int net_control_context_add(struct guest_net *net, uint16_t id, const struct net_rss *rss)
+{
+    return send(net, VIRTNET_RSS_CTX_CTRL, VIRTNET_RSS_CTX_CTRL_ADD, net_context_encode(id, rss));
+}
+
+int net_control_context_modify(struct guest_net *net, uint16_t id, const struct net_rss *rss)
+{
+    return send(net, VIRTNET_RSS_CTX_CTRL, VIRTNET_RSS_CTX_CTRL_MOD, net_context_encode(id, rss));
+}
+
+int net_control_context_delete(struct guest_net *net, uint16_t id)
+{
+    uint8_t id_le[2];
+
+    bytes_put16(id_le, id);
+    return net_control(net, VIRTNET_RSS_CTX_CTRL, VIRTNET_RSS_CTX_CTRL_DEL, id_le, sizeof(id_le),
+                       NULL, 0);
 }

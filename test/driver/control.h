@@ -108,4 +108,11 @@ int net_control_stats_query(struct guest_net *net, uint64_t *types);
 int net_control_stats_get(struct guest_net *net, const struct net_stats_entry *entries, unsigned n,
                           void *replies, uint32_t room);
 
+/* Class 9: RSS contexts, ids from 1 to the maximum. */
+GByteArray *net_context_encode(uint16_t id, const struct net_rss *rss);
+int net_control_context_max(struct guest_net *net, uint16_t *max);
+int net_control_context_add(struct guest_net *net, uint16_t id, const struct net_rss *rss);
+int net_control_context_modify(struct guest_net *net, uint16_t id, const struct net_rss *rss);
+int net_control_context_delete(struct guest_net *net, uint16_t id);
+
 #endif
