@@ -10,7 +10,7 @@
 #include "options.h"
 
 static const struct backend_ops *const backends[] = {
-    &backend_null,  &backend_loopback, &backend_pcap, &backend_stream, &backend_dgram,
+    &backend_null,  &backend_loopback, &backend_pcap, &backend_stream, &backend_dgram, &backend_tap,
 #ifdef WITH_SLIRP
     &backend_slirp,
 #endif

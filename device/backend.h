@@ -151,5 +151,6 @@ extern const struct backend_ops backend_pcap;
 extern const struct backend_ops backend_stream;
 extern const struct backend_ops backend_dgram;
 extern const struct backend_ops backend_slirp; /* if built with libslirp: WITH_SLIRP */
+extern const struct backend_ops backend_tap;
 
 #endif

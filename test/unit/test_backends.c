@@ -180,7 +180,7 @@ static void assert_refused(const char *text, const char *sentence)
 #define SLIRP_NAME ""
 #define SLIRP_HELP ""
 #endif
-#define BACKENDS "null, loopback, pcap, stream, dgram" SLIRP_NAME
+#define BACKENDS "null, loopback, pcap, stream, dgram, tap" SLIRP_NAME
 
 static void test_refused_backends(void)
 {
@@ -189,7 +189,7 @@ static void test_refused_backends(void)
     char *sentence;
 
     assert_refused("", "unknown backend \"\": expected one of " BACKENDS);
-    assert_refused("tap", "unknown backend \"tap\": expected one of " BACKENDS);
+    assert_refused("tun", "unknown backend \"tun\": expected one of " BACKENDS);
     assert_refused("null=1", "unknown backend \"null\": expected one of " BACKENDS);
     assert_refused("null,", "an option without a name in \"null,\"");
     assert_refused("null,in=x", "backend null: option in does not exist (null: swallows what the "
@@ -213,17 +213,18 @@ static void test_backend_help(void)
 {
     char *help = backend_help();
 
-    g_assert_cmpstr(
-        help, ==,
-        "Backends:\n"
-        "  null: swallows what the guest sends\n"
-        "  loopback: what the guest sends comes back to it\n"
-        "  pcap,in=FILE,out=FILE: replays a capture to the guest, records what it "
-        "sends\n"
-        "  stream,server=on,addr.type=unix,addr.path=FILE: frames over a connection "
-        "(inet with host and port, fd with str, reconnect-ms, as QEMU's)\n"
-        "  dgram,local.type=unix,local.path=FILE,remote.type=unix,remote.path=FILE: a "
-        "datagram for each frame (inet with host and port, fd with str, as QEMU's)\n" SLIRP_HELP);
+    g_assert_cmpstr(help, ==,
+                    "Backends:\n"
+                    "  null: swallows what the guest sends\n"
+                    "  loopback: what the guest sends comes back to it\n"
+                    "  pcap,in=FILE,out=FILE: replays a capture to the guest, records what it "
+                    "sends\n"
+                    "  stream,server=on,addr.type=unix,addr.path=FILE: frames over a connection "
+                    "(inet with host and port, fd with str, reconnect-ms, as QEMU's)\n"
+                    "  dgram,local.type=unix,local.path=FILE,remote.type=unix,remote.path=FILE: a "
+                    "datagram for each frame (inet with host and port, fd with str, as QEMU's)\n"
+                    "  tap,ifname=NAME,queues=N,vnet_hdr=on|off,sndbuf=OCTETS or tap,fd=N or "
+                    "tap,fds=N:N...: a TAP interface\n" SLIRP_HELP);
     g_free(help);
 }
 
