@@ -29,7 +29,9 @@
 
 #include <vionet/spec.h>
 
-#include "backend.h"
+#include "driver/control.h"
+#include "driver/queue.h"
+#include "frontend.h"
 
 #define NAME   "vnt0"
 #define OURS   0x0a000001u /* the kernel's end */
@@ -1231,6 +1233,231 @@ static void test_a_deleted_interface(void)
     g_main_context_unref(context);
 }
 
+/* ---- A guest ---- */
+
+struct guest {
+    GMainContext *context;
+    VionetFrontend *frontend;
+    struct guest_memory *memory;
+    struct guest_access access;
+    struct guest_driver *driver;
+    struct guest_net *net;
+};
+
+static uint32_t guest_config_read(void *opaque, uint32_t offset, unsigned size)
+{
+    struct guest *guest = opaque;
+
+    return vionet_pci_config_read(vionet_frontend_pci(guest->frontend), offset, size);
+}
+
+static void guest_config_write(void *opaque, uint32_t offset, unsigned size, uint32_t value)
+{
+    struct guest *guest = opaque;
+
+    vionet_pci_config_write(vionet_frontend_pci(guest->frontend), offset, size, value);
+}
+
+static uint64_t guest_bar_read(void *opaque, unsigned bar, uint64_t offset, unsigned size)
+{
+    struct guest *guest = opaque;
+
+    return vionet_pci_bar_read(vionet_frontend_pci(guest->frontend), bar, offset, size);
+}
+
+static void guest_bar_write(void *opaque, unsigned bar, uint64_t offset, unsigned size,
+                            uint64_t value)
+{
+    struct guest *guest = opaque;
+
+    vionet_pci_bar_write(vionet_frontend_pci(guest->frontend), bar, offset, size, value);
+}
+
+static void guest_msi(void *opaque, unsigned vector, uint64_t address, uint32_t data)
+{
+    struct guest *guest = opaque;
+
+    (void)address;
+    (void)data;
+    guest_driver_msi(guest->driver, vector);
+}
+
+static void guest_map(struct guest *guest)
+{
+    const struct guest_region *regions;
+    const unsigned n = guest_memory_regions(guest->memory, &regions);
+
+    for (unsigned i = 0; i < n; i++) {
+        g_assert_true(vionet_device_map(vionet_frontend_device(guest->frontend), regions[i].gpa,
+                                        regions[i].host, regions[i].size, 0, NULL));
+    }
+}
+
+/* A guest whose driver runs, on an interface that is up; its backend lives with guest->context. */
+static struct guest *guest_up(const char *properties, const char *backend,
+                              const struct net_options *options)
+{
+    static const VionetFrontendOps ops = {.size = sizeof(ops), .msi = guest_msi};
+    struct guest *guest = g_new0(struct guest, 1);
+    GError *error = NULL;
+
+    guest->context = g_main_context_new();
+    guest->frontend = vionet_frontend_new(properties, backend, &ops, guest, &error);
+    g_assert_no_error(error);
+    set_up(NAME);
+    vionet_frontend_attach(guest->frontend, guest->context);
+    g_assert_true(vionet_frontend_realize(guest->frontend, NULL));
+    guest->memory = guest_memory_flat(0x100000, 64 << 20);
+    guest_map(guest);
+    guest->access = (struct guest_access){
+        .opaque = guest,
+        .config_read = guest_config_read,
+        .config_write = guest_config_write,
+        .bar_read = guest_bar_read,
+        .bar_write = guest_bar_write,
+    };
+    guest->driver = guest_driver_new(&guest->access, guest->memory, NULL);
+    guest->net = net_new(guest->driver, options);
+    g_assert_true(guest_driver_start(guest->driver, features_known()));
+    g_assert_true(net_start(guest->net));
+    return guest;
+}
+
+static void guest_free(struct guest *guest)
+{
+    char *text = complaints_text(guest_driver_complaints(guest->driver));
+
+    g_assert_cmpstr(text, ==, "");
+    g_free(text);
+    vionet_frontend_free(guest->frontend);
+    net_free(guest->net);
+    guest_driver_free(guest->driver);
+    guest_memory_free(guest->memory);
+    g_assert_false(g_main_context_iteration(guest->context, FALSE));
+    g_main_context_unref(guest->context);
+    g_free(guest);
+}
+
+/* The next packet, as soon as the event loop has brought it. */
+static struct guest_packet guest_receive(struct guest *guest)
+{
+    struct guest_packet packet;
+
+    for (unsigned i = 0; !net_receive(guest->net, &packet); i++) {
+        g_assert_cmpuint(i, <, 2000);
+        if (!g_main_context_iteration(guest->context, FALSE)) {
+            g_usleep(1000);
+        }
+    }
+    return packet;
+}
+
+/* Many more than the guest has buffers for, each by way of the event loop. */
+static void test_guest_frames(void)
+{
+    const struct net_options options = {.receive_buffers = 4, .receive_batch = 1};
+    struct guest *guest;
+    uint8_t frame[60];
+    uint8_t found[100];
+    uint16_t tag;
+    int peer;
+
+    if (is_skipped()) {
+        return;
+    }
+    guest = guest_up("", "tap,ifname=" NAME, &options);
+    peer = packet_socket(false);
+    for (unsigned round = 0; round < 5; round++) {
+        send_many(peer, 200);
+        for (unsigned i = 0; i < 200; i++) {
+            const struct guest_packet packet = guest_receive(guest);
+
+            fill_frame(frame, sizeof(frame), i);
+            g_assert_cmpmem(packet.data, packet.len, frame, sizeof(frame));
+            net_recycle(guest->net);
+        }
+        while (g_main_context_iteration(guest->context, FALSE)) {
+        }
+        fill_frame(frame, sizeof(frame), round);
+        g_assert_true(net_transmit(guest->net, 0, NULL, frame, sizeof(frame)));
+        g_assert_cmpmem(found, packet_receive(peer, found, sizeof(found), &tag), frame,
+                        sizeof(frame));
+    }
+    close(peer);
+    guest_free(guest);
+}
+
+/* What the driver negotiates and switches reaches the kernel. */
+static void test_guest_offloads(void)
+{
+    const struct iovec header = {(void *)&large_header, 10};
+    struct guest *guest;
+    uint8_t *frame;
+    int peer;
+
+    if (is_skipped()) {
+        return;
+    }
+    guest = guest_up("csum=on,guest_csum=on,guest_tso4=on,ctrl_guest_offloads=on",
+                     "tap,ifname=" NAME, NULL);
+    peer = packet_socket(true);
+    frame = new_tcp((struct tcp){.flags = 0x10}, LARGE, false);
+    for (unsigned i = 0; i < 4; i++) {
+        const struct iovec iov[2] = {header, {frame, TCP_HEADERS + LARGE}};
+        const bool on = i % 2 == 0;
+
+        g_assert_cmpint(writev(peer, iov, 2), ==, 10 + TCP_HEADERS + LARGE);
+        for (size_t at = 0; at < LARGE; at += on ? LARGE : 1460) {
+            const struct guest_packet packet = guest_receive(guest);
+
+            g_assert_cmpuint(packet.len, ==, TCP_HEADERS + (on ? LARGE : MIN(1460, LARGE - at)));
+            g_assert_cmphex(packet.header.gso_type, ==, on ? VIRTIO_NET_HDR_GSO_TCPV4 : 0);
+            net_recycle(guest->net);
+        }
+        g_assert_cmpint(net_control_offloads(guest->net, on ? 0 : OFFLOAD(CSUM) | OFFLOAD(TSO4)),
+                        ==, VIRTIO_NET_OK);
+    }
+    g_free(frame);
+    close(peer);
+    guest_free(guest);
+}
+
+/* Without a packet header the frontend segments for the kernel. */
+static void test_guest_without_header(void)
+{
+    const struct net_header header = {
+        .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+        .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+        .gso_size = 1460,
+        .csum_start = TRANSPORT_AT,
+        .csum_offset = 16,
+    };
+    struct guest *guest;
+    uint8_t *frame;
+    int peer;
+
+    if (is_skipped()) {
+        return;
+    }
+    guest = guest_up("csum=on,host_tso4=on", "tap,vnet_hdr=off,ifname=" NAME, NULL);
+    peer = packet_socket(false);
+    frame = new_tcp((struct tcp){.flags = 0x10}, LARGE, true);
+    g_assert_true(net_transmit(guest->net, 0, &header, frame, TCP_HEADERS + LARGE));
+    for (size_t at = 0; at < LARGE; at += 1460) {
+        const size_t n = MIN(1460, LARGE - at);
+        uint8_t found[2000];
+        uint16_t tag;
+
+        g_assert_cmpuint(packet_receive(peer, found, sizeof(found), &tag), ==, TCP_HEADERS + n);
+        g_assert_cmpuint(get32(found + TRANSPORT_AT + 4), ==, at);
+        g_assert_true(has_finished_checksum(found, TCP_HEADERS + n));
+        g_assert_cmpmem(found + TCP_HEADERS, n, frame + TCP_HEADERS + at, n);
+    }
+    g_free(frame);
+    close(peer);
+    guest_free(guest);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -1255,5 +1482,8 @@ int main(int argc, char **argv)
     g_test_add_func("/tap/trouble/link-down", test_link_down);
     g_test_add_func("/tap/trouble/senseless", test_senseless_headers);
     g_test_add_func("/tap/trouble/deleted", test_a_deleted_interface);
+    g_test_add_func("/tap/guest/frames", test_guest_frames);
+    g_test_add_func("/tap/guest/offloads", test_guest_offloads);
+    g_test_add_func("/tap/guest/without-header", test_guest_without_header);
     return g_test_run();
 }
