@@ -126,18 +126,11 @@ struct backend_ops {
     void (*complete)(VionetBackend *backend, const VionetFrame *frames, size_t n);
 };
 
-/*
- * For suits: what the guest is better off leaving to us, whoever does it in the end; and what it may
- * be left by a backend that gives such frames.
- */
+/* For suits: what the guest is better off leaving to us, whoever does it in the end. */
 #define BACKEND_SUITS_SENDING                                                       \
     (UINT64_C(1) << VIRTIO_NET_F_CSUM | UINT64_C(1) << VIRTIO_NET_F_HOST_TSO4 |     \
      UINT64_C(1) << VIRTIO_NET_F_HOST_TSO6 | UINT64_C(1) << VIRTIO_NET_F_HOST_ECN | \
      UINT64_C(1) << VIRTIO_NET_F_HOST_USO)
-#define BACKEND_SUITS_RECEIVING                                                        \
-    (UINT64_C(1) << VIRTIO_NET_F_GUEST_CSUM | UINT64_C(1) << VIRTIO_NET_F_GUEST_TSO4 | \
-     UINT64_C(1) << VIRTIO_NET_F_GUEST_TSO6 | UINT64_C(1) << VIRTIO_NET_F_GUEST_ECN |  \
-     UINT64_C(1) << VIRTIO_NET_F_CTRL_GUEST_OFFLOADS)
 
 /* First member of every backend. open sets takes, the rest is set by backend_open(). */
 struct VionetBackend {

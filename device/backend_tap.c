@@ -38,6 +38,16 @@
 #define SHORT_HEADER 12
 #define LONG_HEADER  24
 
+#define FEATURE(name) (UINT64_C(1) << VIRTIO_NET_F_##name)
+
+/* What is of use with a packet header, as QEMU offers it then; what the kernel may lack, apart. */
+#define SUITS                                                                             \
+    (FEATURE(CSUM) | FEATURE(GUEST_CSUM) | FEATURE(HOST_TSO4) | FEATURE(HOST_TSO6) |      \
+     FEATURE(HOST_ECN) | FEATURE(GUEST_TSO4) | FEATURE(GUEST_TSO6) | FEATURE(GUEST_ECN) | \
+     FEATURE(CTRL_GUEST_OFFLOADS))
+#define SUITS_UFO (FEATURE(HOST_UFO) | FEATURE(GUEST_UFO))
+#define SUITS_USO (FEATURE(HOST_USO) | FEATURE(GUEST_USO4) | FEATURE(GUEST_USO6))
+
 /* The longest packet that the kernel makes, in front of it its header and two VLAN tags. */
 #define PLACE_OCTETS (LONG_HEADER + 65536 + 14 + 8)
 #define N_PLACES     64 /* frames on their way to the guest */
@@ -338,11 +348,17 @@ static bool negotiate(struct tap *tap, GError **error)
         return refuse(error, "packet header in little-endian: %s", g_strerror(errno));
     }
     tap->backend.takes = BACKEND_CSUM | BACKEND_GSO;
-    tap->backend.suits |= BACKEND_SUITS_RECEIVING;
     probe(tap, TUN_F_CSUM);
     probe(tap, TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN);
-    tap->backend.takes |= probe(tap, TUN_F_UFO) ? BACKEND_UFO : 0;
-    tap->backend.takes |= probe(tap, F_USO4 | F_USO6) ? BACKEND_USO : 0;
+    tap->backend.suits = SUITS;
+    if (probe(tap, TUN_F_UFO)) {
+        tap->backend.takes |= BACKEND_UFO;
+        tap->backend.suits |= SUITS_UFO;
+    }
+    if (probe(tap, F_USO4 | F_USO6)) {
+        tap->backend.takes |= BACKEND_USO;
+        tap->backend.suits |= SUITS_USO;
+    }
     if (set_header(tap, LONG_HEADER) && probe(tap, F_UDP_TUNNEL | F_UDP_TUNNEL_CSUM)) {
         tap->backend.takes |= BACKEND_TUNNEL;
     } else if (!set_header(tap, SHORT_HEADER)) {
@@ -372,7 +388,6 @@ static VionetBackend *tap_open(backend_values values, GError **error)
 {
     struct tap *tap = g_new0(struct tap, 1);
 
-    tap->backend.suits = BACKEND_SUITS_SENDING;
     if (!check_scripts(values, error) || !open_queues(tap, values, error) ||
         !negotiate(tap, error) ||
         !set_send_buffer(tap, backend_value(values, OPTION_SNDBUF), error)) {

@@ -1422,6 +1422,29 @@ static void test_guest_offloads(void)
     guest_free(guest);
 }
 
+/* Nobody has to ask for what suits an interface with a packet header. */
+static void test_guest_suits(void)
+{
+    static const unsigned bits[] = {
+        VIRTIO_NET_F_CSUM,      VIRTIO_NET_F_GUEST_CSUM, VIRTIO_NET_F_HOST_TSO4,
+        VIRTIO_NET_F_HOST_TSO6, VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_F_GUEST_TSO6,
+        VIRTIO_NET_F_GUEST_ECN,
+    };
+
+    for (unsigned k = 0; k < 2 && !is_skipped(); k++) {
+        struct guest *guest = guest_up(
+            "host_ecn=off", k ? "tap,vnet_hdr=off,ifname=" NAME : "tap,ifname=" NAME, NULL);
+        const uint64_t *features =
+            vionet_device_config(vionet_frontend_device(guest->frontend))->features;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(bits); i++) {
+            g_assert_true(vionet_features_test(features, bits[i]) == (k == 0));
+        }
+        g_assert_false(vionet_features_test(features, VIRTIO_NET_F_HOST_ECN));
+        guest_free(guest);
+    }
+}
+
 /* Without a packet header the frontend segments for the kernel. */
 static void test_guest_without_header(void)
 {
@@ -1484,6 +1507,7 @@ int main(int argc, char **argv)
     g_test_add_func("/tap/trouble/deleted", test_a_deleted_interface);
     g_test_add_func("/tap/guest/frames", test_guest_frames);
     g_test_add_func("/tap/guest/offloads", test_guest_offloads);
+    g_test_add_func("/tap/guest/suits", test_guest_suits);
     g_test_add_func("/tap/guest/without-header", test_guest_without_header);
     return g_test_run();
 }
