@@ -241,14 +241,17 @@ static enum answer set_rss(struct request *request, const struct command *row)
     return take_rss(request, &request->view->steering, request->payload);
 }
 
-/* struct virtio_net_hash_config: hash_types, four reserved words that are 0, key. */
+/*
+ * struct virtio_net_hash_config: hash_types, four reserved words, key. The words are 0, but the last:
+ * Linux leaves max_tx_vq there, which RSS_CONFIG has in that place.
+ */
 static enum answer set_hash_config(struct request *request, const struct command *row)
 {
     struct steering *steering = &request->view->steering;
     const uint8_t *p = request->payload;
 
     (void)row;
-    if (get_le64(p + 4)) {
+    if (get_le32(p + 4) || get_le16(p + 8)) {
         return ANSWER_VALUE;
     }
     request->steering_changed = true;
