@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The cases of the guest suite with Linux guests. Each boots as few guests as it can: a boot is 3 seconds of
 processor time."""
+import re
+import socket
+import struct
+import subprocess
+import time
 import urllib.request
 
-from host import CONTENT, DIGEST, Web, bits_of, free_port
+from guest import packet
+from host import (CONTENT, DIGEST, MAC, OTHER, Web, bits_of, free_port, interface_up, named_frame, names_in)
 from suite import case
 
 BOTH = ("sid", "bookworm")
@@ -21,6 +27,19 @@ serve() { mkdir -p /tmp/www && cp /tmp/file /tmp/www/file && httpd -p 80 -h /tmp
 quiet() { sysctl -q -w net.ipv6.conf.eth0.disable_ipv6=1; ip link set eth0 up; vt_wait_link eth0; }
 interrupts() { awk -v what="virtio0-$1" '$NF == what { for (i = 2; i <= 1 + CPUS; i++) n += $i } END { print n + 0 }' \\
     CPUS="$(nproc)" /proc/interrupts; }
+# tell NAME: lets the host send, until it sends the frame that says END; the frames that came are NAME's text.
+tell() {
+    : >/tmp/seen  # the last one's is ready already
+    rxhash -t 300 eth0 >/tmp/seen 2>&1 & watcher=$!
+    until grep -q ready /tmp/seen; do sleep 0.02; done
+    vt_sync "$1"
+    for _ in $(seq 1200); do
+        ! grep -q 454e442e /tmp/seen || break
+        sleep 0.05
+    done
+    kill "$watcher"; wait "$watcher"
+    vt_text "$1" </tmp/seen
+}
 """
 
 
@@ -140,3 +159,339 @@ def offloads_user(test):
         check_toggles(test, guest, net.url, toggles)
         result = test.said(guest.finish())
     check_toggled(test, result, toggles)
+
+
+@case(kernels=BOTH, needs_tap=True)
+def offloads_tap(test):
+    """The same through a TAP interface, which takes and gives unfinished frames; USO; jumbo frames."""
+    toggles, name = toggles_for(test), "tap" + test.kernel[:1]
+    net = "10.0.3" if test.kernel == "sid" else "10.0.4"
+    features = OFFLOADS if test.kernel == "sid" else [f for f in OFFLOADS if "uso" not in f]
+    daemon = test.daemon(f"tap,ifname={name},vnet_hdr=on", on_off(features) + ",host_mtu=9000")
+    interface_up(name, f"{net}.2", mtu=9000)
+    web = Web(f"{net}.2")
+    script = """
+ip link set eth0 up; vt_wait_link eth0
+ip address add 10.0.2.15/24 dev eth0
+vt mtu "$(cat /sys/class/net/eth0/mtu)"
+fetch jumbo; serve
+vt_sync jumbo
+ip link set eth0 mtu 1500
+""" + toggle_script(toggles) + """
+traffic udp-listen 5003 4 >/tmp/udp &
+until grep -q :138B /proc/net/udp; do sleep 0.05; done
+vt_sync down
+wait
+vt segments.down "$(cut -d ' ' -f 1 /tmp/udp)"
+ethtool -K eth0 rx-gro-hw off
+traffic udp-listen 5003 4 >/tmp/udp &
+until grep -q :138B /proc/net/udp; do sleep 0.05; done
+vt_sync down-off
+wait
+vt segments.down-off "$(cut -d ' ' -f 1 /tmp/udp)"
+traffic udp-segments 10.0.2.2 SINK 10 14000 1400
+vt_sync up
+ethtool -K eth0 tx-udp-segmentation off
+traffic udp-segments 10.0.2.2 SINK 10 14000 1400
+vt_sync up-off
+"""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.bind((f"{net}.2", 0))
+        sink.settimeout(10)
+        sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        script = (FUNCTIONS + script).replace("WEB", str(web.port)).replace(
+            "SINK", str(sink.getsockname()[1])).replace("10.0.2.", net + ".")
+
+        def segments_down(guest, name):
+            guest.reach(name)
+            subprocess.run([f"{test.cache}/bin/traffic", "udp-segments", f"{net}.15", "5003", "10", "14000",
+                            "1400"], check=True, stdout=subprocess.DEVNULL)
+            guest.go(name)
+
+        def segments_up(guest, name):
+            guest.reach(name)
+            guest.go(name)
+            lengths = []
+            try:
+                while len(lengths) < 100:
+                    lengths.append(len(sink.recv(65536)))
+            except TimeoutError:
+                pass
+            test.same(f"segments of UDP from the guest, {name}", lengths, [1400] * 100)
+
+        with test.guest(daemon, script) as guest:
+            guest.reach("jumbo")
+            test.ok("MTU 9000: a file from the guest", get(f"http://{net}.15/file") == CONTENT)
+            guest.go("jumbo")
+            check_toggles(test, guest, f"http://{net}.15/file", toggles)
+            segments_down(guest, "down")
+            segments_down(guest, "down-off")
+            segments_up(guest, "up")
+            segments_up(guest, "up-off")
+            result = test.said(guest.finish())
+    check_toggled(test, result, toggles)
+    test.same("the MTU that the device tells", result.values.get("mtu"), "9000")
+    test.same("MTU 9000: a file to the guest", result.values.get("sha.jumbo"), DIGEST)
+    for name in ("down", "down-off"):
+        test.same(f"segments of UDP to the guest, {name}", result.values.get(f"segments.{name}"), "100")
+
+
+# Frames for the filter: name, destination, VLAN.
+NEW_MAC, VLAN_MAC = "52:54:00:aa:bb:cc", "52:54:00:aa:bb:dd"
+PROBES = [("own", MAC, None), ("foreign", "02:00:00:00:00:99", None), ("group", "01:00:5e:01:02:03", None),
+          ("group2", "33:33:00:00:12:34", None), ("all", "ff:ff:ff:ff:ff:ff", None), ("new", NEW_MAC, None),
+          ("second", VLAN_MAC, None), ("vlan5", MAC, 5), ("vlan6", MAC, 6)]
+
+
+@case(kernels=BOTH)
+def filter_frames(test):
+    """Receive modes, MAC table, VLAN filter, the MAC address, jumbo frames, one by one."""
+    steps = [
+        ("at first", "", {"own", "all"}),
+        ("a group joined", "ip maddr add 01:00:5e:01:02:03 dev eth0", {"own", "all", "group"}),
+        ("allmulti", "ip link set eth0 allmulticast on", {"own", "all", "group", "group2"}),
+        ("allmulti off", "ip link set eth0 allmulticast off; ip maddr del 01:00:5e:01:02:03 dev eth0",
+         {"own", "all"}),
+        ("VLAN 5", "modprobe 8021q; ip link add link eth0 name v5 type vlan id 5; "
+         "sysctl -q -w net.ipv6.conf.v5.disable_ipv6=1; ip link set v5 up", {"own", "all", "vlan5"}),
+        ("a second unicast address", f"ip link set v5 address {VLAN_MAC}", {"own", "all", "vlan5", "second"}),
+        ("VLAN 5 removed", "ip link del v5", {"own", "all"}),
+        ("promisc", "ip link set eth0 promisc on",
+         {"own", "all", "foreign", "group", "group2", "new", "second", "vlan5", "vlan6"}),
+        ("promisc off", "ip link set eth0 promisc off", {"own", "all"}),
+        ("another MAC address", f"ip link set eth0 address {NEW_MAC}", {"new", "all"}),
+    ]
+    wire = test.wire()
+    daemon = test.daemon(wire.netdev, "host_mtu=9000")
+    script = FUNCTIONS + "quiet; vt mtu $(cat /sys/class/net/eth0/mtu)\n"
+    for i, (_, command, _) in enumerate(steps):
+        script += f"{command}\ntell step{i}\n"
+    script += """
+ip address add 10.0.2.15/24 dev eth0
+ip neighbour add 10.0.2.2 lladdr 02:00:00:00:00:02 dev eth0
+traffic udp-send 10.0.2.2 9 5 8972 >/dev/null
+vt_sync jumbo
+"""
+    with test.guest(daemon, script) as guest:
+        for i in range(len(steps)):
+            guest.reach(f"step{i}")
+            for probe in PROBES:
+                wire.send(named_frame(*probe))
+            wire.send(named_frame("jumbo", NEW_MAC if i == len(steps) - 1 else MAC, length=9014))
+            wire.send(named_frame("END", "ff:ff:ff:ff:ff:ff"))
+            guest.go(f"step{i}")
+        wire.took()
+        guest.reach("jumbo")
+        guest.go("jumbo")
+        frames = wire.wait(lambda frames: sum(len(frame) == 9014 for frame in frames) >= 5)
+        result = test.said(guest.finish())
+    for i, (name, _, expected) in enumerate(steps):
+        lines = result.texts[f"step{i}"]
+        test.same(name, sorted(names_in(lines)), sorted(expected | {"jumbo", "END"}))
+    test.ok("a jumbo frame to the guest", any(line.split()[3:4] == ["9014"] for line in lines), lines[-5:])
+    test.same("jumbo frames from the guest", sum(len(frame) == 9014 for frame in frames), 5)
+    test.same("the MTU that the device tells", result.values.get("mtu"), "9000")
+
+
+def paced(wire, count, seconds):
+    """Sends count frames to the guest, evenly over a time that does not shrink on a busy machine."""
+    frame, begun = named_frame("stream"), time.monotonic()
+    for i in range(count):
+        wire.send(frame)
+        time.sleep(max(0.0, begun + (i + 1) * seconds / count - time.monotonic()))
+    return time.monotonic() - begun
+
+
+@case()
+def coalescing(test):
+    """ethtool -C changes how often the device interrupts: of all queues, of one, across a resize."""
+    wire = test.wire()
+    daemon = test.daemon(wire.netdev, "notf_coal=on,vq_notf_coal=on,queues=2,mq=on,ctrl_mac_addr=on")
+    steps = [
+        ("none", ""),
+        ("usecs", "ethtool -C eth0 rx-usecs 100000 rx-frames 10000"),
+        ("resized", "ethtool -G eth0 rx 128"),
+        ("frames", "ethtool -C eth0 rx-usecs 1000000 rx-frames 10"),
+        ("off", "ethtool -C eth0 rx-usecs 0 rx-frames 0"),
+        ("other-queue", "ethtool --per-queue eth0 queue_mask 0x2 --coalesce rx-usecs 100000 rx-frames 10000"),
+        ("this-queue", "ethtool --per-queue eth0 queue_mask 0x1 --coalesce rx-usecs 100000 rx-frames 10000"),
+    ]
+    script = FUNCTIONS + "quiet; ethtool -L eth0 combined 2\n"
+    for name, command in steps:
+        script += f"""
+{command}
+vt "status.{name}" "$?"
+before=$(interrupts input.0)
+vt_sync {name}
+sleep 0.3
+vt "count.{name}" "$(($(interrupts input.0) - before))"
+"""
+    script += """
+ethtool -c eth0 | vt_text shown
+ethtool --per-queue eth0 queue_mask 0x3 --show-coalesce | vt_text shown-each
+for what in none usecs; do
+    [ "$what" = none ] || ethtool -C eth0 tx-usecs 20000 tx-frames 64 || vt_fail tx-usecs refused
+    before=$(interrupts output.0)
+    vt_pktgen pktgen eth0 2000 60 "delay 200000"
+    vt "sent.$what" "$(($(interrupts output.0) - before))"
+done
+"""
+    sent = 1000
+    with test.guest(daemon, script, cpus=2) as guest:
+        seconds = {}
+        for name, _ in steps:
+            guest.reach(name)
+            seconds[name] = paced(wire, sent, 1.0)
+            guest.go(name)
+        result = test.said(guest.finish())
+    count = {name: int(result.values[f"count.{name}"]) for name, _ in steps}
+    test.note("interrupts for %d frames: " % sent + ", ".join(f"{name} {n}" for name, n in count.items()) +
+              "; for 2000 from pktgen: " + ", ".join(result.values[f"sent.{n}"] for n in ("none", "usecs")))
+    for name, command in steps:
+        test.ok(f"{name}: taken", result.values[f"status.{name}"] == "0", command)
+    often = count["none"] / 4
+    test.ok("an interrupt for a good part of the frames without", count["none"] > 150, count)
+    for name in ("usecs", "resized", "this-queue"):
+        limit = seconds[name] / 0.1 * 1.2 + 5
+        test.ok(f"{name}: one in 100 ms at most", 3 <= count[name] <= limit, f"{count}, limit {limit}")
+    test.ok("frames: one in 10 frames", sent / 10 * 0.3 <= count["frames"] <= sent / 10 * 1.3, count)
+    for name in ("off", "other-queue"):
+        test.ok(f"{name}: as without", count[name] > often, count)
+    without, coalesced = int(result.values["sent.none"]), int(result.values["sent.usecs"])
+    test.ok("transmitting: fewer interrupts", 0 < coalesced < without / 3, f"{without} without, {coalesced}")
+    test.ok("ethtool -c shows it", "tx-usecs:\t20000" in result.text("shown-each") or
+            "rx-usecs: 100000" in result.text("shown-each"), result.text("shown-each"))
+
+
+@case()
+def device_stats(test):
+    """The device's own counters, by ethtool -S, are what was sent."""
+    wire = test.wire()
+    daemon = test.daemon(wire.netdev, "device_stats=on")
+    script = FUNCTIONS + """
+quiet
+vt_pktgen pktgen eth0 1000 60 "burst 1"
+tell rx
+ethtool -S eth0 | vt_text stats
+"""
+    with test.guest(daemon, script) as guest:
+        guest.reach("rx")
+        for _ in range(300):
+            wire.send(named_frame("stream", length=100))
+        wire.send(named_frame("END"))
+        guest.go("rx")
+        result = test.said(guest.finish())
+    stats = dict(re.findall(r"(\w+): (\d+)", result.text("stats")))
+    test.ok("there are counters of the device", "rx0_hw_packets" in stats, result.text("stats"))
+    for name, expected in (("rx0_hw_packets", 301), ("rx0_hw_bytes", 300 * 100 + 60),
+                           ("tx0_hw_packets", 1000), ("tx0_hw_bytes", 60000)):
+        test.same(name, stats.get(name), str(expected))
+    test.ok("commands counted", int(stats.get("cq_hw_command_num", 0)) > 0 and
+            stats.get("cq_hw_command_num") == stats.get("cq_hw_ok_num"), stats)
+
+
+CYCLE = """
+vt_dhcp eth0 >/dev/null && fetch first && serve
+"""
+
+
+@case(kernels=BOTH)
+def ring_reset(test):
+    """ethtool -G, at rest and with traffic."""
+    net = Internet()
+    daemon = test.daemon(net.netdev, on_off(OFFLOADS) + ",rx_queue_size=1024,tx_queue_size=1024")
+    script = CYCLE
+    sizes = [64, 1024, 128, 512, 256, 1024]
+    for size in sizes:
+        script += f"vt_test 'rings of {size}' ethtool -G eth0 rx {size} tx {size}; fetch {size}\n"
+    script += """
+vt shown "$(ethtool -g eth0 | grep '^[RT]X:' | tr -s '\t\n' ' ')"
+wget -q -O /tmp/during http://10.0.2.2:WEB/file & download=$!
+for size in 128 256 512 1024 128 256 512 1024; do ethtool -G eth0 rx $size tx $size || vt_fail during $size; done
+wait $download
+vt sha.during "$(sha256sum </tmp/during | cut -d ' ' -f 1)"
+"""
+    with test.guest(daemon, net.script(script)) as guest:
+        result = test.said(guest.finish())
+    for size in ["first", *sizes, "during"]:
+        test.same(f"a file, {size}", result.values.get(f"sha.{size}"), DIGEST)
+    test.same("ethtool -g", result.values.get("shown"), "RX: 1024 TX: 1024 RX: 1024 TX: 1024 ")
+
+
+@case(variants=("in-order", "notification-data", "vectors-0", "vectors-2", "event-idx-off", "mrg-rxbuf-off",
+                "indirect-off", "ctrl-vq-off", "all"))
+def transport(test):
+    """What the transport can be: files in both directions with each."""
+    net = Internet()
+    properties, bits = {
+        "in-order": ("in_order=on", {35}),
+        "notification-data": ("notification_data=on", {38}),
+        "vectors-0": ("vectors=0", set()),
+        "vectors-2": ("vectors=2", set()),
+        "event-idx-off": ("event_idx=off", set()),
+        "mrg-rxbuf-off": ("mrg_rxbuf=off," + on_off(OFFLOADS), set()),
+        "indirect-off": ("indirect_desc=off", set()),
+        "ctrl-vq-off": (on_off(["ctrl_vq", "ctrl_rx", "ctrl_vlan", "ctrl_rx_extra", "guest_announce",
+                                "ctrl_mac_addr"], "off"), set()),
+        "all": (on_off(OFFLOADS + ["in_order", "notification_data"]), {35, 38}),
+    }[test.variant]
+    daemon = test.daemon(net.netdev, properties)
+    with test.guest(daemon, net.script("vt_test DHCP vt_dhcp eth0; fetch out; serve; vt_sync served\n"
+                                       "grep virtio /proc/interrupts | vt_text interrupts")) as guest:
+        guest.reach("served")
+        test.ok("a file from the guest", get(net.url) == CONTENT)
+        guest.go("served")
+        result = test.said(guest.finish())
+    test.same("a file to the guest", result.values.get("sha.out"), DIGEST)
+    found = bits_of(result.values["features"])
+    test.ok("the feature is negotiated", bits <= found, found)
+    interrupts = result.text("interrupts")
+    lines = len(result.texts["interrupts"])
+    if test.variant == "vectors-0":
+        test.ok("one interrupt, INTx", "IO-APIC" in interrupts and "MSI" not in interrupts and lines == 1,
+                interrupts)
+    elif test.variant == "vectors-2":
+        test.ok("two interrupts, MSI-X", "MSI" in interrupts and lines == 2, interrupts)
+
+
+@case(variants=("loopback", "mq"))
+def queues(test):
+    """Several queue pairs: ethtool -L, traffic with each number, frames in every queue."""
+    if test.variant == "loopback":
+        daemon = test.daemon("loopback", "queues=4,mq=on")
+        script = FUNCTIONS + """
+quiet
+vt_run max ethtool -l eth0
+for n in 1 2 3 4 2; do
+    vt_test "ethtool -L combined $n" ethtool -L eth0 combined $n
+    vt "now.$n" "$(ethtool -l eth0 | sed -n 's/^Combined:[[:space:]]*//p' | tail -n 1)"
+    before=$(cat /sys/class/net/eth0/statistics/rx_packets)
+    ip link set eth0 promisc on
+    vt_pktgen "p$n" eth0 200 60 "burst 1" "delay 20000"
+    sleep 0.2
+    vt "came.$n" "$(($(cat /sys/class/net/eth0/statistics/rx_packets) - before))"
+done
+vt_test "ethtool -L combined 5 is refused" eval '! ethtool -L eth0 combined 5'
+"""
+        with test.guest(daemon, script, cpus=2) as guest:
+            result = test.said(guest.finish())
+        for n in (1, 2, 3, 4):
+            test.same(f"{n} queue pairs in use", result.values.get(f"now.{n}"), str(n))
+            test.ok(f"{n} queue pairs: frames come back", int(result.values.get(f"came.{n}", 0)) >= 200,
+                    result.values.get(f"came.{n}"))
+        return
+    net = Internet()
+    daemon = test.daemon(net.netdev, "queues=4,mq=on," + on_off(OFFLOADS))
+    script = CYCLE
+    for n in (4, 1, 3, 2):
+        script += f"ethtool -L eth0 combined {n} || vt_fail {n} refused; fetch {n}; vt_sync {n}\n"
+    with test.guest(daemon, net.script(script + "grep virtio /proc/interrupts | vt_text interrupts"),
+                    cpus=2) as guest:
+        for n in (4, 1, 3, 2):
+            guest.reach(str(n))
+            test.ok(f"{n} queue pairs: a file from the guest", get(net.url) == CONTENT)
+            guest.go(str(n))
+        result = test.said(guest.finish())
+    for n in (4, 1, 3, 2):
+        test.same(f"{n} queue pairs: a file to the guest", result.values.get(f"sha.{n}"), DIGEST)
+    test.ok("MQ is negotiated", 22 in bits_of(result.values["features"]))

@@ -6,6 +6,8 @@
 //   traffic tcp-send HOST PORT S     connects, sends for S seconds
 //   traffic tcp-receive HOST PORT    connects, reads to the end
 //   traffic udp-send HOST PORT N LENGTH [FLOWS]  sends N datagrams in turn from FLOWS source ports
+//   traffic udp-segments HOST PORT N LENGTH SEGMENT  N times LENGTH octets that the kernel, or who offers to
+//                                    (USO), makes datagrams of SEGMENT octets of
 //   traffic udp-listen PORT S        reads until none comes for S seconds
 //   traffic unix-listen PATH S       reads frames of QEMU's -netdev dgram until none comes for S seconds
 //
@@ -15,6 +17,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,6 +139,21 @@ static void udp_send(const char *host, const char *port, long packets, size_t le
     report((uint64_t)packets, now() - start);
 }
 
+static void udp_segments(const char *host, const char *port, long times, size_t length, int segment)
+{
+    struct sockaddr_in a = address(host, port);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+        setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof(segment)) < 0)
+        die("UDP_SEGMENT");
+    double start = now();
+    for (long n = 0; n < times; n++) {
+        if (send(fd, pattern, length, 0) < 0 && errno != ECONNREFUSED)
+            die("send");
+    }
+    report((uint64_t)times, now() - start);
+}
+
 static int unix_listening(const char *path)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -182,6 +200,8 @@ int main(int argc, char **argv)
     else if (strcmp(what, "udp-send") == 0 && (argc == 6 || argc == 7))
         udp_send(argv[2], argv[3], atol(argv[4]), (size_t)atol(argv[5]) % chunk,
                  argc == 7 ? atoi(argv[6]) : 1);
+    else if (strcmp(what, "udp-segments") == 0 && argc == 7)
+        udp_segments(argv[2], argv[3], atol(argv[4]), (size_t)atol(argv[5]) % chunk, atoi(argv[6]));
     else if (strcmp(what, "udp-listen") == 0 && argc == 4)
         count(listening(argv[2], SOCK_DGRAM), atof(argv[3]));
     else if (strcmp(what, "unix-listen") == 0 && argc == 4)
