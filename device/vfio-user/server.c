@@ -24,6 +24,7 @@
 
 #include "capabilities.h"
 #include "dma.h"
+#include "eventfds.h"
 #include "irqs.h"
 #include "regions.h"
 #include "services.h"
@@ -193,10 +194,9 @@ static gboolean notified(gint fd, GIOCondition condition, gpointer data)
 {
     VionetVfioUser *server = data;
     VionetDevice *device = server_device(server);
-    uint64_t n;
 
     (void)condition;
-    if (read(fd, &n, sizeof(n)) != sizeof(n)) {
+    if (!eventfds_take(fd)) {
         return G_SOURCE_CONTINUE;
     }
     for (unsigned i = 0; i < server->n_notify_fds; i++) {
