@@ -47,7 +47,8 @@ struct VionetVfioUser {
     struct stream *stream;
     GSource *stream_source;
     struct dma *dma;
-    bool agreed; /* on a version */
+    GSource *loss_source; /* ready when the client has taken away memory that it had shared */
+    bool agreed;          /* on a version */
     struct capabilities capabilities;
     /* notifications by eventfd, which the client may ask for */
     int notify_fds[STREAM_MAX_FDS];
@@ -537,6 +538,47 @@ static bool handle(VionetVfioUser *server, struct stream_message *message)
 
 /* ---- The client ---- */
 
+static void drop_client(VionetVfioUser *server);
+
+/* Memory may go missing whenever the device moves frames, not only within a message. */
+struct loss_source {
+    GSource source;
+    VionetVfioUser *server;
+};
+
+static gboolean loss_check(GSource *source)
+{
+    return dma_lost(((struct loss_source *)source)->server->dma);
+}
+
+static gboolean loss_prepare(GSource *source, gint *timeout)
+{
+    *timeout = -1;
+    return loss_check(source);
+}
+
+static gboolean loss_dispatch(GSource *source, GSourceFunc callback, gpointer data)
+{
+    (void)callback;
+    (void)data;
+    g_warning("vfio-user: client took away memory that it had shared");
+    drop_client(((struct loss_source *)source)->server);
+    return G_SOURCE_REMOVE;
+}
+
+static void watch_loss(VionetVfioUser *server)
+{
+    static GSourceFuncs functions = {
+        .prepare = loss_prepare,
+        .check = loss_check,
+        .dispatch = loss_dispatch,
+    };
+
+    server->loss_source = g_source_new(&functions, sizeof(struct loss_source));
+    ((struct loss_source *)server->loss_source)->server = server;
+    g_source_attach(server->loss_source, server->context);
+}
+
 static gboolean stream_ready(gint fd, GIOCondition condition, gpointer data);
 
 static void watch(VionetVfioUser *server, GIOCondition condition)
@@ -560,6 +602,8 @@ static void drop_client(VionetVfioUser *server)
     vionet_frontend_reset(server->frontend);
     close_notify_fds(server);
     irqs_clear(server->irqs);
+    g_source_destroy(server->loss_source);
+    g_clear_pointer(&server->loss_source, g_source_unref);
     g_clear_pointer(&server->dma, dma_free);
     g_source_destroy(server->stream_source);
     g_clear_pointer(&server->stream_source, g_source_unref);
@@ -625,6 +669,7 @@ bool vionet_vfio_user_serve(VionetVfioUser *server, int fd)
     server->dma = dma_new(server_device(server));
     irqs_apply(server->irqs, server_pci(server));
     watch(server, G_IO_IN);
+    watch_loss(server);
     return true;
 }
 
