@@ -290,10 +290,14 @@ uint32_t client_call(struct client *client, uint16_t command, const void *payloa
 
 bool client_is_lost(struct client *client)
 {
-    uint8_t octet;
+    uint8_t octets[4096];
+    ssize_t n;
 
     host_settle(client->host);
-    return recv(client->fd, &octet, 1, MSG_PEEK) == 0 || errno == ECONNRESET;
+    do {
+        n = recv(client->fd, octets, sizeof(octets), 0);
+    } while (n > 0);
+    return n == 0 || errno == ECONNRESET;
 }
 
 uint32_t reply_32(const struct client *client, size_t at)

@@ -112,7 +112,7 @@ bool client_reply(struct client *client, uint16_t command);
 uint32_t client_call(struct client *client, uint16_t command, const void *payload, size_t len);
 uint32_t client_call_fds(struct client *client, uint16_t command, const void *payload, size_t len,
                          const int *fds, unsigned n_fds);
-/* Whether the server has ended the connection. */
+/* Whether the server has ended the connection. Replies that are there are thrown away. */
 bool client_is_lost(struct client *client);
 
 /* Numbers in the last reply's payload, which must have them. */
