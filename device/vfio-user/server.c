@@ -700,12 +700,26 @@ static bool refuse_path(const char *path, const char *why, GError **error)
     return false;
 }
 
+/* 0 if the socket there takes clients, else why it does not. */
+static int try_socket(const struct sockaddr_un *address)
+{
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int result = 0;
+
+    if (fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0) {
+        result = errno == EAGAIN ? 0 : errno; /* others wait in line */
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return result;
+}
+
 /* Removes a socket that a server left behind. False if something else is there. */
 static bool clear_path(const struct sockaddr_un *address, GError **error)
 {
     struct stat status;
-    bool served;
-    int fd;
+    int why;
 
     if (lstat(address->sun_path, &status) != 0) {
         return true;
@@ -713,13 +727,10 @@ static bool clear_path(const struct sockaddr_un *address, GError **error)
     if (!S_ISSOCK(status.st_mode)) {
         return refuse_path(address->sun_path, "is there, and no socket", error);
     }
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    served = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
-    if (fd >= 0) {
-        close(fd);
-    }
-    if (served) {
-        return refuse_path(address->sun_path, "is served by another process", error);
+    why = try_socket(address);
+    if (why != ECONNREFUSED) {
+        return refuse_path(address->sun_path,
+                           why ? g_strerror(why) : "is served by another process", error);
     }
     unlink(address->sun_path);
     return true;
@@ -730,8 +741,11 @@ bool vionet_vfio_user_listen(VionetVfioUser *server, const char *path, GError **
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd;
 
-    if (strlen(path) >= sizeof(address.sun_path)) {
-        return refuse_path(path, "the path is too long", error);
+    if (server->listener >= 0) {
+        return refuse_path(path, "there is a socket already", error);
+    }
+    if (*path == '\0' || strlen(path) >= sizeof(address.sun_path)) {
+        return refuse_path(path, *path ? "the path is too long" : "the path is empty", error);
     }
     strcpy(address.sun_path, path);
     if (!clear_path(&address, error)) {

@@ -891,6 +891,59 @@ static void test_served_path_is_refused(void)
     place_end(&place);
 }
 
+/* A socket of another kind, which somebody serves, and one that has no room for another client. */
+static void test_other_sockets_are_refused(void)
+{
+    static const int types[] = {SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM};
+    struct place place;
+    struct host host;
+    struct sockaddr_un address;
+
+    place_init(&place);
+    address = address_of(&place);
+    host_init(&host, "", "null");
+    for (size_t i = 0; i < G_N_ELEMENTS(types); i++) {
+        const int fd = socket(AF_UNIX, types[i], 0);
+        int waiting = -1;
+
+        g_assert_cmpint(bind(fd, (struct sockaddr *)&address, sizeof(address)), ==, 0);
+        if (types[i] == SOCK_STREAM) {
+            g_assert_cmpint(listen(fd, 0), ==, 0);
+            waiting = dial(&place);
+        }
+        alarm(20);
+        assert_not_listening(&host, place.path, types[i] == SOCK_STREAM ? "is served" : "wrong");
+        alarm(0);
+        g_assert_true(g_file_test(place.path, G_FILE_TEST_EXISTS));
+        g_assert_cmpint(g_remove(place.path), ==, 0);
+        close(fd);
+        if (waiting >= 0) {
+            close(waiting);
+        }
+    }
+    host_end(&host);
+    place_end(&place);
+}
+
+static void test_listening_twice_is_refused(void)
+{
+    struct place place;
+    struct host host;
+    char *other;
+
+    place_init(&place);
+    other = g_strconcat(place.path, "2", NULL);
+    host_init(&host, "", "null");
+    assert_not_listening(&host, "", "empty");
+    g_assert_true(vionet_vfio_user_listen(host.server, place.path, NULL));
+    assert_not_listening(&host, other, "already");
+    assert_not_listening(&host, place.path, "already");
+    g_assert_false(g_file_test(other, G_FILE_TEST_EXISTS));
+    host_end(&host);
+    g_free(other);
+    place_end(&place);
+}
+
 static void test_long_path_is_refused(void)
 {
     const size_t most = sizeof(((struct sockaddr_un *)NULL)->sun_path);
@@ -952,6 +1005,8 @@ int main(int argc, char **argv)
     g_test_add_func("/vfio-user/stale-socket-is-replaced", test_stale_socket_is_replaced);
     g_test_add_func("/vfio-user/foreign-file-is-refused", test_foreign_file_is_refused);
     g_test_add_func("/vfio-user/served-path-is-refused", test_served_path_is_refused);
+    g_test_add_func("/vfio-user/other-sockets-are-refused", test_other_sockets_are_refused);
+    g_test_add_func("/vfio-user/listening-twice-is-refused", test_listening_twice_is_refused);
     g_test_add_func("/vfio-user/long-path-is-refused", test_long_path_is_refused);
     g_test_add_func("/vfio-user/no-server", test_no_server);
     return g_test_run();
