@@ -24,6 +24,7 @@
 
 #include "capabilities.h"
 #include "dma.h"
+#include "eventfds.h"
 #include "irqs.h"
 #include "regions.h"
 #include "services.h"
@@ -46,7 +47,8 @@ struct VionetVfioUser {
     struct stream *stream;
     GSource *stream_source;
     struct dma *dma;
-    bool agreed; /* on a version */
+    GSource *loss_source; /* ready when the client has taken away memory that it had shared */
+    bool agreed;          /* on a version */
     struct capabilities capabilities;
     /* notifications by eventfd, which the client may ask for */
     int notify_fds[STREAM_MAX_FDS];
@@ -193,10 +195,9 @@ static gboolean notified(gint fd, GIOCondition condition, gpointer data)
 {
     VionetVfioUser *server = data;
     VionetDevice *device = server_device(server);
-    uint64_t n;
 
     (void)condition;
-    if (read(fd, &n, sizeof(n)) != sizeof(n)) {
+    if (!eventfds_take(fd)) {
         return G_SOURCE_CONTINUE;
     }
     for (unsigned i = 0; i < server->n_notify_fds; i++) {
@@ -537,6 +538,47 @@ static bool handle(VionetVfioUser *server, struct stream_message *message)
 
 /* ---- The client ---- */
 
+static void drop_client(VionetVfioUser *server);
+
+/* Memory may go missing whenever the device moves frames, not only within a message. */
+struct loss_source {
+    GSource source;
+    VionetVfioUser *server;
+};
+
+static gboolean loss_check(GSource *source)
+{
+    return dma_lost(((struct loss_source *)source)->server->dma);
+}
+
+static gboolean loss_prepare(GSource *source, gint *timeout)
+{
+    *timeout = -1;
+    return loss_check(source);
+}
+
+static gboolean loss_dispatch(GSource *source, GSourceFunc callback, gpointer data)
+{
+    (void)callback;
+    (void)data;
+    g_warning("vfio-user: client took away memory that it had shared");
+    drop_client(((struct loss_source *)source)->server);
+    return G_SOURCE_REMOVE;
+}
+
+static void watch_loss(VionetVfioUser *server)
+{
+    static GSourceFuncs functions = {
+        .prepare = loss_prepare,
+        .check = loss_check,
+        .dispatch = loss_dispatch,
+    };
+
+    server->loss_source = g_source_new(&functions, sizeof(struct loss_source));
+    ((struct loss_source *)server->loss_source)->server = server;
+    g_source_attach(server->loss_source, server->context);
+}
+
 static gboolean stream_ready(gint fd, GIOCondition condition, gpointer data);
 
 static void watch(VionetVfioUser *server, GIOCondition condition)
@@ -560,6 +602,8 @@ static void drop_client(VionetVfioUser *server)
     vionet_frontend_reset(server->frontend);
     close_notify_fds(server);
     irqs_clear(server->irqs);
+    g_source_destroy(server->loss_source);
+    g_clear_pointer(&server->loss_source, g_source_unref);
     g_clear_pointer(&server->dma, dma_free);
     g_source_destroy(server->stream_source);
     g_clear_pointer(&server->stream_source, g_source_unref);
@@ -625,6 +669,7 @@ bool vionet_vfio_user_serve(VionetVfioUser *server, int fd)
     server->dma = dma_new(server_device(server));
     irqs_apply(server->irqs, server_pci(server));
     watch(server, G_IO_IN);
+    watch_loss(server);
     return true;
 }
 
@@ -655,12 +700,26 @@ static bool refuse_path(const char *path, const char *why, GError **error)
     return false;
 }
 
+/* 0 if the socket there takes clients, else why it does not. */
+static int try_socket(const struct sockaddr_un *address)
+{
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int result = 0;
+
+    if (fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0) {
+        result = errno == EAGAIN ? 0 : errno; /* others wait in line */
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return result;
+}
+
 /* Removes a socket that a server left behind. False if something else is there. */
 static bool clear_path(const struct sockaddr_un *address, GError **error)
 {
     struct stat status;
-    bool served;
-    int fd;
+    int why;
 
     if (lstat(address->sun_path, &status) != 0) {
         return true;
@@ -668,13 +727,10 @@ static bool clear_path(const struct sockaddr_un *address, GError **error)
     if (!S_ISSOCK(status.st_mode)) {
         return refuse_path(address->sun_path, "is there, and no socket", error);
     }
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    served = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
-    if (fd >= 0) {
-        close(fd);
-    }
-    if (served) {
-        return refuse_path(address->sun_path, "is served by another process", error);
+    why = try_socket(address);
+    if (why != ECONNREFUSED) {
+        return refuse_path(address->sun_path,
+                           why ? g_strerror(why) : "is served by another process", error);
     }
     unlink(address->sun_path);
     return true;
@@ -685,8 +741,11 @@ bool vionet_vfio_user_listen(VionetVfioUser *server, const char *path, GError **
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd;
 
-    if (strlen(path) >= sizeof(address.sun_path)) {
-        return refuse_path(path, "the path is too long", error);
+    if (server->listener >= 0) {
+        return refuse_path(path, "there is a socket already", error);
+    }
+    if (*path == '\0' || strlen(path) >= sizeof(address.sun_path)) {
+        return refuse_path(path, *path ? "the path is too long" : "the path is empty", error);
     }
     strcpy(address.sun_path, path);
     if (!clear_path(&address, error)) {

@@ -196,6 +196,18 @@ static ssize_t transmit(struct stream *stream, struct msghdr *msg)
     return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : n;
 }
 
+/* Of a range whose first octets were sent, or all of it; returns how many octets of it were. */
+static size_t keep_rest(struct stream *stream, const struct iovec *iov, size_t sent)
+{
+    const size_t here = MIN(sent, iov->iov_len);
+
+    if (here < iov->iov_len) {
+        g_byte_array_append(stream->kept, (const uint8_t *)iov->iov_base + here,
+                            (guint)(iov->iov_len - here));
+    }
+    return here;
+}
+
 bool stream_send(struct stream *stream, struct vfio_user_header header, const void *payload,
                  size_t len, const int *fds, unsigned n_fds)
 {
@@ -205,7 +217,6 @@ bool stream_send(struct stream *stream, struct vfio_user_header header, const vo
     } control = {.room = {0}};
     struct iovec iov[2] = {{&header, sizeof(header)}, {(void *)payload, len}};
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-    size_t sent;
     ssize_t n;
 
     g_assert(n_fds <= STREAM_MAX_FDS && !stream_is_full(stream));
@@ -217,13 +228,9 @@ bool stream_send(struct stream *stream, struct vfio_user_header header, const vo
     if (n < 0 || (n == 0 && n_fds > 0)) {
         return false; /* a peer that does not even take its descriptors is not worth keeping them */
     }
-    sent = (size_t)n;
-    if (sent < sizeof(header)) {
-        g_byte_array_append(stream->kept, (uint8_t *)&header + sent, sizeof(header) - (guint)sent);
-        sent = sizeof(header);
+    for (size_t i = 0, sent = (size_t)n; i < G_N_ELEMENTS(iov); i++) {
+        sent -= keep_rest(stream, &iov[i], sent);
     }
-    g_byte_array_append(stream->kept, (const uint8_t *)payload + (sent - sizeof(header)),
-                        (guint)(len - (sent - sizeof(header))));
     return true;
 }
 
