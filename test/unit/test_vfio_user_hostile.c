@@ -973,6 +973,30 @@ static void test_deep_version_text(void)
     scene_end(scene);
 }
 
+/* A parser that gives up in the middle of a string may forget it. */
+static void test_refused_text_again_and_again(void)
+{
+    static const char *const texts[] = {"{\"x\":\"\\ud800\\u0041\"}",
+                                        "{\"x\":\"\\udc00\\udc00\"}",
+                                        "{\"x\":\"\\ud800\\ud800\"}",
+                                        "{\"x\":\"\\udfff\"}",
+                                        "{\"x\":\"\\u12",
+                                        "{\"x\":{\"y\":[\"z\",\"abcdef"};
+    static const char fits[] = "{\"x\":\"\\ud83d\\udc27 \\\\udc00\"}";
+    struct scene *scene = scene_new("");
+    size_t octets = 0;
+
+    g_assert_true(agrees(scene, fits, strlen(fits) + 1));
+    for (unsigned i = 0; i < 3000; i++) {
+        const char *text = texts[i % G_N_ELEMENTS(texts)];
+
+        octets = i == 1000 ? allocated() : octets;
+        g_assert_false(agrees(scene, text, strlen(text) + 1));
+    }
+    g_assert_cmpuint(allocated(), <=, octets + 16384);
+    scene_end(scene);
+}
+
 /* The payload of VERSION cut at every octet. */
 static void test_short_version(void)
 {
@@ -1263,6 +1287,7 @@ static void add_rows(void)
     TEST("F-09/features-and-migration", test_features_and_migration);
     TEST("F-10/version-text", test_version_text);
     TEST("F-10/deep-version-text", test_deep_version_text);
+    TEST("F-10/refused-text-again-and-again", test_refused_text_again_and_again);
     TEST("F-10/short-version", test_short_version);
     TEST("F-10/other-major-version", test_other_major_version);
 }
