@@ -731,6 +731,7 @@ static void test_coalescing_timer(void)
 struct calls {
     struct services *services;
     GString *text;
+    uint64_t due_ns[4];
     unsigned more; /* times that it is to be called again */
 };
 
@@ -739,7 +740,8 @@ static void timer_called(void *opaque, unsigned i)
     struct calls *calls = opaque;
 
     g_string_append_printf(calls->text, "%u", i);
-    if (i == 3) { /* from within: at once, and the one that is due with it */
+    g_assert_cmpuint(services_clock_ns(), >=, calls->due_ns[i]);
+    if (i == 3) { /* from within, long past */
         services_timer(calls->services, 0, 1);
     }
 }
@@ -751,6 +753,12 @@ static bool again_called(void *opaque)
     g_string_append_c(calls->text, 'a');
     services_wake(calls->services); /* asked for within: counts for nothing */
     return calls->more-- > 0;
+}
+
+static void set_timer(struct calls *calls, unsigned i, uint64_t deadline_ns)
+{
+    calls->due_ns[i] = deadline_ns;
+    services_timer(calls->services, i, deadline_ns);
 }
 
 static void run_until(GMainContext *context, uint64_t ns)
@@ -772,27 +780,27 @@ static void test_timers(void)
 
     calls.services = services_new(context, 4, &ops, &calls, NULL);
     now = services_clock_ns();
-    services_timer(calls.services, 0, now + 30 * ms);
-    services_timer(calls.services, 1, now + 10 * ms);
-    services_timer(calls.services, 2, now + 20 * ms);
-    services_timer(calls.services, 1, now + 25 * ms); /* later than it was */
-    services_timer(calls.services, 0, now + 5 * ms);  /* earlier */
-    services_timer(calls.services, 4, now);           /* there is none */
+    set_timer(&calls, 0, now + 30 * ms);
+    set_timer(&calls, 1, now + 2 * ms);
+    set_timer(&calls, 2, now + 20 * ms);
+    set_timer(&calls, 1, now + 15 * ms);    /* later than it was */
+    set_timer(&calls, 0, now + 5 * ms);     /* earlier */
+    services_timer(calls.services, 4, now); /* there is none */
     run_until(context, now + 40 * ms);
-    g_assert_cmpstr(calls.text->str, ==, "021");
-    services_timer(calls.services, 3, 0); /* long past */
+    g_assert_cmpstr(calls.text->str, ==, "012");
+    set_timer(&calls, 3, 0); /* long past */
     run_until(context, 0);
-    g_assert_cmpstr(calls.text->str, ==, "02130");
+    g_assert_cmpstr(calls.text->str, ==, "01230");
     services_timer(calls.services, 2, UINT64_MAX); /* never */
     services_wake(calls.services);
     services_wake(calls.services);
     run_until(context, 0);
-    g_assert_cmpstr(calls.text->str, ==, "02130aaa");
+    g_assert_cmpstr(calls.text->str, ==, "01230aaa");
     services_timer(calls.services, 1, services_clock_ns() + ms);
     services_wake(calls.services);
     services_free(calls.services); /* with both under way */
     run_until(context, services_clock_ns() + 3 * ms);
-    g_assert_cmpstr(calls.text->str, ==, "02130aaa");
+    g_assert_cmpstr(calls.text->str, ==, "01230aaa");
     services_free(NULL);
     g_string_free(calls.text, TRUE);
     g_main_context_unref(context);
