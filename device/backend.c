@@ -10,9 +10,10 @@
 #include "options.h"
 
 static const struct backend_ops *const backends[] = {
-    &backend_null,
-    &backend_loopback,
-    &backend_pcap,
+    &backend_null,  &backend_loopback, &backend_pcap, &backend_stream, &backend_dgram, &backend_tap,
+#ifdef WITH_SLIRP
+    &backend_slirp,
+#endif
 };
 
 static const struct backend_ops *find_backend(const char *name)
@@ -150,6 +151,11 @@ unsigned backend_takes(const VionetBackend *backend)
     return backend->takes;
 }
 
+uint64_t backend_suits(const VionetBackend *backend)
+{
+    return backend->suits;
+}
+
 VionetBackendCounters backend_counters(const VionetBackend *backend)
 {
     return backend->counters;
@@ -159,6 +165,12 @@ bool backend_send(VionetBackend *backend, const VionetFrame *frames, size_t n)
 {
     backend->counters.sent += n;
     return backend->ops->send(backend, frames, n);
+}
+
+void backend_refuse(VionetBackend *backend)
+{
+    backend->counters.sent++;
+    backend->counters.dropped++;
 }
 
 size_t backend_receive(VionetBackend *backend, VionetFrame *frames, size_t n)

@@ -25,15 +25,18 @@
 typedef struct VionetBackend VionetBackend;
 
 /*
- * What a backend takes from the guest beside plain frames. Without BACKEND_CSUM it gets each frame
- * in one range, with nothing left to be done to it. What it gives may have any offload member set
- * that backend_set_offloads() allows; without that operation, any.
+ * What a backend takes from the guest beside plain frames; for what it does not take, the frontend
+ * does the work. Without BACKEND_CSUM it gets each frame in one range, with nothing left to be done
+ * to it; the others below it, but for BACKEND_LONG_TCP, need BACKEND_CSUM. What it gives may have
+ * any offload member set: what the guest does not take, the frontend segments and the device
+ * finishes. backend_set_offloads() lets it do so itself.
  */
 #define BACKEND_CSUM     1u  /* frames in several ranges, whose checksum may be unfinished */
-#define BACKEND_GSO      2u  /* and frames to be segmented (TCP, UDP), as their members say */
+#define BACKEND_GSO      2u  /* and frames of TCP to be segmented, as their members say */
 #define BACKEND_UFO      4u  /* and UDP datagrams to be fragmented */
 #define BACKEND_TUNNEL   8u  /* and frames to be segmented inside UDP tunnels */
 #define BACKEND_LONG_TCP 16u /* TCP packets of any length as they are: no need to segment them */
+#define BACKEND_USO      32u /* and frames of UDP to be segmented into datagrams */
 
 typedef struct VionetBackendCounters {
     uint64_t sent;     /* frames from the guest, dropped ones included */
@@ -58,6 +61,9 @@ const char *backend_name(const VionetBackend *backend);
 /* BACKEND_* */
 unsigned backend_takes(const VionetBackend *backend);
 
+/* Features, as bits 0 to 63, that a device in front of it does well to offer. */
+uint64_t backend_suits(const VionetBackend *backend);
+
 /* Since the backend was opened. */
 VionetBackendCounters backend_counters(const VionetBackend *backend);
 
@@ -66,6 +72,9 @@ VionetBackendCounters backend_counters(const VionetBackend *backend);
  * guest may have come of it, so that the frontend asks for them.
  */
 bool backend_send(VionetBackend *backend, const VionetFrame *frames, size_t n);
+
+/* Counts a frame from the guest that cannot be had in a form which the backend takes. */
+void backend_refuse(VionetBackend *backend);
 
 /* Takes up to n frames for the guest that are there now; returns how many. Does not wait. */
 size_t backend_receive(VionetBackend *backend, VionetFrame *frames, size_t n);
@@ -117,10 +126,17 @@ struct backend_ops {
     void (*complete)(VionetBackend *backend, const VionetFrame *frames, size_t n);
 };
 
+/* For suits: what the guest is better off leaving to us, whoever does it in the end. */
+#define BACKEND_SUITS_SENDING                                                       \
+    (UINT64_C(1) << VIRTIO_NET_F_CSUM | UINT64_C(1) << VIRTIO_NET_F_HOST_TSO4 |     \
+     UINT64_C(1) << VIRTIO_NET_F_HOST_TSO6 | UINT64_C(1) << VIRTIO_NET_F_HOST_ECN | \
+     UINT64_C(1) << VIRTIO_NET_F_HOST_USO)
+
 /* First member of every backend. open sets takes, the rest is set by backend_open(). */
 struct VionetBackend {
     const struct backend_ops *ops;
     unsigned takes;
+    uint64_t suits; /* features, as bits, that are offered with it unless the user says otherwise */
     VionetBackendCounters counters; /* a backend itself counts only what it drops */
     void (*ready)(void *opaque);
     void *opaque;
@@ -138,5 +154,9 @@ void backend_ready(VionetBackend *backend);
 extern const struct backend_ops backend_null;
 extern const struct backend_ops backend_loopback;
 extern const struct backend_ops backend_pcap;
+extern const struct backend_ops backend_stream;
+extern const struct backend_ops backend_dgram;
+extern const struct backend_ops backend_slirp; /* if built with libslirp: WITH_SLIRP */
+extern const struct backend_ops backend_tap;
 
 #endif

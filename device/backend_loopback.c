@@ -4,8 +4,8 @@
  *
  * Frames are copied into a bounded queue and wait there until the frontend asks for them; when it
  * is full, what is sent is dropped and counted. Offload members travel along: an unfinished
- * checksum is the receiving side's to finish, a frame to be segmented reaches only a driver that
- * takes such frames.
+ * checksum is the receiving side's to finish, a frame to be segmented is so for a driver that does
+ * not take such frames.
  */
 #include "backend.h"
 
@@ -24,7 +24,8 @@ static VionetBackend *loopback_open(backend_values values, GError **error)
 
     (void)values;
     (void)error;
-    loopback->backend.takes = BACKEND_CSUM | BACKEND_GSO | BACKEND_UFO | BACKEND_TUNNEL;
+    loopback->backend.takes =
+        BACKEND_CSUM | BACKEND_GSO | BACKEND_UFO | BACKEND_USO | BACKEND_TUNNEL;
     loopback->fifo = frame_fifo_new(QUEUE_FRAMES);
     return &loopback->backend;
 }

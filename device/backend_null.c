@@ -11,7 +11,7 @@ static VionetBackend *null_open(backend_values values, GError **error)
 
     (void)values;
     (void)error;
-    backend->takes = BACKEND_CSUM | BACKEND_GSO | BACKEND_UFO | BACKEND_TUNNEL;
+    backend->takes = BACKEND_CSUM | BACKEND_GSO | BACKEND_UFO | BACKEND_USO | BACKEND_TUNNEL;
     return backend;
 }
 

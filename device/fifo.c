@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Bounded queue of copied frames; see fifo.h. Called by backend_loopback.c and backend_pcap.c.
+ * Bounded queue of copied frames; see fifo.h. Called by the backends.
  *
  * Three counters run freely round a ring of places:
  *
@@ -58,7 +58,17 @@ void frame_fifo_free(struct frame_fifo *fifo)
 
 bool frame_fifo_has_room(const struct frame_fifo *fifo)
 {
-    return fifo->put - fifo->freed < fifo->n;
+    return frame_fifo_room(fifo) > 0;
+}
+
+unsigned frame_fifo_room(const struct frame_fifo *fifo)
+{
+    return fifo->n - (unsigned)(fifo->put - fifo->freed);
+}
+
+unsigned frame_fifo_waiting(const struct frame_fifo *fifo)
+{
+    return (unsigned)(fifo->put - fifo->taken);
 }
 
 /* Copies a frame as it is: the checksum, if it is unfinished, stays so. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A bounded queue of copied frames, for backends: loopback and pcap keep in it what the guest has
- * not taken yet. Frames are taken in order and given back in any; a place is free again when it and
+ * A bounded queue of copied frames, for backends, which keep in it what the guest has not taken
+ * yet. Frames are taken in order and given back in any; a place is free again when it and
  * all before it were given back.
  *
  * Threads: one at a time.
@@ -25,8 +25,12 @@ void frame_fifo_free(struct frame_fifo *fifo);
  */
 bool frame_fifo_put(struct frame_fifo *fifo, const VionetFrame *frame);
 
-/* Whether the next frame_fifo_put() would find a place. */
+/* Whether the next frame_fifo_put() would find a place; how many would. */
 bool frame_fifo_has_room(const struct frame_fifo *fifo);
+unsigned frame_fifo_room(const struct frame_fifo *fifo);
+
+/* Frames that wait to be taken. */
+unsigned frame_fifo_waiting(const struct frame_fifo *fifo);
 
 /* Takes up to n frames; returns how many. They hold until they are given back. */
 unsigned frame_fifo_take(struct frame_fifo *fifo, VionetFrame *frames, size_t n);

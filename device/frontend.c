@@ -26,20 +26,6 @@ struct VionetFrontend {
 
 /* ---- Features and who serves them ---- */
 
-/* With these the guest sends frames that are to be segmented: what of a backend suffices for each. */
-static const struct segment_feature {
-    unsigned bit;
-    unsigned takes; /* any of these */
-} segment_features[] = {
-    {VIRTIO_NET_F_HOST_TSO4, BACKEND_GSO | BACKEND_LONG_TCP},
-    {VIRTIO_NET_F_HOST_TSO6, BACKEND_GSO | BACKEND_LONG_TCP},
-    {VIRTIO_NET_F_HOST_ECN, BACKEND_GSO | BACKEND_LONG_TCP},
-    {VIRTIO_NET_F_HOST_UFO, BACKEND_UFO},
-    {VIRTIO_NET_F_HOST_USO, BACKEND_GSO},
-    {VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO, BACKEND_TUNNEL},
-    {VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO_CSUM, BACKEND_TUNNEL},
-};
-
 /* With these the device needs a clock and a timer. */
 static const unsigned timer_features[] = {
     VIRTIO_NET_F_NOTF_COAL,
@@ -60,7 +46,7 @@ static bool refuse_feature(const VionetConfig *config, unsigned bit, const char 
     return false;
 }
 
-/* What the emulator or the backend cannot serve may not be offered. */
+/* What the emulator cannot serve may not be offered. */
 static bool check_timers(const VionetFrontend *frontend, GError **error)
 {
     const bool has_timer = frontend->ops.clock_ns && frontend->ops.timer;
@@ -68,20 +54,6 @@ static bool check_timers(const VionetFrontend *frontend, GError **error)
     for (size_t i = 0; i < G_N_ELEMENTS(timer_features) && !has_timer; i++) {
         if (!refuse_feature(&frontend->properties.config, timer_features[i],
                             "this emulator has no timer for it", error)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool check_segments(const VionetFrontend *frontend, GError **error)
-{
-    const unsigned takes = backend_takes(frontend->backend);
-
-    for (size_t i = 0; i < G_N_ELEMENTS(segment_features); i++) {
-        if (!(takes & segment_features[i].takes) &&
-            !refuse_feature(&frontend->properties.config, segment_features[i].bit,
-                            "this backend does not take frames to be segmented", error)) {
             return false;
         }
     }
@@ -173,8 +145,11 @@ static bool configure(VionetFrontend *frontend, const char *properties, const ch
     if (!frontend->backend) {
         return false;
     }
+    properties_suit(&frontend->properties, backend_suits(frontend->backend));
     frontend->pump = pump_new(frontend->backend);
-    return check_segments(frontend, error);
+    pump_set_poll(frontend->pump, frontend->properties.poll_us * UINT64_C(1000),
+                  frontend->ops.clock_ns, frontend->opaque);
+    return true;
 }
 
 VionetFrontend *vionet_frontend_new(const char *properties, const char *backend,

@@ -50,8 +50,8 @@ typedef struct VionetFrontendOps {
 
 /*
  * Configures a frontend: properties as properties_help() lists them, backend as backend_help()
- * does. The backend is opened. A feature that properties turn on and that the backend or the
- * operations cannot serve is an error; checksums that a backend does not finish, the frontend
+ * does. The backend is opened. A feature that properties turn on and that the operations cannot
+ * serve is an error; frames that the backend does not take as they are, the frontend segments and
  * finishes. ops is copied, opaque handed to each operation. NULL on error.
  */
 VionetFrontend *vionet_frontend_new(const char *properties, const char *backend,
@@ -77,7 +77,8 @@ VionetBackend *vionet_frontend_backend(const VionetFrontend *frontend);
 /*
  * Asks the backend for up to n frames for the guest, and moves what else there is to be moved.
  * Frames that the guest has no room for are held, and go when it makes room; until its driver runs,
- * nothing is asked of the backend. True if there is more that could be moved at once.
+ * nothing is asked of the backend. True if there is more that could be moved at once, or may soon be
+ * (poll-us).
  */
 bool vionet_frontend_poll(VionetFrontend *frontend, size_t n);
 

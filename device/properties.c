@@ -353,6 +353,19 @@ bool properties_parse(const char *text, VionetProperties *properties, GError **e
     return ok;
 }
 
+void properties_suit(VionetProperties *properties, uint64_t features)
+{
+    VionetConfig *config = &properties->config;
+
+    for (unsigned bit = 0; bit < 64; bit++) {
+        if (features >> bit & 1 && (int)bit != config->dialect->feature &&
+            !vionet_features_test(properties->asked, bit)) {
+            vionet_features_set(config->features, bit, true);
+        }
+    }
+    vionet_features_settle(config->dialect, config->features, properties->asked);
+}
+
 /* ---- Help ---- */
 
 /* Appends "name=default  text". */

@@ -17,6 +17,7 @@
 typedef struct VionetProperties {
     VionetConfig config;
     VionetPciConfig pci;
+    uint32_t poll_us; /* how long a transmit queue is polled after its last frame */
     uint64_t asked[VIONET_FEATURE_WORDS]; /* features that the text turns on or off, or makes on */
 } VionetProperties;
 
@@ -27,6 +28,12 @@ typedef struct VionetProperties {
  * On false, properties is undefined.
  */
 bool properties_parse(const char *text, VionetProperties *properties, GError **error);
+
+/*
+ * Turns on features, of bits 0 to 63, that the text says nothing of, as far as what they need is
+ * there.
+ */
+void properties_suit(VionetProperties *properties, uint64_t features);
 
 /* All properties: values, default, what they do; a line each. To be freed with g_free(). */
 char *properties_help(void);

@@ -22,6 +22,13 @@ struct pump *pump_new(VionetBackend *backend);
 /* Frees a pump that is not connected; NULL is ignored. */
 void pump_free(struct pump *pump);
 
+/*
+ * After a notification a pair is polled until it had nothing for poll_ns by that clock; 0: it is
+ * not. Before it is connected.
+ */
+void pump_set_poll(struct pump *pump, uint64_t poll_ns, uint64_t (*clock_ns)(void *opaque),
+                   void *clock);
+
 /* Connects it to a device, which must not be running; and takes it away again. */
 void pump_connect(struct pump *pump, VionetDevice *device);
 void pump_disconnect(struct pump *pump);
@@ -35,7 +42,7 @@ void pump_kicked(struct pump *pump, unsigned queue);
 /* Up to n frames (in all, not on top of those wanted before) may come from the backend. */
 void pump_want(struct pump *pump, size_t n);
 
-/* Moves what can be moved, up to a limit; true if there is more. */
+/* Moves what can be moved, up to a limit; true if there is more, or may be soon (polling). */
 bool pump_run(struct pump *pump);
 
 /* Whether pump_run() is under way. */

@@ -131,6 +131,7 @@ struct services *services_new(GMainContext *context, unsigned n_timers,
         return NULL;
     }
     services->timer_source = g_unix_fd_source_new(services->timer_fd, G_IO_IN);
+    g_source_set_can_recurse(services->timer_source, TRUE); /* no wake-up of the loop by itself */
     g_source_set_callback(services->timer_source, G_SOURCE_FUNC(timer_expired), services, NULL);
     g_source_attach(services->timer_source, context);
     return services;

@@ -37,15 +37,15 @@ enum {
 };
 
 struct reach fuzz_reach[] = {
-    [FRAMES] = {"frames", 300, 0},
-    [HASHED] = {"frames hashed", 200, 0},
-    [HASHED_INNER] = {"frames hashed by an inner header", 100, 0},
+    [FRAMES] = {"frames", 100, 0},
+    [HASHED] = {"frames hashed", 75, 0},
+    [HASHED_INNER] = {"frames hashed by an inner header", 30, 0},
     [HASHED_EX] = {"frames hashed as with extension headers", 10, 0},
     [NO_INNER] = {"tunnels without a packet to be hashed", 10, 0},
     [SHORT_FRAMES] = {"frames short of octets", 10, 0},
-    [PARTS_ENOUGH] = {"first parts that were enough", 100, 0},
+    [PARTS_ENOUGH] = {"first parts that were enough", 75, 0},
     [PARTS_SHORT] = {"first parts that were not", 100, 0},
-    [REPORTED_TUNNELS] = {"frames with hash_report_tunnel", 20, 0},
+    [REPORTED_TUNNELS] = {"frames with hash_report_tunnel", 10, 0},
     {NULL, 0, 0},
 };
 

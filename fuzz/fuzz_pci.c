@@ -155,6 +155,14 @@ static void bus_intx(void *opaque, bool level)
 
 /* ---- what holds all along ---- */
 
+static void check_memory(struct run *run, const char *after)
+{
+    if (is_master(run)) {
+        rig_allow_all(&run->rig);
+    }
+    rig_require_unchanged(&run->rig, after);
+}
+
 static void check(struct run *run, const char *after)
 {
     const uint32_t status = config_read(run, STATUS, 2);
@@ -163,10 +171,7 @@ static void check(struct run *run, const char *after)
     FUZZ_REQUIRE(
         !config_read(run, 0x3d, 1) || run->pin == ((status & 8) && !(command & INTX_DISABLE)),
         "after %s: the pin is %d, status 0x%x, command 0x%x", after, run->pin, status, command);
-    if (command & MASTER) {
-        rig_allow_all(&run->rig);
-    }
-    rig_require_unchanged(&run->rig, after);
+    check_memory(run, after);
 }
 
 static void check_fixed(struct run *run)
@@ -423,6 +428,37 @@ static void act_capability(struct run *run)
     check_fixed(run);
 }
 
+/* A write narrower than a register leaves its other octets. */
+static void act_narrow_write(struct run *run)
+{
+    static const struct {
+        uint8_t at;
+        uint8_t size;
+    } plain[] = {
+        {AT(device_feature_select), 4}, {AT(driver_feature_select), 4}, {AT(queue_select), 2}};
+    const uint8_t how = input_8(&run->input);
+    const unsigned which = how % 3;
+    const unsigned size = 1u << (how >> 2 & 3);
+    const unsigned skip = (how >> 4 & 3) % plain[which].size;
+    const unsigned n = size < plain[which].size - skip ? size : plain[which].size - skip;
+    const uint64_t mask = ((UINT64_C(1) << 8 * n) - 1) << 8 * skip;
+    const uint32_t before = input_32(&run->input);
+    const uint32_t value = input_32(&run->input);
+    uint64_t expected, found;
+
+    if (skip + size > 4) {
+        return; /* the next register is another matter */
+    }
+    common_write(run, plain[which].at, plain[which].size, before);
+    common_write(run, plain[which].at + skip, size, value);
+    expected = (before & ~mask) | ((uint64_t)value << 8 * skip & mask);
+    expected &= (UINT64_C(1) << 8 * plain[which].size) - 1;
+    found = common_read(run, plain[which].at, plain[which].size);
+    FUZZ_REQUIRE(found == expected, "0x%llx, not 0x%llx after a write of %u octets",
+                 (unsigned long long)found, (unsigned long long)expected, size);
+    REACHED(WIDTHS);
+}
+
 static void act_isr(struct run *run)
 {
     vionet_pci_bar_read(run->pci, BAR_VIRTIO, run->isr, 1);
@@ -490,7 +526,9 @@ static void act_vector(struct run *run)
 
     vionet_pci_bar_write(run->pci, BAR_MSIX, entry, 8, UINT64_C(0xfee00000) + 4u * how);
     vionet_pci_bar_write(run->pci, BAR_MSIX, entry + 8, 4, how);
-    vionet_pci_bar_write(run->pci, BAR_MSIX, entry + 12, 4, how & 0x80 ? 1 : 0);
+    vionet_pci_bar_write(run->pci, BAR_MSIX, entry + 12, 4, how & 0x80 ? UINT32_MAX : 0xfffffffe);
+    FUZZ_REQUIRE(!(vionet_pci_bar_read(run->pci, BAR_MSIX, entry + 12, 4) >> 1),
+                 "a reserved bit of a vector is set");
     REACHED(BAR_ACCESSES);
 }
 
@@ -537,6 +575,7 @@ static bool boot(struct run *run, uint32_t bits)
     uint64_t accepted[VIONET_FEATURE_WORDS] = {0};
 
     give_back(run);
+    check_memory(run, "the last completions"); /* without bus mastering there is nothing to see */
     vionet_pci_config_write(run->pci, COMMAND, 2, MASTER | 2);
     PUT(run, device_status, 0);
     rig_allow_all(&run->rig);
@@ -576,26 +615,42 @@ static void act_boot(struct run *run)
     boot(run, input_16(&run->input));
 }
 
+/* The queue whose notifications the device keeps to itself, whoever negotiated that. */
+static bool is_control(const struct run *run, unsigned queue)
+{
+    const VionetDevice *device = run->rig.device;
+    const bool several = vionet_device_negotiated(device, VIRTIO_NET_F_MQ) ||
+                         vionet_device_negotiated(device, VIRTIO_NET_F_RSS);
+
+    return vionet_device_negotiated(device, VIRTIO_NET_F_CTRL_VQ) &&
+           queue == (several ? run->rig.n_queues - 1 : 2);
+}
+
 /* What a driver that has read the specification writes, and where. */
 static void notify(struct run *run, unsigned queue)
 {
     const struct rig_queue *q = &run->rig.queues[queue];
+    const bool with_data = vionet_device_negotiated(run->rig.device, VIRTIO_F_NOTIFICATION_DATA);
+    const uint64_t kicks = run->rig.kicks[queue];
     uint32_t id = queue;
     uint64_t at;
 
     PUT(run, queue_select, queue);
-    if (rig_has(&run->rig, VIRTIO_F_NOTIF_CONFIG_DATA)) {
+    if (vionet_device_negotiated(run->rig.device, VIRTIO_F_NOTIF_CONFIG_DATA)) {
         id = (uint32_t)GET(run, queue_notif_config_data);
-    } else if (rig_has(&run->rig, VIRTIO_F_NOTIFICATION_DATA) && run->notify_data) {
+    } else if (with_data && run->notify_data) {
         id = run->config.notify_data;
     }
     at = run->notify + GET(run, queue_notify_off) * run->multiplier;
-    if (rig_has(&run->rig, VIRTIO_F_NOTIFICATION_DATA)) {
+    if (with_data) {
         vionet_pci_bar_write(run->pci, BAR_VIRTIO, at, 4, id | (uint32_t)q->posted << 16);
     } else {
         vionet_pci_bar_write(run->pci, BAR_VIRTIO, at, 2, id);
     }
     REACHED(NOTIFICATIONS);
+    FUZZ_REQUIRE(run->rig.kicks[queue] > kicks || !GET(run, queue_size) ||
+                     !(GET(run, device_status) & VIRTIO_STATUS_DRIVER_OK) || is_control(run, queue),
+                 "a notification of queue %u is not heard", queue);
 }
 
 /* With EVENT_IDX: of the next buffer that is used. */
@@ -679,6 +734,7 @@ static void bus_reset(struct run *run)
 {
     give_back(run);
     vionet_device_set_link(run->rig.device, true);
+    check_memory(run, "the last completions"); /* while the command register tells */
     vionet_pci_reset(run->pci);
     FUZZ_REQUIRE(!run->pin, "the pin is up after a reset");
     memset(run->rig.accepted, 0, sizeof(run->rig.accepted));
@@ -694,11 +750,12 @@ static void act_bus_reset(struct run *run)
 }
 
 static void (*const actions[])(struct run *run) = {
-    act_boot,        act_post,         act_post,         act_post,       act_deliver,
-    act_deliver,     act_transmit,     act_transmit,     act_isr,        act_notify,
-    act_register,    act_register,     act_bar_write,    act_bar_write,  act_bar_read,
-    act_widths,      act_vector,       act_msix_control, act_capability, act_capability,
-    act_config_read, act_config_write, act_no_queue,     act_machine,    act_bus_reset,
+    act_boot,         act_post,         act_post,         act_post,       act_deliver,
+    act_deliver,      act_transmit,     act_transmit,     act_isr,        act_notify,
+    act_register,     act_register,     act_bar_write,    act_bar_write,  act_bar_read,
+    act_widths,       act_vector,       act_msix_control, act_capability, act_capability,
+    act_config_read,  act_config_write, act_no_queue,     act_machine,    act_bus_reset,
+    act_narrow_write,
 };
 
 #define N_ACTIONS (sizeof(actions) / sizeof(actions[0]))

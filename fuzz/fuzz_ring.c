@@ -14,19 +14,19 @@
 #include "ring_run.h"
 
 #define MAX_ACTIONS 96
-#define MAX_LARGE   4
+#define MAX_LARGE   6
 
 struct reach fuzz_reach[] = {
     [DRIVER_OK] = {"times DRIVER_OK", 100, 0},
     [POSTED] = {"buffers posted", 1000, 0},
     [POSTED_INDIRECT] = {"of them by an indirect table", 100, 0},
-    [DELIVERED] = {"frames delivered", 200, 0},
+    [DELIVERED] = {"frames delivered", 150, 0},
     [MERGED] = {"of them over several buffers", 20, 0},
     [NO_ROOM] = {"frames without room", 20, 0},
     [TOO_SMALL] = {"frames larger than their buffer", 5, 0},
     [TAKEN] = {"frames taken from the driver", 100, 0},
     [DROPPED] = {"frames of the driver dropped", 20, 0},
-    [STARVED] = {"stops for want of slots", 0, 0},
+    [STARVED] = {"stops for want of slots", 3, 0},
     [COMPLETED] = {"frames completed", 80, 0},
     [COMMANDS] = {"commands answered", 30, 0},
     [COMMANDS_OK] = {"of them with OK", 10, 0},
@@ -37,8 +37,9 @@ struct reach fuzz_reach[] = {
     [REMAPPED] = {"mappings changed", 10, 0},
     [BROKEN] = {"queues broken", 30, 0},
     [RUDE] = {"queues past prediction", 5, 0},
-    [WILD] = {"runs in which the device may write over a ring", 0, 0},
-    [SEVERAL_PAIRS] = {"bursts spread over several pairs", 3, 0},
+    [JUMPS] = {"indices ahead of what the ring holds", 5, 0},
+    [WILD] = {"runs in which the device may write over a ring", 2, 0},
+    [SEVERAL_PAIRS] = {"bursts spread over several pairs", 5, 0},
     [WORKS] = {"devices that worked in the end", 100, 0},
     {NULL, 0, 0},
 };
@@ -73,8 +74,10 @@ static uint16_t size_of_queue(const struct run *run, unsigned queue)
 /* Some place where a part of a ring had better not be, or may be against all appearances. */
 static void place_oddly(struct run *run, unsigned queue, unsigned how)
 {
+    static const uint8_t zero[VIRTQ_USED_SIZE(RIG_MAX_SIZE)];
     struct rig_queue *q = &run->rig.queues[queue];
     const unsigned area = how % 3;
+    const bool spoiled = run->rig.spoiled;
 
     switch (how / 3 % 6) {
     case 0:
@@ -96,6 +99,9 @@ static void place_oddly(struct run *run, unsigned queue, unsigned how)
         q->area[area] = RIG_TOP;
         break;
     }
+    rig_store(&run->rig, q->area[VIONET_AREA_DEVICE], zero, VIRTQ_USED_SIZE(q->size));
+    run->rig.odd = true;
+    run->rig.spoiled = spoiled; /* by this it is not */
     run->raw = true;
 }
 

@@ -58,10 +58,25 @@ static uint64_t here(const struct rig_region *region, uint64_t gpa, uint64_t n)
     return n < left ? n : left;
 }
 
+static void note_spoiled(struct rig *rig, uint64_t gpa, size_t n)
+{
+    for (unsigned i = 0; i < rig->n_queues; i++) {
+        const struct rig_queue *q = &rig->queues[i];
+        const uint64_t used = q->area[VIONET_AREA_DEVICE];
+
+        if (q->size && (used <= gpa ? gpa - used < VIRTQ_USED_SIZE(q->size) : used - gpa < n)) {
+            rig->spoiled = true;
+        }
+    }
+}
+
 void rig_store(struct rig *rig, uint64_t gpa, const void *from, size_t n)
 {
     const uint8_t *octets = from;
 
+    if (rig->odd) {
+        note_spoiled(rig, gpa, n);
+    }
     while (n) {
         struct rig_region *region = region_of(rig, gpa);
         const uint64_t part = here(region, gpa, n);
@@ -374,6 +389,7 @@ void rig_reset(struct rig *rig)
     memset(rig->queues, 0, sizeof(rig->queues));
     memset(rig->faulted, 0, sizeof(rig->faulted));
     memset(rig->accepted, 0, sizeof(rig->accepted));
+    rig->odd = rig->spoiled = false;
     zero_rings(rig);
 }
 

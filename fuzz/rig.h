@@ -63,6 +63,8 @@ struct rig {
     unsigned n_queues;
     uint64_t buffer; /* next buffer's address, going round */
     uint64_t accepted[VIONET_FEATURE_WORDS];
+    bool odd;     /* a used ring may lie where the guest stores other things; then this tells */
+    bool spoiled; /* that it has stored over one, as no driver would */
 
     /* what the host was told */
     uint64_t interrupts[RIG_MAX_QUEUES];

@@ -26,12 +26,15 @@ void before(struct run *run)
         if (known(run, i)) {
             model_note(model, &run->rig);
             fuzz_reach[RUDE].count += model->rude;
+        } else {
+            model_note_jump(model, &run->rig);
         }
         run->old_used[i] = model->used;
         run->old_interrupts[i] = run->rig.interrupts[i];
         run->old_kicks[i] = run->rig.kicks[i];
     }
-    if (run->raw && !run->wild && model_writes_over_rings(run->models, run->n_models, &run->rig)) {
+    if (run->raw && !run->wild &&
+        (run->rig.spoiled || model_writes_over_rings(run->models, run->n_models, &run->rig))) {
         REACHED(WILD);
         run->wild = true;
     }
@@ -121,6 +124,17 @@ void require_kicks_wanted(struct run *run, unsigned queue)
         REACHED(KICKS_CHECKED);
         FUZZ_REQUIRE(model_would_kick(model_of(run, queue), &run->rig),
                      "queue %u is empty, and the device wants no notification", queue);
+    }
+}
+
+void require_jump_noticed(struct run *run, unsigned queue)
+{
+    const struct model *model = &run->models[queue];
+
+    if (model->jumped && !run->wild && live(run, queue) && model_parts_good(model, &run->rig)) {
+        REACHED(JUMPS);
+        FUZZ_REQUIRE(run->rig.faulted[queue], "queue %u: more buffers than it holds are believed",
+                     queue);
     }
 }
 

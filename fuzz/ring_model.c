@@ -172,8 +172,18 @@ void model_note(struct model *model, const struct rig *rig)
 
     if (ahead < (uint16_t)(model->idx - model->used) || ahead > queue_of(model, rig)->size) {
         model->rude = true;
+        model->jumped = model->next == model->idx;
+        model_note_jump(model, rig);
     }
     model->idx = idx;
+}
+
+void model_note_jump(struct model *model, const struct rig *rig)
+{
+    const struct rig_queue *q = queue_of(model, rig);
+    const uint16_t used = rig_load16(rig, q->area[VIONET_AREA_DEVICE] + 2);
+
+    model->jumped = model->jumped && (uint16_t)(avail_idx(model, rig) - used) > q->size;
 }
 
 /* ---- the account ---- */

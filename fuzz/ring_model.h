@@ -37,6 +37,7 @@ struct model {
     bool started; /* the device looks at it */
     bool broken;  /* the device has said so */
     bool rude;
+    bool jumped; /* it is, and the device must notice as soon as it looks */
     unsigned queue;
     uint16_t next;     /* available index of the next buffer to be taken */
     uint16_t idx;      /* available index as the driver has stored it */
@@ -55,6 +56,9 @@ void model_start(struct model *model, unsigned queue);
 
 /* The driver may have stored another available index. */
 void model_note(struct model *model, const struct rig *rig);
+
+/* The same of a rude queue: it has not jumped if the ring could hold what is there by now. */
+void model_note_jump(struct model *model, const struct rig *rig);
 
 /* Whether the ring's parts are aligned and reachable. */
 bool model_parts_good(const struct model *model, const struct rig *rig);

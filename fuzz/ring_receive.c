@@ -277,9 +277,22 @@ static void account_in_order(struct run *run, unsigned n, const VionetVerdict *v
     }
 }
 
+/* Whether no frame had to go to another queue than its own, behind frames that came after it. */
+static bool all_there(const struct run *run)
+{
+    for (unsigned queue = 0; queue < 2 * run->pairs; queue += 2) {
+        if (!live(run, queue) || run->rig.faulted[queue] ||
+            !model_parts_good(&run->models[queue], &run->rig)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Several queues: each packet is one of the frames delivered, and in the order of the burst. */
 static void account_spread(struct run *run, unsigned n, const VionetVerdict *verdicts)
 {
+    const bool ordered = all_there(run);
     unsigned used_pairs = 0;
 
     for (unsigned queue = 0; queue < 2 * run->pairs; queue += 2) {
@@ -300,7 +313,7 @@ static void account_spread(struct run *run, unsigned n, const VionetVerdict *ver
             }
             FUZZ_REQUIRE(i < n, "queue %u: a packet that was not sent, or out of order", queue);
             burst[i].matched = true;
-            last = i;
+            last = ordered ? i : 0;
         }
     }
     fuzz_reach[SEVERAL_PAIRS].count += used_pairs > 1;
@@ -322,16 +335,20 @@ static void account_receive(struct run *run, unsigned n, const VionetVerdict *ve
 {
     const bool single = vionet_device_counter(run->rig.device, rig_control(&run->rig),
                                               VIONET_COUNTER_COMMANDS_OK) == 0;
-    const bool blindly = buffers_overlap(run);
+    const bool in_order = single && known(run, 0);
+    const bool blindly = buffers_overlap(run) || !(in_order || all_known(run));
     unsigned delivered = 0, matched = 0;
 
     for (unsigned i = 0; i < n; i++) {
         delivered += verdicts[i] == VIONET_DELIVERED;
     }
     fuzz_reach[DELIVERED].count += delivered;
-    if (!blindly && single && known(run, 0)) {
+    if (single && delivered) {
+        require_jump_noticed(run, 0);
+    }
+    if (!blindly && in_order) {
         account_in_order(run, n, verdicts, hold);
-    } else if (!blindly && all_known(run)) {
+    } else if (!blindly) {
         account_spread(run, n, verdicts);
         for (unsigned i = 0; i < n; i++) {
             matched += burst[i].matched;

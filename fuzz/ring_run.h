@@ -37,6 +37,7 @@ enum {
     REMAPPED,
     BROKEN,
     RUDE,
+    JUMPS,
     WILD,
     SEVERAL_PAIRS,
     WORKS,
@@ -65,7 +66,7 @@ struct run {
     bool dma;
     bool link;
     bool raw;  /* something was stored without a thought */
-    bool wild; /* the device may write over what it reads */
+    bool wild; /* the device may write over what it reads, or the driver has over a used ring */
     bool poll[RIG_MAX_QUEUES];
     bool starved[RIG_MAX_PAIRS]; /* transmit stopped for want of slots */
     uint16_t pending[RIG_MAX_PAIRS]
@@ -102,6 +103,9 @@ void after(struct run *run, const char *what);
 
 /* The first part of after(): what was written, and where. The used rings can be read then. */
 void check_memory(struct run *run, const char *what);
+
+/* The device has looked for a buffer: if there were more than the ring holds, it is broken now. */
+void require_jump_noticed(struct run *run, unsigned queue);
 
 /* The driver has to notify of the next buffer, or none will ever be looked at. */
 void require_kicks_wanted(struct run *run, unsigned queue);

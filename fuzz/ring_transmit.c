@@ -160,6 +160,7 @@ void act_transmit(struct run *run)
     check_memory(run, "transmit");
     FUZZ_REQUIRE(n == 0 || live(run, 2 * pair + 1), "frames come from a queue that does not run");
     FUZZ_REQUIRE(n <= asked, "%zu frames, %zu were asked for", n, asked);
+    require_jump_noticed(run, 2 * pair + 1);
     for (size_t i = 0; i < n; i++) {
         read_frame(&frames[i]);
     }

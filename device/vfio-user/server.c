@@ -233,6 +233,7 @@ static bool open_notify_fds(VionetVfioUser *server, unsigned n)
             return false;
         }
         source = g_unix_fd_source_new(fd, G_IO_IN);
+        g_source_set_can_recurse(source, TRUE);
         g_source_set_callback(source, G_SOURCE_FUNC(notified), server, NULL);
         g_source_attach(source, server->context);
         server->notify_sources[server->n_notify_fds] = source;
@@ -589,6 +590,7 @@ static void watch(VionetVfioUser *server, GIOCondition condition)
         g_clear_pointer(&server->stream_source, g_source_unref);
     }
     server->stream_source = g_unix_fd_source_new(stream_fd(server->stream), condition);
+    g_source_set_can_recurse(server->stream_source, TRUE); /* or the loop wakes itself each time */
     g_source_set_callback(server->stream_source, G_SOURCE_FUNC(stream_ready), server, NULL);
     g_source_attach(server->stream_source, server->context);
 }
@@ -654,8 +656,11 @@ static gboolean stream_ready(gint fd, GIOCondition condition, gpointer data)
     }
     if (stream_is_full(server->stream) != was_full) {
         watch(server, was_full ? G_IO_IN : G_IO_OUT);
-        return G_SOURCE_REMOVE;
     }
+    /* Others have their turn before what is here already. */
+    g_source_set_ready_time(
+        server->stream_source,
+        !stream_is_full(server->stream) && stream_has_message(server->stream) ? 0 : -1);
     return G_SOURCE_CONTINUE;
 }
 

@@ -97,6 +97,8 @@ VIONET_EXPORT bool vionet_features_test(const uint64_t *features, unsigned bit);
 #define VIONET_MAX_FRAME      65550 /* octets of the largest frame, unless configured less */
 #define VIONET_MAX_MAC_TABLE  64    /* addresses kept of each kind; past that all of it passes */
 
+#define VIONET_MAX_RSS_CONTEXTS 1024 /* most RSS contexts beside the default configuration */
+
 /* All tunnel types that the dialect has, whichever it is. */
 #define VIONET_ALL_TUNNELS 0xffffffffu
 
@@ -128,6 +130,7 @@ typedef struct VionetConfig {
     uint32_t tunnel_types;      /* supported, own bits of dialect; VIONET_ALL_TUNNELS */
     uint32_t max_frame;         /* octets, 1514 to VIONET_MAX_FRAME */
     uint16_t notif_config_base; /* queue q's queue_notif_config_data is base + q */
+    uint16_t max_rss_contexts;  /* beside the default one, 1 to VIONET_MAX_RSS_CONTEXTS */
 } VionetConfig;
 
 /*
@@ -375,7 +378,8 @@ typedef struct VionetFrame {
  * Data: passes n frames to the guest: filter, hash, steer, copy, and one notification decision per
  * queue touched. A lane is a caller of this function: calls with different lanes (0 to max_pairs - 1)
  * run in parallel, calls with the same one wait for each other; which queue a frame goes to does not
- * depend on it. Frames of one queue keep their order: when one is held, so are those behind it.
+ * depend on it. Frames of one flow keep their order: when one is held, so are those behind it. (A frame
+ * for a queue that is gone goes to another one, behind what this call had for that already.)
  *
  * Returns the number delivered; verdicts, unless NULL, gets n entries. The frames' memory is the
  * caller's and is only read, during the call.
@@ -432,6 +436,12 @@ typedef enum VionetCounter {
     VIONET_COUNTER_STALE,        /* completions of frames that were not out */
     VIONET_COUNTER_COMMANDS_OK,  /* control queue: commands answered with VIRTIO_NET_OK */
     VIONET_COUNTER_COMMANDS_ERR, /* and with VIRTIO_NET_ERR */
+    /* of the frames in PACKETS, by the packet header as the driver wrote or got it */
+    VIONET_COUNTER_CSUM_VALID,  /* receive: with VIRTIO_NET_HDR_F_DATA_VALID */
+    VIONET_COUNTER_CSUM_NEEDS,  /* with VIRTIO_NET_HDR_F_NEEDS_CSUM */
+    VIONET_COUNTER_CSUM_NONE,   /* with neither */
+    VIONET_COUNTER_GSO_PACKETS, /* with a gso_type */
+    VIONET_COUNTER_GSO_OCTETS,
     VIONET_N_COUNTERS
 } VionetCounter;
 

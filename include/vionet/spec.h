@@ -231,6 +231,26 @@
 #define VIRTIO_NET_CTRL_HASH_TUNNEL     7
 #define VIRTIO_NET_CTRL_HASH_TUNNEL_SET 0
 
+#define VIRTIO_NET_CTRL_STATS       8
+#define VIRTIO_NET_CTRL_STATS_QUERY 0
+#define VIRTIO_NET_CTRL_STATS_GET   1
+/* The type in a reply's header; 1 << type in the masks of QUERY and GET. */
+#define VIRTIO_NET_STATS_TYPE_REPLY_RX_BASIC 0
+#define VIRTIO_NET_STATS_TYPE_REPLY_RX_CSUM  1
+#define VIRTIO_NET_STATS_TYPE_REPLY_RX_GSO   2
+#define VIRTIO_NET_STATS_TYPE_REPLY_RX_SPEED 3
+#define VIRTIO_NET_STATS_TYPE_REPLY_TX_BASIC 16
+#define VIRTIO_NET_STATS_TYPE_REPLY_TX_CSUM  17
+#define VIRTIO_NET_STATS_TYPE_REPLY_TX_GSO   18
+#define VIRTIO_NET_STATS_TYPE_REPLY_TX_SPEED 19
+#define VIRTIO_NET_STATS_TYPE_REPLY_CVQ      32
+
+#define VIRTNET_RSS_CTX_CTRL         9
+#define VIRTNET_RSS_CTX_CTRL_CAP_GET 0
+#define VIRTNET_RSS_CTX_CTRL_ADD     1
+#define VIRTNET_RSS_CTX_CTRL_MOD     2
+#define VIRTNET_RSS_CTX_CTRL_DEL     3
+
 #ifndef VIONET_SPEC_NO_STRUCTS
 
 typedef uint16_t le16;
@@ -331,6 +351,111 @@ struct virtio_net_hdr {
     le16 inner_nh_offset;
 };
 
+/* 5.1.6.5.11 Device Statistics */
+struct virtio_net_stats_capabilities {
+    le64 supported_stats_types[1];
+};
+
+/* One of the entries of struct virtio_net_ctrl_queue_stats. */
+struct virtio_net_ctrl_queue_stats_entry {
+    le16 vq_index;
+    le16 reserved[3];
+    le64 types_bitmap[1];
+};
+
+struct virtio_net_stats_reply_hdr {
+    uint8_t type;
+    uint8_t reserved;
+    le16 vq_index;
+    le16 reserved1;
+    le16 size;
+};
+
+struct virtio_net_stats_cvq {
+    struct virtio_net_stats_reply_hdr hdr;
+    le64 command_num;
+    le64 ok_num;
+};
+
+struct virtio_net_stats_rx_basic {
+    struct virtio_net_stats_reply_hdr hdr;
+    le64 rx_notifications;
+    le64 rx_packets;
+    le64 rx_bytes;
+    le64 rx_interrupts;
+    le64 rx_drops;
+    le64 rx_drop_overruns;
+};
+
+struct virtio_net_stats_tx_basic {
+    struct virtio_net_stats_reply_hdr hdr;
+    le64 tx_notifications;
+    le64 tx_packets;
+    le64 tx_bytes;
+    le64 tx_interrupts;
+    le64 tx_drops;
+    le64 tx_drop_malformed;
+};
+
+struct virtio_net_stats_rx_csum {
+    struct virtio_net_stats_reply_hdr hdr;
+    le64 rx_csum_valid;
+    le64 rx_needs_csum;
+    le64 rx_csum_none;
+    le64 rx_csum_bad;
+};
+
+struct virtio_net_stats_tx_csum {
+    struct virtio_net_stats_reply_hdr hdr;
+    le64 tx_csum_none;
+    le64 tx_needs_csum;
+};
+
+struct virtio_net_stats_rx_gso {
+    struct virtio_net_stats_reply_hdr hdr;
+    le64 rx_gso_packets;
+    le64 rx_gso_bytes;
+    le64 rx_gso_packets_coalesced;
+    le64 rx_gso_bytes_coalesced;
+};
+
+struct virtio_net_stats_tx_gso {
+    struct virtio_net_stats_reply_hdr hdr;
+    le64 tx_gso_packets;
+    le64 tx_gso_bytes;
+    le64 tx_gso_segments;
+    le64 tx_gso_segments_bytes;
+    le64 tx_gso_packets_noseg;
+    le64 tx_gso_bytes_noseg;
+};
+
+struct virtio_net_stats_rx_speed {
+    struct virtio_net_stats_reply_hdr hdr;
+    le64 rx_packets_allowance_exceeded;
+    le64 rx_bytes_allowance_exceeded;
+};
+
+struct virtio_net_stats_tx_speed {
+    struct virtio_net_stats_reply_hdr hdr;
+    le64 tx_packets_allowance_exceeded;
+    le64 tx_bytes_allowance_exceeded;
+};
+
+/* 5.1.6.5.8 RSS Context */
+struct virtnet_rss_ctx_cap {
+    le16 max_rss_contexts;
+};
+
+/* The configuration that follows is laid out as RSS_CONFIG's. */
+struct virtnet_rss_ctx_add_modify {
+    le16 rss_ctx_id;
+    uint8_t reserved[6];
+};
+
+struct virtnet_rss_ctx_del {
+    le16 rss_ctx_id;
+};
+
 #ifdef __cplusplus
 #define VIONET_SPEC_ASSERT static_assert
 #else
@@ -376,6 +501,33 @@ VIONET_SPEC_AT(virtio_net_hdr, hash_value, 12);
 VIONET_SPEC_AT(virtio_net_hdr, hash_report, 16);
 VIONET_SPEC_AT(virtio_net_hdr, hash_report_tunnel, 18);
 VIONET_SPEC_AT(virtio_net_hdr, outer_th_offset, 20);
+VIONET_SPEC_SIZE(virtio_net_stats_capabilities, 8);
+VIONET_SPEC_SIZE(virtio_net_ctrl_queue_stats_entry, 16);
+VIONET_SPEC_AT(virtio_net_ctrl_queue_stats_entry, types_bitmap, 8);
+VIONET_SPEC_SIZE(virtio_net_stats_reply_hdr, 8);
+VIONET_SPEC_AT(virtio_net_stats_reply_hdr, vq_index, 2);
+VIONET_SPEC_AT(virtio_net_stats_reply_hdr, size, 6);
+VIONET_SPEC_SIZE(virtio_net_stats_cvq, 24);
+VIONET_SPEC_AT(virtio_net_stats_cvq, ok_num, 16);
+VIONET_SPEC_SIZE(virtio_net_stats_rx_basic, 56);
+VIONET_SPEC_AT(virtio_net_stats_rx_basic, rx_bytes, 24);
+VIONET_SPEC_AT(virtio_net_stats_rx_basic, rx_drop_overruns, 48);
+VIONET_SPEC_SIZE(virtio_net_stats_tx_basic, 56);
+VIONET_SPEC_AT(virtio_net_stats_tx_basic, tx_bytes, 24);
+VIONET_SPEC_AT(virtio_net_stats_tx_basic, tx_drop_malformed, 48);
+VIONET_SPEC_SIZE(virtio_net_stats_rx_csum, 40);
+VIONET_SPEC_AT(virtio_net_stats_rx_csum, rx_csum_none, 24);
+VIONET_SPEC_SIZE(virtio_net_stats_tx_csum, 24);
+VIONET_SPEC_AT(virtio_net_stats_tx_csum, tx_needs_csum, 16);
+VIONET_SPEC_SIZE(virtio_net_stats_rx_gso, 40);
+VIONET_SPEC_AT(virtio_net_stats_rx_gso, rx_gso_bytes_coalesced, 32);
+VIONET_SPEC_SIZE(virtio_net_stats_tx_gso, 56);
+VIONET_SPEC_AT(virtio_net_stats_tx_gso, tx_gso_bytes_noseg, 48);
+VIONET_SPEC_SIZE(virtio_net_stats_rx_speed, 24);
+VIONET_SPEC_SIZE(virtio_net_stats_tx_speed, 24);
+VIONET_SPEC_SIZE(virtnet_rss_ctx_cap, 2);
+VIONET_SPEC_SIZE(virtnet_rss_ctx_add_modify, 8);
+VIONET_SPEC_SIZE(virtnet_rss_ctx_del, 2);
 
 #endif /* VIONET_SPEC_NO_STRUCTS */
 #endif /* VIONET_SPEC_H */

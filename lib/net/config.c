@@ -32,6 +32,7 @@ void vionet_config_init(VionetConfig *config)
         .link_up = true,
         .rss_max_key_size = 40, /* Linux refuses a device that takes longer ones */
         .rss_max_table = 128,
+        .max_rss_contexts = 16,
         .hash_types = 0x1ff,
         .tunnel_types = VIONET_ALL_TUNNELS,
         .max_frame = VIONET_MAX_FRAME,
@@ -115,6 +116,7 @@ static bool check_ranges(const VionetConfig *c, GError **error)
             in_range("duplex", c->duplex, VIRTIO_NET_DUPLEX_HALF, VIRTIO_NET_DUPLEX_FULL, error)) &&
            in_range("rss_max_key_size", c->rss_max_key_size, 40, 255, error) &&
            power_of_two("rss_max_table", c->rss_max_table, 128, 32768, error) &&
+           in_range("max_rss_contexts", c->max_rss_contexts, 1, VIONET_MAX_RSS_CONTEXTS, error) &&
            known_bits("hash_types", c->hash_types, 0x1ff, error) &&
            known_bits("tunnel_types", c->tunnel_types, c->dialect->all_types, error);
 }

@@ -13,6 +13,7 @@
 #include "iov.h"
 #include "net/filter.h"
 #include "net/header.h"
+#include "net/stats.h"
 
 #include <vionet/spec.h>
 
@@ -27,7 +28,9 @@ struct request {
     struct view *view; /* a copy, to be changed */
     const uint8_t *payload;
     size_t len;
-    uint8_t reply[REPLY_MAX];
+    uint8_t reply[REPLY_MAX]; /* in front of ack */
+    uint64_t room;            /* octets behind ack */
+    GByteArray *result;       /* what goes there, NULL if nothing */
     bool filter_changed;
     bool steering_changed;
     bool coalescing_changed;
@@ -117,7 +120,9 @@ static enum answer set_pairs(struct request *request, const struct command *row)
     const unsigned pairs = get_le16(request->payload);
 
     (void)row;
-    if (pairs == 0 || pairs > request->device->config.max_pairs) {
+    /* 5.1.6.5.8: nor may it be sent while there is an RSS context. */
+    if (pairs == 0 || pairs > request->device->config.max_pairs ||
+        request->device->n_rss_contexts) {
         return ANSWER_VALUE;
     }
     request->view->steering.mode = STEER_AUTOMATIC;
@@ -131,10 +136,10 @@ static bool has_tunnels(const struct view *view)
     return view->dialect->feature >= 0 && view_has(view, (unsigned)view->dialect->feature);
 }
 
-static void enable_tunnels(struct view *view, uint32_t types)
+static void enable_tunnels(struct steering *steering, const VionetDialect *dialect, uint32_t types)
 {
-    view->steering.tunnel_types = types;
-    view->steering.tunnels = vionet_dialect_tunnels(view->dialect, types);
+    steering->tunnel_types = types;
+    steering->tunnels = vionet_dialect_tunnels(dialect, types);
 }
 
 static bool tunnel_types_supported(const struct request *request, uint32_t types)
@@ -145,17 +150,18 @@ static bool tunnel_types_supported(const struct request *request, uint32_t types
 }
 
 /*
- * What RSS_CONFIG and HASH_CONFIG end with: key length, key and, in a dialect that has it so, the
- * tunnel types. p points at the key length; nothing may follow.
+ * What a configuration of RSS and HASH_CONFIG end with: key length, key and, in a dialect that has it
+ * so, the tunnel types. p points at the key length; nothing may follow.
  */
-static enum answer set_hash(struct request *request, uint32_t hash_types, const uint8_t *p)
+static enum answer take_hash(const struct request *request, struct steering *steering,
+                             uint32_t hash_types, const uint8_t *p)
 {
     const VionetConfig *config = &request->device->config;
     const uint8_t *end = request->payload + request->len;
-    struct view *view = request->view;
+    const struct view *view = request->view;
     const bool tunnels = has_tunnels(view);
     const size_t tail = tunnels && view->dialect->types_after_key ? 4 : 0;
-    uint32_t tunnel_types = view->steering.tunnel_types;
+    uint32_t tunnel_types = steering->tunnel_types;
     size_t key_len;
 
     if (end - p < 1 || (size_t)(end - p) != 1u + p[0] + tail) {
@@ -172,30 +178,31 @@ static enum answer set_hash(struct request *request, uint32_t hash_types, const 
         key_len > config->rss_max_key_size || (key_len == 0 && hash_types)) {
         return ANSWER_VALUE;
     }
-    view->steering.hash_types = hash_types;
-    view_set_key(view, p + 1, key_len);
-    enable_tunnels(view, tunnel_types);
-    request->steering_changed = true;
+    steering->hash_types = hash_types;
+    steering_set_key(steering, p + 1, key_len);
+    enable_tunnels(steering, view->dialect, tunnel_types);
     return ANSWER_OK;
 }
 
-/* struct virtio_net_rss_config: hash_types, mask, unclassified, table, max_tx_vq, key. */
-static enum answer set_rss(struct request *request, const struct command *row)
+/*
+ * struct virtio_net_rss_config: hash_types, mask, unclassified, table, max_tx_vq, key. It is the rest
+ * of the payload from p on, eight octets at least.
+ */
+static enum answer take_rss(const struct request *request, struct steering *steering,
+                            const uint8_t *p)
 {
     const VionetConfig *config = &request->device->config;
-    const uint8_t *p = request->payload;
-    struct steering *steering = &request->view->steering;
+    const size_t len = request->len - (size_t)(p - request->payload);
     unsigned entries, unclassified, max_tx_vq;
     enum answer answer;
     uint16_t *pairs;
 
-    (void)row;
     entries = get_le16(p + 4) + 1u;
     unclassified = get_le16(p + 6);
     if ((entries & (entries - 1)) || entries > config->rss_max_table) {
         return ANSWER_VALUE;
     }
-    if (request->len < 8 + 2u * entries + 3) {
+    if (len < 8 + 2u * entries + 3) {
         return ANSWER_LENGTH;
     }
     max_tx_vq = get_le16(p + 8 + 2 * entries);
@@ -209,10 +216,10 @@ static enum answer set_rss(struct request *request, const struct command *row)
         answer = pairs[i] >= config->max_pairs ? ANSWER_VALUE : answer;
     }
     if (answer == ANSWER_OK) {
-        answer = set_hash(request, get_le32(p), p + 10 + 2 * entries);
+        answer = take_hash(request, steering, get_le32(p), p + 10 + 2 * entries);
     }
     if (answer == ANSWER_OK) {
-        view_set_table(request->view, pairs, entries);
+        steering_set_table(steering, pairs, entries);
         steering->mode = STEER_TABLE;
         steering->unclassified = (uint16_t)unclassified;
         steering->max_tx_vq = (uint16_t)max_tx_vq;
@@ -221,21 +228,26 @@ static enum answer set_rss(struct request *request, const struct command *row)
     return answer;
 }
 
+static enum answer set_rss(struct request *request, const struct command *row)
+{
+    (void)row;
+    request->steering_changed = true;
+    return take_rss(request, &request->view->steering, request->payload);
+}
+
 /* struct virtio_net_hash_config: hash_types, four reserved words that are 0, key. */
 static enum answer set_hash_config(struct request *request, const struct command *row)
 {
+    struct steering *steering = &request->view->steering;
     const uint8_t *p = request->payload;
-    enum answer answer;
 
     (void)row;
     if (get_le64(p + 4)) {
         return ANSWER_VALUE;
     }
-    answer = set_hash(request, get_le32(p), p + 12);
-    if (answer == ANSWER_OK) {
-        request->view->steering.mode = STEER_AUTOMATIC;
-    }
-    return answer;
+    request->steering_changed = true;
+    steering->mode = STEER_AUTOMATIC;
+    return take_hash(request, steering, get_le32(p), p + 12);
 }
 
 static enum answer set_tunnels(struct request *request, const struct command *row)
@@ -246,9 +258,79 @@ static enum answer set_tunnels(struct request *request, const struct command *ro
     if (!tunnel_types_supported(request, types)) {
         return ANSWER_VALUE;
     }
-    enable_tunnels(request->view, types);
+    enable_tunnels(&request->view->steering, request->view->dialect, types);
     request->steering_changed = true;
     return ANSWER_OK;
+}
+
+/* ---- RSS contexts ---- */
+
+static enum answer get_context_cap(struct request *request, const struct command *row)
+{
+    (void)row;
+    put_le16(request->reply, request->device->config.max_rss_contexts);
+    return ANSWER_OK;
+}
+
+/* Where the context is that a payload names, NULL if there can be none of that id. */
+static struct steering **context_at(const struct request *request)
+{
+    const unsigned id = get_le16(request->payload);
+    const VionetDevice *device = request->device;
+
+    return id == 0 || id > device->config.max_rss_contexts ? NULL : &device->rss_contexts[id - 1];
+}
+
+static void free_context(VionetDevice *device, struct steering **context)
+{
+    if (*context) {
+        steering_clear(*context);
+        g_free(*context);
+        *context = NULL;
+        device->n_rss_contexts--;
+    }
+}
+
+/* ADD and MOD differ in what has to be there before. The configuration is complete in itself. */
+static enum answer set_context(struct request *request, const struct command *row)
+{
+    const bool add = row->command == VIRTNET_RSS_CTX_CTRL_ADD;
+    struct steering **context = context_at(request);
+    struct steering steering = {0};
+    enum answer answer;
+
+    if (!context || add == (*context != NULL)) {
+        return ANSWER_VALUE;
+    }
+    answer =
+        take_rss(request, &steering, request->payload + sizeof(struct virtnet_rss_ctx_add_modify));
+    if (answer != ANSWER_OK) {
+        steering_clear(&steering);
+        return answer;
+    }
+    free_context(request->device, context);
+    *context = g_memdup2(&steering, sizeof(steering));
+    request->device->n_rss_contexts++;
+    return ANSWER_OK;
+}
+
+static enum answer delete_context(struct request *request, const struct command *row)
+{
+    struct steering **context = context_at(request);
+
+    (void)row;
+    if (!context || !*context) {
+        return ANSWER_VALUE;
+    }
+    free_context(request->device, context);
+    return ANSWER_OK;
+}
+
+void control_clear_contexts(VionetDevice *device)
+{
+    for (unsigned i = 0; i < device->config.max_rss_contexts; i++) {
+        free_context(device, &device->rss_contexts[i]);
+    }
 }
 
 static enum answer set_offloads(struct request *request, const struct command *row)
@@ -338,6 +420,36 @@ static enum answer get_queue_coalescing(struct request *request, const struct co
     return ANSWER_OK;
 }
 
+/* ---- statistics ---- */
+
+static enum answer query_stats(struct request *request, const struct command *row)
+{
+    uint8_t types_le[sizeof(struct virtio_net_stats_capabilities)];
+
+    (void)row;
+    if (request->room < sizeof(types_le)) {
+        return ANSWER_LENGTH;
+    }
+    put_le64(types_le, stats_types(request->view));
+    request->result = g_byte_array_append(g_byte_array_new(), types_le, sizeof(types_le));
+    return ANSWER_OK;
+}
+
+static enum answer get_stats(struct request *request, const struct command *row)
+{
+    const size_t n = request->len / sizeof(struct virtio_net_ctrl_queue_stats_entry);
+
+    (void)row;
+    if (request->len % sizeof(struct virtio_net_ctrl_queue_stats_entry)) {
+        return ANSWER_LENGTH;
+    }
+    if (!stats_check(request->device, request->payload, n)) {
+        return ANSWER_VALUE;
+    }
+    request->result = stats_reply(request->device, request->payload, n, request->room);
+    return ANSWER_OK;
+}
+
 /* ---- the table ---- */
 
 /* clang-format off */
@@ -379,6 +491,18 @@ static const struct command commands[] = {
      {VIRTIO_NET_F_VQ_NOTF_COAL, NO_FEATURE}, 4, false, 8, get_queue_coalescing},
     {VIRTIO_NET_CTRL_HASH_TUNNEL, VIRTIO_NET_CTRL_HASH_TUNNEL_SET,
      {VIRTIO_NET_F_HASH_TUNNEL, NO_FEATURE}, 4, false, 0, set_tunnels},
+    {VIRTIO_NET_CTRL_STATS, VIRTIO_NET_CTRL_STATS_QUERY, {VIRTIO_NET_F_DEVICE_STATS, NO_FEATURE},
+     0, false, 0, query_stats},
+    {VIRTIO_NET_CTRL_STATS, VIRTIO_NET_CTRL_STATS_GET, {VIRTIO_NET_F_DEVICE_STATS, NO_FEATURE},
+     sizeof(struct virtio_net_ctrl_queue_stats_entry), false, 0, get_stats},
+    {VIRTNET_RSS_CTX_CTRL, VIRTNET_RSS_CTX_CTRL_CAP_GET, {VIRTIO_NET_F_RSS_CONTEXT, NO_FEATURE},
+     0, false, sizeof(struct virtnet_rss_ctx_cap), get_context_cap},
+    {VIRTNET_RSS_CTX_CTRL, VIRTNET_RSS_CTX_CTRL_ADD, {VIRTIO_NET_F_RSS_CONTEXT, NO_FEATURE},
+     sizeof(struct virtnet_rss_ctx_add_modify) + 8, false, 0, set_context},
+    {VIRTNET_RSS_CTX_CTRL, VIRTNET_RSS_CTX_CTRL_MOD, {VIRTIO_NET_F_RSS_CONTEXT, NO_FEATURE},
+     sizeof(struct virtnet_rss_ctx_add_modify) + 8, false, 0, set_context},
+    {VIRTNET_RSS_CTX_CTRL, VIRTNET_RSS_CTX_CTRL_DEL, {VIRTIO_NET_F_RSS_CONTEXT, NO_FEATURE},
+     sizeof(struct virtnet_rss_ctx_del), false, 0, delete_context},
 };
 /* clang-format on */
 
@@ -480,6 +604,26 @@ static void report(const struct request *request, const struct queue *queue,
     }
 }
 
+/* Gives the driver what came before ack, ack, and what stands behind it. */
+static void give_answer(struct queue *queue, const struct request *request,
+                        const struct command *row, bool ok)
+{
+    const struct chain *chain = &queue->chain;
+    const size_t ack_at = row && chain->in_len > row->reply ? row->reply : 0;
+    struct iov_cursor in = iov_begin(chain->in, chain->n_in);
+    uint8_t answer[REPLY_MAX + 1];
+    size_t written;
+
+    memcpy(answer, request->reply, ack_at);
+    answer[ack_at] = ok ? VIRTIO_NET_OK : VIRTIO_NET_ERR;
+    written = iov_write(&in, answer, ack_at + 1);
+    if (request->result) {
+        written += iov_write(&in, request->result->data, request->result->len);
+        g_byte_array_unref(request->result);
+    }
+    ring_push(&queue->ring, &chain->ref, (uint32_t)written);
+}
+
 /*
  * Executes and answers the command just taken from the queue. The host hears of it only after that: no
  * host operation comes between a chain's taking and its giving back.
@@ -488,33 +632,26 @@ static void serve(VionetDevice *device, struct queue *queue, struct outcome *out
 {
     const struct chain *chain = &queue->chain;
     struct iov_cursor out = iov_begin(chain->out, chain->n_out);
-    struct iov_cursor in = iov_begin(chain->in, chain->n_in);
     struct request request = {.device = device, .payload = device->control_buffer + 2};
-    uint8_t answer[REPLY_MAX + 1] = {0};
     const struct command *row;
     VionetViolation violation;
-    unsigned ack_at;
+    bool ok;
 
     if (chain->out_len < 2 || chain->in_len < 1) {
         queue_break_with(queue, VIONET_VIOLATION_CONTROL_UNANSWERABLE, chain->ref.id,
                          chain->out_len, outcome);
         return;
     }
+    request.room = chain->in_len - 1;
     request.len = iov_read(&out, device->control_buffer, CONTROL_MAX) - 2;
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* the command is what was read */
     row = find_command(device->control_buffer[0], device->control_buffer[1]);
     violation = chain->out_len > CONTROL_MAX ? VIONET_VIOLATION_COMMAND_LENGTH
                                              : run_command(&request, queue, row);
-    ack_at = row && chain->in_len > row->reply ? row->reply : 0;
-    memcpy(answer, request.reply, ack_at);
-    answer[ack_at] = violation == VIONET_N_VIOLATIONS ? VIRTIO_NET_OK : VIRTIO_NET_ERR;
-    iov_write(&in, answer, ack_at + 1);
-    ring_push(&queue->ring, &chain->ref, ack_at + 1);
+    ok = violation == VIONET_N_VIOLATIONS;
+    give_answer(queue, &request, row, ok);
     queue_flush(queue, 1, outcome);
-    queue_count(queue,
-                violation == VIONET_N_VIOLATIONS ? VIONET_COUNTER_COMMANDS_OK
-                                                 : VIONET_COUNTER_COMMANDS_ERR,
-                1);
+    queue_count(queue, ok ? VIONET_COUNTER_COMMANDS_OK : VIONET_COUNTER_COMMANDS_ERR, 1);
     report(&request, queue, row, violation);
 }
 

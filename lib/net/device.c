@@ -597,6 +597,7 @@ static void device_reset(VionetDevice *device)
     memset(device->driver_features, 0, sizeof(device->driver_features));
     device->driver_beyond = 0;
     memset(device->coalesce, 0, sizeof(device->coalesce));
+    control_clear_contexts(device);
     memcpy(device->mac, device->config.mac, 6);
     device->announce = false;
     device->stuck = false;
@@ -745,6 +746,7 @@ VionetDevice *vionet_device_new(const VionetConfig *config, const VionetHostOps 
     device->n_queues = 2u * full.max_pairs + 1;
     device->control_buffer = g_malloc(CONTROL_MAX);
     device->outcomes = g_new0(struct outcome, device->n_queues);
+    device->rss_contexts = g_new0(struct steering *, full.max_rss_contexts);
     device->flows = g_new0(struct flow_table, 1);
     atomic_init(&device->view, view_new(&full));
     atomic_init(&device->map, memory_map_empty());
@@ -776,5 +778,7 @@ void vionet_device_free(VionetDevice *device)
     g_free(device->flows);
     g_free(device->control_buffer);
     g_free(device->outcomes);
+    control_clear_contexts(device);
+    g_free(device->rss_contexts);
     g_free(device);
 }

@@ -27,7 +27,7 @@ struct lane {
     _Atomic uint64_t verdicts[VIONET_N_VERDICTS];
 };
 
-/* Longest control command taken; the longest that means anything is an RSS_CONFIG. */
+/* Longest control command taken; the longest that means anything is an RSS configuration. */
 #define CONTROL_MAX (64u * 1024 + 512)
 
 struct coalesce_defaults {
@@ -68,8 +68,11 @@ struct VionetDevice {
     bool config_dirty; /* config space changed since the driver last read it */
     uint8_t config_generation;
     struct coalesce_defaults coalesce[2]; /* of receive and transmit queues */
-    struct outcome *outcomes;             /* for each queue: what a command left to be said */
-    uint8_t *control_buffer;              /* CONTROL_MAX octets: the command being executed */
+    /* By id - 1, NULL if there is none. No frame is steered by one: the text gives it no way there. */
+    struct steering **rss_contexts;
+    unsigned n_rss_contexts;  /* that there are */
+    struct outcome *outcomes; /* for each queue: what a command left to be said */
+    uint8_t *control_buffer;  /* CONTROL_MAX octets: the command being executed */
     bool in_control;
     bool stuck; /* the driver broke the life cycle: nothing runs until reset */
 };
@@ -106,5 +109,8 @@ bool config_complete(const VionetConfig *config, VionetConfig *full, GError **er
 
 /* Executes the commands in the control queue. */
 void control_run(VionetDevice *device);
+
+/* Removes all RSS contexts. */
+void control_clear_contexts(VionetDevice *device);
 
 #endif

@@ -130,6 +130,11 @@ static const char *const counters[VIONET_N_COUNTERS] = {
     [VIONET_COUNTER_STALE] = "stale-completions",
     [VIONET_COUNTER_COMMANDS_OK] = "commands-ok",
     [VIONET_COUNTER_COMMANDS_ERR] = "commands-err",
+    [VIONET_COUNTER_CSUM_VALID] = "csum-valid",
+    [VIONET_COUNTER_CSUM_NEEDS] = "csum-needs",
+    [VIONET_COUNTER_CSUM_NONE] = "csum-none",
+    [VIONET_COUNTER_GSO_PACKETS] = "gso-packets",
+    [VIONET_COUNTER_GSO_OCTETS] = "gso-octets",
 };
 
 static const char *const kinds[] = {

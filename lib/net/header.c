@@ -165,14 +165,19 @@ enum header_fit header_check_receive(const struct view *view, const VionetFrame 
     return offload_on(view, VIRTIO_NET_F_GUEST_CSUM) ? HEADER_FITS : HEADER_NEEDS_CHECKSUM;
 }
 
+uint8_t header_flags(const struct view *view, const VionetFrame *frame)
+{
+    if (!offload_on(view, VIRTIO_NET_F_GUEST_CSUM)) {
+        return 0;
+    }
+    return frame->flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID |
+                           VIRTIO_NET_HDR_F_UDP_TUNNEL_CSUM);
+}
+
 static void write_offloads(const struct view *view, const VionetFrame *frame,
                            uint8_t hdr[HEADER_MAX])
 {
-    hdr[0] = frame->flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID |
-                             VIRTIO_NET_HDR_F_UDP_TUNNEL_CSUM);
-    if (!offload_on(view, VIRTIO_NET_F_GUEST_CSUM)) {
-        hdr[0] = 0;
-    }
+    hdr[0] = header_flags(view, frame);
     if (hdr[0] & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
         put_le16(hdr + 6, frame->csum_start);
         put_le16(hdr + 8, frame->csum_offset);

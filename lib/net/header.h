@@ -36,6 +36,9 @@ enum header_fit {
 };
 enum header_fit header_check_receive(const struct view *view, const VionetFrame *frame, size_t len);
 
+/* The flags that the header of a received frame gets. */
+uint8_t header_flags(const struct view *view, const VionetFrame *frame);
+
 /* Writes view->hdr_len octets: the header of a received frame with one buffer. */
 void header_write(const struct view *view, const VionetFrame *frame, const struct hash_result *hash,
                   uint8_t hdr[HEADER_MAX]);

@@ -63,6 +63,21 @@ void queue_reset_counters(struct queue *queue)
     }
 }
 
+unsigned queue_count_offloads(struct queue *queue, uint8_t flags, uint8_t gso_type, size_t len)
+{
+    if (flags & VIRTIO_NET_HDR_F_DATA_VALID) {
+        queue_count(queue, VIONET_COUNTER_CSUM_VALID, 1);
+    }
+    if (flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
+        queue_count(queue, VIONET_COUNTER_CSUM_NEEDS, 1);
+    }
+    if ((gso_type & ~VIRTIO_NET_HDR_GSO_ECN) != VIRTIO_NET_HDR_GSO_NONE) {
+        queue_count(queue, VIONET_COUNTER_GSO_PACKETS, 1);
+        queue_count(queue, VIONET_COUNTER_GSO_OCTETS, len);
+    }
+    return (flags & (VIRTIO_NET_HDR_F_DATA_VALID | VIRTIO_NET_HDR_F_NEEDS_CSUM)) != 0;
+}
+
 void queue_start(struct queue *queue, const uint64_t *features, const struct memory_map *map,
                  struct outcome *outcome)
 {

@@ -160,4 +160,10 @@ static inline void queue_count(struct queue *queue, VionetCounter counter, uint6
     count(&queue->counters[counter], n);
 }
 
+/*
+ * Counts a frame passed on by its header, which is not all zero; 1 if that says anything of
+ * checksums. Frames that say nothing are counted by the burst.
+ */
+unsigned queue_count_offloads(struct queue *queue, uint8_t flags, uint8_t gso_type, size_t len);
+
 #endif

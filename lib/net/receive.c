@@ -302,10 +302,23 @@ static VionetVerdict deliver_completed(struct burst *burst, struct queue *queue,
     return deliver(queue, burst->view, &plain, len, &station->hash, outcome);
 }
 
+/* What the guest was told of a delivered frame; 1 if anything of its checksum. */
+static unsigned count_offloads(struct queue *queue, const struct view *view,
+                               const struct station *station)
+{
+    const VionetFrame *frame = station->frame;
+
+    if (G_LIKELY((frame->flags | frame->gso_type) == 0) || station->needs_checksum) {
+        return 0; /* a completed frame is delivered as a plain one */
+    }
+    return queue_count_offloads(queue, header_flags(view, frame), frame->gso_type, station->len);
+}
+
 /* All frames of the burst that go to this pair. */
 static void deliver_to(struct burst *burst, struct queue *queue, unsigned pair,
                        struct outcome *outcome)
 {
+    uint32_t checked = 0;
     uint32_t packets = 0;
     uint64_t octets = 0;
     bool held = false;
@@ -328,6 +341,7 @@ static void deliver_to(struct burst *burst, struct queue *queue, unsigned pair,
         if (station->verdict == VIONET_DELIVERED) {
             packets++;
             octets += station->len;
+            checked += count_offloads(queue, burst->view, station);
             continue;
         }
         if (station->verdict == VIONET_HELD) {
@@ -342,6 +356,7 @@ static void deliver_to(struct burst *burst, struct queue *queue, unsigned pair,
     if (packets) {
         queue_count(queue, VIONET_COUNTER_PACKETS, packets);
         queue_count(queue, VIONET_COUNTER_OCTETS, octets);
+        queue_count(queue, VIONET_COUNTER_CSUM_NONE, packets - checked);
         count(&queue->verdicts[VIONET_DELIVERED], packets);
     }
     queue_flush(queue, packets, outcome);

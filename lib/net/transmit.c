@@ -148,6 +148,7 @@ static size_t take_burst(VionetDevice *device, struct queue *queue, const struct
 {
     const bool learns = steer_learns(view);
     unsigned budget = queue->ring.setup.size;
+    uint32_t checked = 0;
     uint64_t octets = 0;
     size_t taken = 0;
 
@@ -175,6 +176,10 @@ static size_t take_burst(VionetDevice *device, struct queue *queue, const struct
             continue;
         }
         octets += frames[taken].len;
+        if (frames[taken].flags | frames[taken].gso_type) {
+            checked += queue_count_offloads(queue, frames[taken].flags, frames[taken].gso_type,
+                                            frames[taken].len);
+        }
         if (learns) {
             learn(device, view, &frames[taken], queue->index / 2);
         }
@@ -185,6 +190,7 @@ static size_t take_burst(VionetDevice *device, struct queue *queue, const struct
     queue_flush_buffers(queue, outcome);
     queue_count(queue, VIONET_COUNTER_PACKETS, taken);
     queue_count(queue, VIONET_COUNTER_OCTETS, octets);
+    queue_count(queue, VIONET_COUNTER_CSUM_NONE, taken - checked);
     count(&queue->verdicts[VIONET_DELIVERED], taken);
     return taken;
 }

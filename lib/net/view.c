@@ -63,14 +63,21 @@ static void table_unref(struct shared_table *table)
     }
 }
 
+void steering_clear(struct steering *steering)
+{
+    key_unref(steering->key);
+    table_unref(steering->table);
+    steering->key = NULL;
+    steering->table = NULL;
+}
+
 void view_free(struct view *view)
 {
-    key_unref(view->steering.key);
-    table_unref(view->steering.table);
+    steering_clear(&view->steering);
     g_free(view);
 }
 
-void view_set_key(struct view *view, const uint8_t *key, size_t len)
+void steering_set_key(struct steering *steering, const uint8_t *key, size_t len)
 {
     struct shared_key *shared = NULL;
 
@@ -79,17 +86,17 @@ void view_set_key(struct view *view, const uint8_t *key, size_t len)
         g_atomic_ref_count_init(&shared->refs);
         shared->key = vionet_hash_key_new(key, len);
     }
-    key_unref(view->steering.key);
-    view->steering.key = shared;
+    key_unref(steering->key);
+    steering->key = shared;
 }
 
-void view_set_table(struct view *view, const uint16_t *pairs, unsigned n)
+void steering_set_table(struct steering *steering, const uint16_t *pairs, unsigned n)
 {
     struct shared_table *table = g_malloc(sizeof(*table) + n * sizeof(pairs[0]));
 
     g_atomic_ref_count_init(&table->refs);
     table->mask = (uint16_t)(n - 1);
     memcpy(table->pairs, pairs, n * sizeof(pairs[0]));
-    table_unref(view->steering.table);
-    view->steering.table = table;
+    table_unref(steering->table);
+    steering->table = table;
 }

@@ -97,7 +97,10 @@ struct view *view_copy(const struct view *view);
 void view_free(struct view *view);
 
 /* Replaces the key (len 0: none) or the table (of n pairs, a power of two). */
-void view_set_key(struct view *view, const uint8_t *key, size_t len);
-void view_set_table(struct view *view, const uint16_t *pairs, unsigned n);
+void steering_set_key(struct steering *steering, const uint8_t *key, size_t len);
+void steering_set_table(struct steering *steering, const uint16_t *pairs, unsigned n);
+
+/* Lets go of both. */
+void steering_clear(struct steering *steering);
 
 #endif

@@ -196,8 +196,9 @@ static uint32_t read_zero(VionetPci *pci)
 
 static void write_queue_reset(VionetPci *pci, uint32_t value)
 {
-    if (value == 1) {
-        vionet_device_reset_queue(pci->device, pci->queue_select);
+    if (value == 1 && vionet_device_reset_queue(pci->device, pci->queue_select)) {
+        /* "any state" of the queue (2.6.1.1), and what QEMU does too */
+        atomic_store(&pci->queue_vectors[pci->queue_select], VIRTIO_MSI_NO_VECTOR);
     }
 }
 

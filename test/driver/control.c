@@ -15,10 +15,6 @@
 /* Class and command. */
 #define COMMAND_HEADER 2
 
-/* Not in spec.h: the other command that answers with its data in front of the ack. */
-#define CTRL_RSS_CTX         9
-#define CTRL_RSS_CTX_CAP_GET 0
-
 static bool make_area(struct guest_net *net, struct net_buffer *area, uint32_t size)
 {
     area->gpa = guest_alloc(net->driver->memory, size, 64);
@@ -175,7 +171,7 @@ static bool ack_is_last(const struct net_control_layout *layout, uint8_t class, 
         return layout->ack_place == NET_ACK_LAST;
     }
     return (class == VIRTIO_NET_CTRL_NOTF_COAL && command == VIRTIO_NET_CTRL_NOTF_COAL_VQ_GET) ||
-           (class == CTRL_RSS_CTX && command == CTRL_RSS_CTX_CAP_GET);
+           (class == VIRTNET_RSS_CTX_CTRL && command == VIRTNET_RSS_CTX_CTRL_CAP_GET);
 }
 
 int net_control_laid_out(struct guest_net *net, const struct net_control_layout *layout,
@@ -419,4 +415,99 @@ int net_control_hash_tunnel(struct guest_net *net, uint32_t types)
     bytes_put32(types_le, types);
     return net_control(net, VIRTIO_NET_CTRL_HASH_TUNNEL, VIRTIO_NET_CTRL_HASH_TUNNEL_SET, types_le,
                        sizeof(types_le), NULL, 0);
+}
+
+GByteArray *net_stats_encode(const struct net_stats_entry *entries, unsigned n)
+{
+    GByteArray *octets = g_byte_array_new();
+
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t entry_le[16] = {0};
+
+        bytes_put16(entry_le, entries[i].queue);
+        bytes_put64(entry_le + 8, entries[i].types);
+        g_byte_array_append(octets, entry_le, sizeof(entry_le));
+    }
+    return octets;
+}
+
+uint32_t net_stats_size(unsigned type)
+{
+    /* 5.1.6.5.11: the header of 8 octets, and so many counters of 8. */
+    static const uint8_t counters[] = {
+        [VIRTIO_NET_STATS_TYPE_REPLY_RX_BASIC] = 6, [VIRTIO_NET_STATS_TYPE_REPLY_RX_CSUM] = 4,
+        [VIRTIO_NET_STATS_TYPE_REPLY_RX_GSO] = 4,   [VIRTIO_NET_STATS_TYPE_REPLY_RX_SPEED] = 2,
+        [VIRTIO_NET_STATS_TYPE_REPLY_TX_BASIC] = 6, [VIRTIO_NET_STATS_TYPE_REPLY_TX_CSUM] = 2,
+        [VIRTIO_NET_STATS_TYPE_REPLY_TX_GSO] = 6,   [VIRTIO_NET_STATS_TYPE_REPLY_TX_SPEED] = 2,
+        [VIRTIO_NET_STATS_TYPE_REPLY_CVQ] = 2,
+    };
+
+    return type < G_N_ELEMENTS(counters) && counters[type] ? 8 + 8u * counters[type] : 0;
+}
+
+int net_control_stats_query(struct guest_net *net, uint64_t *types)
+{
+    uint8_t types_le[8];
+    int ack = net_control(net, VIRTIO_NET_CTRL_STATS, VIRTIO_NET_CTRL_STATS_QUERY, NULL, 0,
+                          types_le, sizeof(types_le));
+
+    if (ack == VIRTIO_NET_OK) {
+        *types = bytes_get64(types_le);
+    }
+    return ack;
+}
+
+int net_control_stats_get(struct guest_net *net, const struct net_stats_entry *entries, unsigned n,
+                          void *replies, uint32_t room)
+{
+    GByteArray *payload = net_stats_encode(entries, n);
+    int ack = net_control(net, VIRTIO_NET_CTRL_STATS, VIRTIO_NET_CTRL_STATS_GET, payload->data,
+                          payload->len, replies, room);
+
+    g_byte_array_unref(payload);
+    return ack;
+}
+
+GByteArray *net_context_encode(uint16_t id, const struct net_rss *rss)
+{
+    static const uint8_t reserved[6];
+    GByteArray *octets = g_byte_array_new();
+    GByteArray *config = net_rss_encode(rss);
+
+    append16(octets, id);
+    g_byte_array_append(octets, reserved, sizeof(reserved));
+    g_byte_array_append(octets, config->data, config->len);
+    g_byte_array_unref(config);
+    return octets;
+}
+
+int net_control_context_max(struct guest_net *net, uint16_t *max)
+{
+    uint8_t max_le[2];
+    int ack = net_control(net, VIRTNET_RSS_CTX_CTRL, VIRTNET_RSS_CTX_CTRL_CAP_GET, NULL, 0, max_le,
+                          sizeof(max_le));
+
+    if (ack == VIRTIO_NET_OK) {
+        *max = bytes_get16(max_le);
+    }
+    return ack;
+}
+
+int net_control_context_add(struct guest_net *net, uint16_t id, const struct net_rss *rss)
+{
+    return send(net, VIRTNET_RSS_CTX_CTRL, VIRTNET_RSS_CTX_CTRL_ADD, net_context_encode(id, rss));
+}
+
+int net_control_context_modify(struct guest_net *net, uint16_t id, const struct net_rss *rss)
+{
+    return send(net, VIRTNET_RSS_CTX_CTRL, VIRTNET_RSS_CTX_CTRL_MOD, net_context_encode(id, rss));
+}
+
+int net_control_context_delete(struct guest_net *net, uint16_t id)
+{
+    uint8_t id_le[2];
+
+    bytes_put16(id_le, id);
+    return net_control(net, VIRTNET_RSS_CTX_CTRL, VIRTNET_RSS_CTX_CTRL_DEL, id_le, sizeof(id_le),
+                       NULL, 0);
 }

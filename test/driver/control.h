@@ -94,4 +94,25 @@ int net_control_coalesce_get(struct guest_net *net, uint16_t index, uint32_t *ma
 /* Class 7: the ratified way to choose tunnels. */
 int net_control_hash_tunnel(struct guest_net *net, uint32_t types);
 
+/* Class 8: statistics types by bit; one entry of what is asked for. */
+struct net_stats_entry {
+    uint16_t queue;
+    uint64_t types;
+};
+
+GByteArray *net_stats_encode(const struct net_stats_entry *entries, unsigned n);
+/* Octets of the reply of a type, 0 if there is no such type. */
+uint32_t net_stats_size(unsigned type);
+int net_control_stats_query(struct guest_net *net, uint64_t *types);
+/* The replies as they come, room octets of 0xff before. */
+int net_control_stats_get(struct guest_net *net, const struct net_stats_entry *entries, unsigned n,
+                          void *replies, uint32_t room);
+
+/* Class 9: RSS contexts, ids from 1 to the maximum. */
+GByteArray *net_context_encode(uint16_t id, const struct net_rss *rss);
+int net_control_context_max(struct guest_net *net, uint16_t *max);
+int net_control_context_add(struct guest_net *net, uint16_t id, const struct net_rss *rss);
+int net_control_context_modify(struct guest_net *net, uint16_t id, const struct net_rss *rss);
+int net_control_context_delete(struct guest_net *net, uint16_t id);
+
 #endif

@@ -30,7 +30,7 @@ def name_of(octets):
 # ---- fuzz_dissect: a frame behind what it is asked for ----
 
 DIALECTS = ('off', 'draft-v7', 'draft-v10', 'ratified')
-FRAMES_OF_A_CAPTURE = 16
+FRAMES_OF_A_CAPTURE = 8
 
 
 def pcap_frames(path):
@@ -135,16 +135,30 @@ def ring_scenarios():
         for _ in range(12):
             program.post(0, 60).post(0, 30, 20)
         yield program.receive(MIDDLE, SHORT, LONG, first=20).receive(LONG, hold=True).receive(SHORT)
+    for features in ('mrg_rxbuf hash event_idx indirect', 'mrg_rxbuf in_order'):
+        for lengths in ((40, 40, 40, 40), (12, 30, 1, 1, 60), (60, 400), (90,) * 5):
+            program = Ring(features, sizes=0xff)
+            for length in lengths * 4:
+                program.post(0, length, indirect='indirect' in features and length % 4 == 0)
+            program.receive(MIDDLE, SHORT, SHORT, hold=True).receive(MIDDLE)
+            yield program.post(0, 1600).post(0, 200).post(0, 1400).receive(LONG, LONG)
     yield Ring('mrg_rxbuf', sizes=0xff).post(0, 1600).post(0, 1600).receive(HUGE).receive(0xff, 5, 13, 14)
     for reset in (0, 2, 1, 3, 4):
         yield (Ring(every).post(0, 300).post(1, 100, kick=True).transmit(asked=1).command(1)
                .act('reset_queue', reset, 1).post(0, 300).receive(SHORT).post(1, 90, kick=True)
                .transmit(asked=1).complete().complete().command(1))
+        yield (Ring('ring_reset', sizes=0x55).post(0, 300).post(1, 100).act('reset_queue', reset, 0)
+               .receive(SHORT).transmit().act('reset_queue', reset, 1).act('reset_queue', reset ^ 1, 1)
+               .post(0, 300).receive(SHORT).post(1, 90).transmit().complete())
     for pairs in (2, 3):
         program = Ring(every, pairs=pairs).command(pairs)
         for queue in range(0, 2 * pairs, 2):
             program.post(queue, 400).post(queue, 400).post(queue, 60).post(queue, 90, 300)
-        program.receive(*[SHORT] * 8).receive(*[MIDDLE] * 8).act('reset_queue', 2, 0)
+        for _ in range(4):
+            program.receive(*[SHORT] * 8)
+            for queue in range(0, 2 * pairs, 2):
+                program.post(queue, 300).post(queue, 90, 60)
+        program.receive(*[MIDDLE] * 8).act('reset_queue', 2, 0)
         program.post(1, 100).post(3, 100).transmit(0, 1).transmit(1, 1).complete().complete()
         yield program.receive(*[SHORT] * 8).command(0).command(9 % 8).command(1).receive(SHORT)
 
@@ -158,12 +172,17 @@ def ring_faults():
                     (0x10, 0x04, 0x10, 0x00), (0x10, 0x05, 0x10, 0x00), (0x10, 0x04, 0x00, 0x00),
                     (0x10, 0x04, 0x0f, 0x00), (0x10, 0x04, 0x20, 0x00), (0xf8, 0x02, 0x20, 0x00),
                     (0xf9, 0x02, 0x20, 0x00), (0xfa, 0x02, 0xe0, 0x00), (0xfb, 0x02, 0x20, 0x00),
-                    (0xff, 0x02, 0x20, 0x00), (0xfd, 0x02, 0x20, 0x00), (0x80, 0x02, 0xe7, 0x00)):
+                    (0xff, 0x02, 0x20, 0x00), (0xfd, 0x02, 0x20, 0x00), (0x80, 0x02, 0xe7, 0x00),
+                    (0x80, 0x01, 0x20, 0x44), (0x80, 0x03, 0x20, 0x44), (0x80, 0x08, 0x20, 0x00),
+                    (0xfc, 0x04, 0x10, 0x00), (0x10, 0x06, 0x10, 0x00), (0x80, 0x0a, 0x20, 0x00)):
                 program = Ring(features).post(queue, 200, 100, hidden=True)
                 program.act('desc', queue, where, flags, length, after).act('kick', queue)
                 yield program.receive(SHORT).transmit().receive(SHORT)
-            for at, value in ((1, 0x3f), (1, 0xe0), (1, 0x8f), (2, 0x3f), (2, 0x10)):
+            for at, value in ((1, 0x3f), (1, 0xe0), (1, 0x8f), (2, 0x3f), (2, 0x10), (2, 0x20), (1, 0x21),
+                              (1, 0x22), (3, 0x00)):
                 program = Ring(features).post(queue, 300).post(queue, 300)
+                if at == 1:
+                    program.receive(SHORT, SHORT).transmit(asked=2).receive(SHORT).transmit()
                 program.act('word', queue, 1, at, 0, value).act('kick', 0x20 + queue)
                 yield program.receive(SHORT, SHORT).transmit(asked=2).act('word', queue, 1, 1, 0, 1)
     for how in range(0xe0, 0x100):
@@ -172,6 +191,13 @@ def ring_faults():
         for queue in (0, 1, 2):
             program = Ring('indirect ctrl_vq mrg_rxbuf').act('large', queue, *struct.pack('<H', count), how)
             yield program.receive(SHORT).transmit().complete().receive(MIDDLE)
+    for features in ('indirect', 'indirect event_idx', 'indirect in_order', 'indirect event_idx in_order'):
+        for count in (40, 200):
+            program = Ring(features)
+            for _ in range(6):
+                program.act('large', 1, *struct.pack('<H', count), 0x48)
+            program.transmit(asked=3).complete().complete().transmit(asked=3)
+            yield program.complete(0xe0).post(1, 100).transmit(asked=3).complete(0xe0)
     for region in range(4):
         program = Ring('mrg_rxbuf').post(0, 300).post(1, 200).act('map', region).receive(SHORT).transmit()
         yield program.complete().act('map', region).receive(SHORT).post(0, 100).receive(SHORT)
@@ -222,7 +248,7 @@ def ring_random(count):
 
 
 def ring_inputs():
-    for programs in (ring_scenarios(), ring_faults(), ring_random(120)):
+    for programs in (ring_scenarios(), ring_faults(), ring_random(60)):
         for program in programs:
             yield program.octets
 
@@ -265,15 +291,16 @@ class Control:
     def rss(self, types=0x1ff, table=3, key=0, tunnels=(), **more):
         return self.command('rss', table, *struct.pack('<H', types), key, *tunnels, **more)
 
-    def hash(self, types=0x1ff, key=0, tunnels=(), **more):
-        return self.command('hash', *struct.pack('<H', types), 0, key, *tunnels, **more)
+    def hash(self, types=0x1ff, key=0, tunnels=(), reserved=0, **more):
+        return self.command('hash', *struct.pack('<H', types), reserved, key, *tunnels, **more)
 
 
 def control_modes():
     for row in ('promisc', 'allmulti', 'alluni', 'nomulti', 'nouni', 'nobcast'):
         yield Control().command(row, 1).command(row, 0).command('allmulti', 1).command(row, 2)
     yield (Control().command('table', 2, 1, 2, 2, 3, 4).command('table', 1, 1, 0xff).command('table', 0xfd)
-           .command('table', 0, 0).command('table', 0xfe, *[1] * 4, 1, 3, trailing=0xf1))
+           .command('table', 0, 0).command('table', 0xfe, *[1] * 4, 1, 3)
+           .command('table', 0xfe, *[1] * 4, 0xfe, *[3] * 4).command('table', 0, 0, trailing=0xf1))
     yield (Control().command('mac', 1).command('mac', 3).command('mac', 6).command('mac', 2, trailing=0xf1)
            .command('mac', 2, trailing=0xe1).command('mac', 7).act('reset', *struct.pack('<I', ALL_FEATURES)))
     yield (Control().command('vlan_add', 1).command('vlan_add', 2).command('vlan_del', 1)
@@ -311,6 +338,7 @@ def control_steering():
     for pairs in range(8):
         yield (Control().command('pairs', pairs).act('reset_queue', 0).act('reset_queue', 1)
                .act('reset_queue', 2).act('reset_queue', 0).command('pairs', 1))
+    yield Control().hash(reserved=0xff).hash(1).hash(reserved=0xff)
     yield Control(pairs=1).rss().hash().command('pairs', 1).command('pairs', 2)
 
 
@@ -347,7 +375,8 @@ def control_inputs():
 
 PCI_ACTIONS = {'boot': 0, 'post': 1, 'deliver': 4, 'transmit': 6, 'isr': 8, 'notify': 9, 'register': 10,
                'bar_write': 12, 'bar_read': 14, 'widths': 15, 'vector': 16, 'msix': 17, 'capability': 18,
-               'config_read': 20, 'config_write': 21, 'no_queue': 22, 'machine': 23, 'bus_reset': 24}
+               'config_read': 20, 'config_write': 21, 'no_queue': 22, 'machine': 23, 'bus_reset': 24,
+               'narrow_write': 25}
 
 
 class Pci:
@@ -377,9 +406,18 @@ def pci_inputs():
                 program.act('msix', 0xc0).traffic().act('msix', 0x80).act('vector', 0x81).traffic()
                 program.act('vector', 1).act('msix', 0x01).traffic().act('msix', 0).act('isr')
             yield program.act('bus_reset').boot(1).traffic().octets
+    for forms in (0, 2, 3, 4, 5, 6, 7):
+        program = Pci(1, forms).boot(0x3ff)
+        for vector in range(4):
+            program.act('vector', vector)
+        program.act('msix', 0x80).traffic().traffic().act('machine', 0).act('machine', 0x80).traffic()
+        yield program.act('msix', 0).traffic().octets
     for at in range(0, 32):
         yield Pci().boot().act('widths', at << 2).act('widths', at << 2 | 1).act('widths', at << 2 | 2).act(
             'widths', at << 2 | 3).act('widths', 0x80 | at << 2 | 3).octets
+    for how in range(0, 64, 3):
+        yield Pci().act('narrow_write', how, 1, 2, 3, 4, 5, 6, 7, 8).act(
+            'narrow_write', how + 1, *[0x81] * 4, *[0x55] * 4).act('narrow_write', how + 2, *bytes(range(8))).octets
     for register in range(16):
         program = Pci(1).boot().act('register', register, 0, 0x05).act('register', register, 1, 0xe0)
         yield program.act('register', register, 2, 0x40).act('register', register, 5, 0x8f).traffic().octets

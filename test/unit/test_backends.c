@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <glib.h>
@@ -171,15 +172,26 @@ static void assert_refused(const char *text, const char *sentence)
     g_assert_null(backend_open(text, NULL));
 }
 
+#ifdef WITH_SLIRP
+#define SLIRP_NAME ", user"
+#define SLIRP_HELP                                                                           \
+    "  user,net=ADDR/BITS,restrict=on,hostfwd=tcp::PORT-:PORT,...: this host's network, by " \
+    "user-mode translation (options as QEMU's)\n"
+#else
+#define SLIRP_NAME ""
+#define SLIRP_HELP ""
+#endif
+#define BACKENDS "null, loopback, pcap, stream, dgram, tap" SLIRP_NAME
+
 static void test_refused_backends(void)
 {
     const char *pcap = "(pcap,in=FILE,out=FILE: replays a capture to the guest, records what it "
                        "sends)";
     char *sentence;
 
-    assert_refused("", "unknown backend \"\": expected one of null, loopback, pcap");
-    assert_refused("tap", "unknown backend \"tap\": expected one of null, loopback, pcap");
-    assert_refused("null=1", "unknown backend \"null\": expected one of null, loopback, pcap");
+    assert_refused("", "unknown backend \"\": expected one of " BACKENDS);
+    assert_refused("tun", "unknown backend \"tun\": expected one of " BACKENDS);
+    assert_refused("null=1", "unknown backend \"null\": expected one of " BACKENDS);
     assert_refused("null,", "an option without a name in \"null,\"");
     assert_refused("null,in=x", "backend null: option in does not exist (null: swallows what the "
                                 "guest sends)");
@@ -207,7 +219,13 @@ static void test_backend_help(void)
                     "  null: swallows what the guest sends\n"
                     "  loopback: what the guest sends comes back to it\n"
                     "  pcap,in=FILE,out=FILE: replays a capture to the guest, records what it "
-                    "sends\n");
+                    "sends\n"
+                    "  stream,server=on,addr.type=unix,addr.path=FILE: frames over a connection "
+                    "(inet with host and port, fd with str, reconnect-ms, as QEMU's)\n"
+                    "  dgram,local.type=unix,local.path=FILE,remote.type=unix,remote.path=FILE: a "
+                    "datagram for each frame (inet with host and port, fd with str, as QEMU's)\n"
+                    "  tap,ifname=NAME,queues=N,vnet_hdr=on|off,sndbuf=OCTETS or tap,fd=N or "
+                    "tap,fds=N:N...: a TAP interface\n" SLIRP_HELP);
     g_free(help);
 }
 
@@ -220,7 +238,7 @@ static void test_null_swallows(void)
     sample_init(&sample, 60, false, 1);
     g_assert_cmpstr(backend_name(backend), ==, "null");
     g_assert_cmphex(backend_takes(backend), ==,
-                    BACKEND_CSUM | BACKEND_GSO | BACKEND_UFO | BACKEND_TUNNEL);
+                    BACKEND_CSUM | BACKEND_GSO | BACKEND_UFO | BACKEND_USO | BACKEND_TUNNEL);
     g_assert_false(backend_send(backend, &sample.frame, 1));
     g_assert_false(backend_send(backend, NULL, 0));
     g_assert_cmpuint(backend_receive(backend, frames, 4), ==, 0);
@@ -239,7 +257,7 @@ static void test_loopback_copies(void)
 
     g_assert_cmpstr(backend_name(backend), ==, "loopback");
     g_assert_cmphex(backend_takes(backend), ==,
-                    BACKEND_CSUM | BACKEND_GSO | BACKEND_UFO | BACKEND_TUNNEL);
+                    BACKEND_CSUM | BACKEND_GSO | BACKEND_UFO | BACKEND_USO | BACKEND_TUNNEL);
     for (unsigned i = 0; i < 3; i++) {
         sample_init(&samples[i], 20 + 20 * i, i == 1, i);
         sent[i] = samples[i].frame;
@@ -857,6 +875,73 @@ static void test_guest_sends_a_full_queue(void)
     bench_free(bench);
 }
 
+/* ---- Backends with an event loop ---- */
+
+/* More than the guest has room for waits in the socket, and comes in order as it makes room. */
+static void test_guest_hears_a_peer(void)
+{
+    const size_t size = 104; /* with its length in front */
+    const size_t all = 1000 * size;
+    GMainContext *context = g_main_context_new();
+    uint8_t *octets = g_malloc0(all);
+    struct bench *bench;
+    uint8_t found[104];
+    char *text;
+    int pair[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), ==, 0);
+    text = g_strdup_printf("stream,addr.type=fd,addr.str=%d", pair[0]);
+    bench = bench_up("", text, NULL);
+    vionet_frontend_attach(bench->frontend, context);
+    for (unsigned i = 0; i < 1000; i++) {
+        octets[i * size + 3] = 100;
+        fill_frame(octets + i * size + 4, 100, i);
+    }
+    g_assert_cmpint(send(pair[1], octets, all, MSG_DONTWAIT), ==, (ssize_t)all);
+    while (g_main_context_iteration(context, FALSE)) {
+    }
+    g_assert_cmpuint(vionet_frontend_held(bench->frontend), >, 0);
+    for (unsigned i = 0; i < 1000; i++) {
+        while (g_main_context_iteration(context, FALSE)) {
+        }
+        guest_expect(bench, 100, i);
+    }
+    guest_send(bench, 0, 100, 999);
+    g_assert_cmpint(recv(pair[1], found, size, MSG_DONTWAIT), ==, (ssize_t)size);
+    g_assert_cmpmem(found, size, octets + 999 * size, size);
+    assert_counters(bench_backend(bench), 1, 1000, 0);
+    bench_free(bench);
+    close(pair[1]);
+    g_main_context_unref(context);
+    g_free(text);
+    g_free(octets);
+}
+
+#ifdef WITH_SLIRP
+static void test_guest_finds_the_gateway(void)
+{
+    /* ARP (RFC 826): 10.0.2.15 asks for 10.0.2.2, which is at 52:55:0a:00:02:02. */
+    static const uint8_t ask[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x52, 0x54, 0x00, 0x12, 0x34,
+                                  0x56, 0x08, 0x06, 0x00, 0x01, 0x08, 0x00, 0x06, 0x04, 0x00, 0x01,
+                                  0x52, 0x54, 0x00, 0x12, 0x34, 0x56, 0x0a, 0x00, 0x02, 0x0f, 0x00,
+                                  0x00, 0x00, 0x00, 0x00, 0x00, 0x0a, 0x00, 0x02, 0x02};
+    static const uint8_t at[] = {0x00, 0x02, 0x52, 0x55, 0x0a, 0x00, 0x02, 0x02};
+    GMainContext *context = g_main_context_new();
+    struct bench *bench = bench_up("csum=on,guest_csum=on,host_tso4=on", "user", NULL);
+    const struct net_header header = {0};
+    struct guest_packet packet;
+
+    vionet_frontend_attach(bench->frontend, context);
+    g_assert_true(net_transmit(bench->net, 0, &header, ask, sizeof(ask)));
+    g_assert_true(net_receive(bench->net, &packet));
+    g_assert_cmpuint(packet.len, >=, 42);
+    g_assert_cmpmem(packet.data + 20, sizeof(at), at, sizeof(at));
+    g_assert_cmphex(packet.header.flags, ==, VIRTIO_NET_HDR_F_DATA_VALID);
+    bench_free(bench);
+    g_main_context_unref(context);
+}
+#endif
+
 /* ---- Back-pressure ---- */
 
 static void test_frames_wait_for_room(void)
@@ -1292,6 +1377,80 @@ static void test_resetting_from_within(void)
     }
 }
 
+/* ---- Polling ---- */
+
+static uint64_t kicks(struct bench *bench)
+{
+    return vionet_device_counter(vionet_frontend_device(bench->frontend), 1, VIONET_COUNTER_KICKS);
+}
+
+static uint64_t sent(struct bench *bench)
+{
+    return backend_counters(bench_backend(bench)).sent;
+}
+
+/* After a notification the guest need not notify, until it had nothing to send for the time set. */
+static void test_polling_after_a_kick(void)
+{
+    struct bench *bench = bench_up("poll-us=100", "null", NULL);
+    uint64_t n = kicks(bench);
+
+    for (unsigned round = 0; round < 3; round++) {
+        guest_send(bench, 0, 60, 0);
+        g_assert_cmpuint(kicks(bench), ==, ++n);
+        g_assert_cmpuint(bench->wakes, ==, round + 1);
+        for (unsigned i = 1; i <= 20; i++) {
+            bench->now_ns += 90000;
+            guest_send(bench, 0, 60, i);
+            g_assert_cmpuint(sent(bench), ==, 21 * round + i);
+            g_assert_true(vionet_frontend_poll(bench->frontend, 0));
+            g_assert_cmpuint(sent(bench), ==, 21 * round + i + 1);
+        }
+        g_assert_cmpuint(kicks(bench), ==, n);
+        bench->now_ns += 100000;
+        g_assert_true(vionet_frontend_poll(bench->frontend, 0));
+        bench->now_ns += 1;
+        g_assert_false(vionet_frontend_poll(bench->frontend, 0));
+    }
+    net_reclaim(bench->net, 0);
+    g_assert_cmpuint(net_transmit_pending(bench->net, 0), ==, 0);
+    bench_free(bench);
+}
+
+/* What the guest adds as polling ends, without a notification, is not forgotten. */
+static void test_polling_ends_with_frames_there(void)
+{
+    struct bench *bench = bench_up("poll-us=100,queues=2", "null", NULL);
+    const uint64_t n = kicks(bench);
+
+    guest_send(bench, 0, 60, 0);
+    guest_send(bench, 1, 60, 1);
+    g_assert_cmpuint(sent(bench), ==, 2);
+    bench->now_ns += 1000000;
+    guest_send(bench, 0, 60, 2);
+    g_assert_cmpuint(kicks(bench), ==, n + 1);
+    g_assert_true(vionet_frontend_poll(bench->frontend, 0));
+    g_assert_cmpuint(sent(bench), ==, 3);
+    guest_send(bench, 1, 60, 3); /* this pair is not polled any more */
+    g_assert_cmpuint(sent(bench), ==, 4);
+    bench->now_ns += 1000000;
+    g_assert_false(vionet_frontend_poll(bench->frontend, 0));
+    bench_free(bench);
+}
+
+static void test_polling_and_a_reset(void)
+{
+    struct bench *bench = bench_up("poll-us=100", "null", NULL);
+
+    guest_send(bench, 0, 60, 0);
+    g_assert_true(guest_driver_reset(bench->driver));
+    g_assert_false(vionet_frontend_poll(bench->frontend, 0));
+    bench_start(bench, NULL, features_of(FEATURES_END));
+    guest_send(bench, 0, 60, 1);
+    g_assert_cmpuint(sent(bench), ==, 2);
+    bench_free(bench);
+}
+
 /* Another processor of the guest: adds a command for each that is executed, and never notifies. */
 static void add_command(struct bench *bench, const VionetEvent *event)
 {
@@ -1362,38 +1521,252 @@ static void test_commands_left_at_a_reset(void)
     bench_free(bench);
 }
 
-/* ---- Features that a backend cannot serve ---- */
+/* ---- Frames to be segmented ---- */
 
-static void assert_frontend_refused(const char *properties, const char *backend,
-                                    const char *sentence)
+/* Every one that there is, each behind every backend. */
+static void test_all_backends_serve_all_offloads(void)
 {
-    GError *error = NULL;
+    static const char *const backends[] = {"null", "loopback", "pcap,out=/dev/null"};
+    const char *all = "csum=on,host_tso4=on,host_tso6=on,host_ecn=on,host_ufo=on,host_uso=on,"
+                      "host_tunnel=on,host_tunnel_csum=on";
 
-    g_assert_null(vionet_frontend_new(properties, backend, NULL, NULL, &error));
-    g_assert_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG);
-    g_assert_cmpstr(error->message, ==, sentence);
-    g_error_free(error);
+    for (size_t i = 0; i < G_N_ELEMENTS(backends); i++) {
+        bench_free(bench_up(all, backends[i], NULL));
+    }
 }
 
-static void test_segments_need_a_backend_for_them(void)
+#define TCP_HEADERS 54
+
+static const struct net_header to_be_segmented = {
+    .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+    .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+    .gso_size = 1000,
+    .hdr_len = TCP_HEADERS,
+    .csum_start = 34,
+    .csum_offset = 16,
+};
+
+static unsigned word_at(const uint8_t *octets, size_t at)
 {
-    static const char *const names[] = {"host_tso4", "host_tso6", "host_ufo", "host_uso"};
-    const char *others = "csum=on,host_tso4=on,host_tso6=on,host_uso=on,host_tunnel=on";
+    return (unsigned)octets[at] << 8 | octets[at + 1];
+}
 
-    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-        char *properties = g_strdup_printf("csum=on,%s=on", names[i]);
-        char *sentence = g_strdup_printf("property %s=on: this backend does not take frames to be "
-                                         "segmented",
-                                         names[i]);
-
-        assert_frontend_refused(properties, "pcap,out=/dev/null", sentence);
-        g_free(sentence);
-        g_free(properties);
+static uint32_t add_words(const uint8_t *octets, size_t n, uint32_t sum)
+{
+    for (size_t i = 0; i < n; i++) {
+        sum += i % 2 ? octets[i] : (uint32_t)octets[i] << 8;
     }
-    vionet_frontend_free(
-        vionet_frontend_new("csum=on,host_tso4=off", "pcap,out=/dev/null", NULL, NULL, NULL));
-    bench_free(bench_up(others, "null", NULL));
-    bench_free(bench_up(others, "loopback", NULL));
+    while (sum >> 16) {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    return sum;
+}
+
+/* Ethernet, IPv4 and TCP from 10.0.0.1 to 10.0.0.2, with n octets; the checksum is unfinished. */
+static uint8_t *new_tcp(size_t n, unsigned number)
+{
+    static const uint8_t ip[] = {0x45, 0, 0,  0, 0, 0, 0x40, 0, 64, 6,
+                                 0,    0, 10, 0, 0, 1, 10,   0, 0,  2};
+    static const uint8_t tcp[] = {0x10, 0, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x18, 0x20, 0};
+    uint8_t *frame = g_malloc(TCP_HEADERS + n);
+    uint32_t sum;
+
+    fill_frame(frame, (uint32_t)(TCP_HEADERS + n), number);
+    frame[12] = 0x08;
+    frame[13] = 0x00;
+    memcpy(frame + 14, ip, sizeof(ip));
+    memcpy(frame + 34, tcp, sizeof(tcp));
+    frame[16] = (uint8_t)((40 + n) >> 8);
+    frame[17] = (uint8_t)(40 + n);
+    sum = add_words(frame + 26, 8, (uint32_t)(6 + 20 + n));
+    frame[50] = (uint8_t)(sum >> 8);
+    frame[51] = (uint8_t)sum;
+    frame[52] = frame[53] = 0;
+    return frame;
+}
+
+/* A segment of new_tcp() from octet at on: right lengths, sequence, checksums and octets. */
+static void assert_segment(const uint8_t *found, size_t len, size_t at, size_t n, unsigned number)
+{
+    uint8_t *frame = new_tcp(at + n, number);
+
+    g_assert_cmpuint(len, ==, TCP_HEADERS + n);
+    g_assert_cmpuint(word_at(found, 16), ==, 40 + n);
+    g_assert_cmphex(add_words(found + 14, 20, 0), ==, 0xffff);
+    g_assert_cmpuint(word_at(found, 40), ==, at);
+    g_assert_cmphex(add_words(found + 26, 28 + n, (uint32_t)(6 + 20 + n)), ==, 0xffff);
+    g_assert_cmpmem(found + TCP_HEADERS, n, frame + TCP_HEADERS + at, n);
+    g_free(frame);
+}
+
+static void guest_send_tcp(struct bench *bench, size_t n, unsigned number)
+{
+    uint8_t *frame = new_tcp(n, number);
+
+    g_assert_true(net_transmit(bench->net, 0, &to_be_segmented, frame, TCP_HEADERS + n));
+    g_free(frame);
+}
+
+/* The guest finds segments of new_tcp() with n octets, and gives their buffers back. */
+static void guest_expect_segments(struct bench *bench, size_t n, unsigned number)
+{
+    for (size_t at = 0; at < n; at += 1000) {
+        struct guest_packet packet;
+
+        g_assert_true(net_receive(bench->net, &packet));
+        g_assert_cmpuint(packet.header.gso_type, ==, VIRTIO_NET_HDR_GSO_NONE);
+        assert_segment(packet.data, packet.len, at, MIN(1000, n - at), number);
+        net_recycle(bench->net);
+    }
+}
+
+/* The guest gets them as they are if it takes such. */
+static void guest_expect_unsegmented(struct bench *bench, size_t n, unsigned number)
+{
+    uint8_t *frame = new_tcp(n, number);
+    struct guest_packet packet;
+
+    g_assert_true(net_receive(bench->net, &packet));
+    g_assert_cmpmem(packet.data, packet.len, frame, TCP_HEADERS + n);
+    g_assert_cmpuint(packet.header.gso_type, ==, VIRTIO_NET_HDR_GSO_TCPV4);
+    g_assert_cmpuint(packet.header.gso_size, ==, 1000);
+    net_recycle(bench->net);
+    g_free(frame);
+}
+
+static void test_segments_are_recorded(void)
+{
+    char *dir = test_dir();
+    char *path = g_build_filename(dir, "out.pcap", NULL);
+    char *backend = g_strdup_printf("pcap,out=%s", path);
+    struct bench *bench = bench_up("csum=on,host_tso4=on", backend, NULL);
+    char *octets;
+    gsize len;
+    gsize at = 24;
+
+    guest_send_tcp(bench, 60001, 1);
+    guest_send(bench, 0, 60, 2);
+    assert_counters(bench_backend(bench), 62, 0, 0);
+    g_assert_true(g_file_get_contents(path, &octets, &len, NULL));
+    for (unsigned i = 0; i <= 60; i++) {
+        const uint32_t here = get32(octets + at + 8);
+
+        assert_segment((uint8_t *)octets + at + 16, here, 1000 * i, i < 60 ? 1000 : 1, 1);
+        at += 16 + here;
+    }
+    g_assert_cmpuint(at + 16 + 60, ==, len);
+    g_free(octets);
+    g_free(backend);
+    g_free(path);
+    bench_free(bench);
+    remove_file(dir, "out.pcap");
+    remove_dir(dir);
+}
+
+/* What says that it is TCP and is not. */
+static void test_what_cannot_be_segmented_is_counted(void)
+{
+    struct bench *bench = bench_up("csum=on,host_tso4=on", "pcap,out=/dev/null", NULL);
+    uint8_t frame[2000];
+
+    fill_frame(frame, sizeof(frame), 0);
+    g_assert_true(net_transmit(bench->net, 0, &to_be_segmented, frame, sizeof(frame)));
+    guest_send(bench, 0, 60, 1);
+    assert_counters(bench_backend(bench), 2, 0, 1);
+    bench_free(bench);
+    bench = bench_new("csum=on,guest_csum=on,host_tso4=on,guest_tso4=on", "loopback");
+    bench_start(bench, NULL, features_of(VIRTIO_NET_F_GUEST_TSO4, FEATURES_END));
+    g_assert_true(net_transmit(bench->net, 0, &to_be_segmented, frame, sizeof(frame)));
+    guest_send(bench, 0, 60, 1);
+    guest_expect(bench, 60, 1);
+    g_assert_cmpuint(
+        vionet_device_verdicts(vionet_frontend_device(bench->frontend), VIONET_DROP_OFFLOAD), ==,
+        1);
+    bench_free(bench);
+}
+
+/* As fast as there is room, in order with what is around them. */
+static void test_segments_wait_for_room(void)
+{
+    const struct net_options options = {.receive_buffers = 3, .receive_batch = 1};
+    struct bench *bench = bench_new("csum=on,guest_csum=on,host_tso4=on,guest_tso4=on", "loopback");
+
+    bench_start(bench, &options, features_of(VIRTIO_NET_F_GUEST_TSO4, FEATURES_END));
+    for (unsigned i = 0; i < 20; i++) {
+        guest_send(bench, 0, 100, i);
+        guest_send_tcp(bench, 100 + 3000 * i, i);
+    }
+    for (unsigned i = 0; i < 20; i++) {
+        guest_expect(bench, 100, i);
+        net_recycle(bench->net);
+        guest_expect_segments(bench, 100 + 3000 * i, i);
+    }
+    guest_expect_nothing(bench);
+    g_assert_true(vionet_frontend_can_receive(bench->frontend));
+    assert_counters(bench_backend(bench), 40, 40, 0);
+    bench_free(bench);
+}
+
+/* The driver switches: what is on its way is segmented, or is so no more. */
+static void test_offloads_switched_on_the_way(void)
+{
+    struct bench *bench =
+        bench_up("csum=on,guest_csum=on,host_tso4=on,guest_tso4=on,ctrl_guest_offloads=on",
+                 "loopback", NULL);
+    const uint64_t csum = UINT64_C(1) << VIRTIO_NET_F_GUEST_CSUM;
+    const uint64_t tso = csum | UINT64_C(1) << VIRTIO_NET_F_GUEST_TSO4;
+
+    for (unsigned i = 0; i < 10; i++) {
+        guest_send_tcp(bench, 10000, 1);
+        guest_expect_unsegmented(bench, 10000, 1);
+        g_assert_cmpint(net_control_offloads(bench->net, i % 2 ? csum : 0), ==, VIRTIO_NET_OK);
+        guest_send_tcp(bench, 10000, 2);
+        guest_expect_segments(bench, 10000, 2);
+        g_assert_cmpint(net_control_offloads(bench->net, tso), ==, VIRTIO_NET_OK);
+    }
+    guest_expect_nothing(bench);
+    bench_free(bench);
+}
+
+static void test_a_reset_between_segments(void)
+{
+    const struct net_options options = {.receive_buffers = 3, .receive_batch = 1};
+    const struct guest_features without = features_of(VIRTIO_NET_F_GUEST_TSO4, FEATURES_END);
+    struct bench *bench = bench_new("csum=on,guest_csum=on,host_tso4=on,guest_tso4=on", "loopback");
+
+    bench_start(bench, &options, without);
+    for (unsigned i = 0; i < 10; i++) {
+        guest_send_tcp(bench, 60000, 1);
+        g_assert_cmpuint(vionet_frontend_held(bench->frontend), ==, 1);
+        g_assert_true(guest_driver_reset(bench->driver));
+        g_assert_cmpuint(vionet_frontend_held(bench->frontend), ==, 0);
+        bench_start(bench, &options, without);
+        guest_expect_nothing(bench);
+    }
+    guest_send_tcp(bench, 5000, 2);
+    guest_expect_segments(bench, 5000, 2);
+    bench_free(bench);
+}
+
+/* Frames of the smallest segments are paid for by the segment. */
+static void test_many_segments_do_not_keep_us(void)
+{
+    const struct net_options options = {.transmit_buffers = 64};
+    struct bench *bench = bench_up("csum=on,host_tso4=on", "pcap,out=/dev/null", &options);
+    struct net_header header = to_be_segmented;
+    uint8_t *frame = new_tcp(50000, 1);
+
+    header.gso_size = 40;
+    for (unsigned i = 0; i < 40; i++) {
+        g_assert_true(net_transmit_add(bench->net, 0, NULL, &header, frame, TCP_HEADERS + 50000));
+    }
+    net_transmit_flush(bench->net, 0);
+    assert_counters(bench_backend(bench), 40 * 1250, 0, 0);
+    header.gso_size = 20; /* too many */
+    g_assert_true(net_transmit(bench->net, 0, &header, frame, TCP_HEADERS + 50000));
+    assert_counters(bench_backend(bench), 40 * 1250 + 1, 0, 1);
+    g_free(frame);
+    bench_free(bench);
 }
 
 /* A frame to be segmented comes back as one to a guest that takes such. */
@@ -1401,27 +1774,9 @@ static void test_segments_come_back(void)
 {
     struct bench *bench =
         bench_up("csum=on,guest_csum=on,host_tso4=on,guest_tso4=on", "loopback", NULL);
-    const struct net_header header = {
-        .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-        .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
-        .gso_size = 1000,
-        .hdr_len = 54,
-        .csum_start = 34,
-        .csum_offset = 16,
-    };
-    uint8_t *frame = g_malloc(10054);
-    struct guest_packet packet;
 
-    fill_frame(frame, 10054, 3);
-    frame[12] = 0x08;
-    frame[13] = 0x00;
-    frame[14] = 0x45;
-    g_assert_true(net_transmit(bench->net, 0, &header, frame, 10054));
-    g_assert_true(net_receive(bench->net, &packet));
-    g_assert_cmpmem(packet.data, packet.len, frame, 10054);
-    g_assert_cmpuint(packet.header.gso_type, ==, VIRTIO_NET_HDR_GSO_TCPV4);
-    g_assert_cmpuint(packet.header.gso_size, ==, 1000);
-    g_free(frame);
+    guest_send_tcp(bench, 10000, 3);
+    guest_expect_unsegmented(bench, 10000, 3);
     bench_free(bench);
 }
 
@@ -1444,6 +1799,10 @@ int main(int argc, char **argv)
     g_test_add_func("/guest/null", test_guest_sends_to_null);
     g_test_add_func("/guest/loopback", test_guest_hears_itself);
     g_test_add_func("/guest/loopback-pairs", test_guest_hears_all_its_pairs);
+    g_test_add_func("/guest/stream", test_guest_hears_a_peer);
+#ifdef WITH_SLIRP
+    g_test_add_func("/guest/user", test_guest_finds_the_gateway);
+#endif
     g_test_add_func("/guest/full-queue", test_guest_sends_a_full_queue);
     g_test_add_func("/guest/room", test_frames_wait_for_room);
     g_test_add_func("/guest/overflow", test_what_does_not_fit_is_counted);
@@ -1461,9 +1820,18 @@ int main(int argc, char **argv)
     g_test_add_func("/guest/within/unrealize", test_unrealizing_with_work_left);
     g_test_add_func("/guest/within/poll", test_polling_from_within);
     g_test_add_func("/guest/within/reset", test_resetting_from_within);
+    g_test_add_func("/guest/poll/after-a-kick", test_polling_after_a_kick);
+    g_test_add_func("/guest/poll/ends-with-frames-there", test_polling_ends_with_frames_there);
+    g_test_add_func("/guest/poll/reset", test_polling_and_a_reset);
     g_test_add_func("/guest/within/commands", test_commands_that_never_end);
     g_test_add_func("/guest/within/commands-and-reset", test_commands_left_at_a_reset);
-    g_test_add_func("/guest/segments/refused", test_segments_need_a_backend_for_them);
+    g_test_add_func("/guest/segments/all-backends", test_all_backends_serve_all_offloads);
+    g_test_add_func("/guest/segments/recorded", test_segments_are_recorded);
+    g_test_add_func("/guest/segments/malformed", test_what_cannot_be_segmented_is_counted);
+    g_test_add_func("/guest/segments/room", test_segments_wait_for_room);
+    g_test_add_func("/guest/segments/switched", test_offloads_switched_on_the_way);
+    g_test_add_func("/guest/segments/reset", test_a_reset_between_segments);
+    g_test_add_func("/guest/segments/many", test_many_segments_do_not_keep_us);
     g_test_add_func("/guest/segments/come-back", test_segments_come_back);
     return g_test_run();
 }

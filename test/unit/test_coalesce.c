@@ -669,6 +669,107 @@ static void test_queue_reset_forgets_pending(void)
     finish(machine);
 }
 
+/* Time counts from the first packet of the queue's new life. */
+static void test_queue_reset_and_time(void)
+{
+    struct machine *machine = boot();
+
+    begin_change(machine, 3);
+    g_assert_true(net_reset_queue(machine->net, 0, 0));
+    machine_advance(machine, 900 * USEC);
+    receive_one(machine);
+    interrupts(machine, 0);
+    machine_advance(machine, 999 * USEC); /* past what was the old one's time */
+    g_assert_cmpuint(interrupts(machine, 0), ==, 0);
+    machine_advance(machine, USEC);
+    g_assert_cmpuint(interrupts(machine, 0), ==, 1);
+    finish(machine);
+}
+
+/*
+ * `ethtool -C` for all, `ethtool -Q` for one queue, then `ethtool -G`, as Linux 6.6 and later go about
+ * it: pair by pair, each queue is reset, set up with its new size and given by VQ_SET what is set for
+ * its kind.
+ */
+static void test_as_linux_resizes(void)
+{
+    struct machine *machine = boot();
+    const struct {
+        uint32_t packets, usecs;
+    } rx = {5, 1000}, tx = {6, 2000};
+
+    set_tx(machine, tx.packets, tx.usecs);
+    set_rx(machine, rx.packets, rx.usecs);
+    set_queue(machine, 2, 70, 80);
+    set_queue(machine, 3, 90, 100);
+    for (uint16_t size = 64; size >= 2; size /= 2) {
+        for (uint16_t pair = 0; pair < PAIRS; pair++) {
+            const uint16_t r = 2 * pair, t = 2 * pair + 1;
+
+            g_assert_true(net_reset_queue(machine->net, t, size));
+            assert_queue(machine, t, tx.packets, tx.usecs);
+            set_queue(machine, t, tx.packets, tx.usecs);
+            g_assert_true(net_reset_queue(machine->net, r, size));
+            assert_queue(machine, r, rx.packets, rx.usecs);
+            set_queue(machine, r, rx.packets, rx.usecs);
+        }
+        for (uint16_t queue = 0; queue < 2 * PAIRS; queue++) {
+            assert_queue(machine, queue, queue % 2 ? tx.packets : rx.packets,
+                         queue % 2 ? tx.usecs : rx.usecs);
+        }
+        interrupts(machine, 0);
+        for (unsigned n = 1; n <= 20; n++) { /* with fewer buffers than packets, all of them do */
+            receive_one(machine);
+            net_recycle(machine->net);
+            g_assert_cmpuint(interrupts(machine, 0), ==, n % MIN(rx.packets, size) == 0);
+        }
+        machine_advance(machine, 3000 * USEC);
+    }
+    finish(machine);
+}
+
+/* With VQ_NOTF_COAL alone nothing is set for a kind: a queue comes back with 0. */
+static void test_queue_reset_without_class_wide(void)
+{
+    struct guest_features wanted = features_known();
+    struct machine_setup setup;
+    struct machine *machine;
+
+    features_remove(&wanted, VIRTIO_NET_F_NOTF_COAL);
+    machine_setup_init(&setup);
+    setup.device.max_pairs = PAIRS;
+    vionet_features_set(setup.device.features, VIRTIO_NET_F_MQ, true);
+    vionet_features_set(setup.device.features, VIRTIO_NET_F_NOTF_COAL, true);
+    vionet_features_set(setup.device.features, VIRTIO_NET_F_VQ_NOTF_COAL, true);
+    machine = machine_new(&setup, NULL);
+    g_assert_true(machine_boot(machine, wanted));
+    g_assert_cmpint(net_control_coalesce_rx(machine->net, 5, 6), ==, VIRTIO_NET_ERR);
+    g_assert_cmpint(net_control_coalesce_tx(machine->net, 5, 6), ==, VIRTIO_NET_ERR);
+    for (uint16_t queue = 0; queue < 2 * PAIRS; queue++) {
+        set_queue(machine, queue, 7, 8);
+        g_assert_true(net_reset_queue(machine->net, queue, 64));
+        assert_queue(machine, queue, 0, 0);
+    }
+    finish(machine);
+}
+
+/* The parameters are the queue's: another that is reset, or pairs that come and go, leave them. */
+static void test_other_resets(void)
+{
+    struct machine *machine = boot();
+
+    set_rx(machine, 5, 1000);
+    set_queue(machine, 2, 70, 80);
+    g_assert_true(net_reset_queue(machine->net, 0, 64));
+    g_assert_true(net_reset_queue(machine->net, 3, 64));
+    g_assert_cmpint(net_control_pairs(machine->net, PAIRS), ==, VIRTIO_NET_OK);
+    g_assert_cmpint(net_control_pairs(machine->net, 1), ==, VIRTIO_NET_OK);
+    assert_queue(machine, 0, 5, 1000);
+    assert_queue(machine, 2, 70, 80);
+    assert_queue(machine, 4, 5, 1000);
+    finish(machine);
+}
+
 static void test_device_reset(void)
 {
     struct machine *machine = boot();
@@ -797,6 +898,11 @@ int main(int argc, char **argv)
     g_test_add_func("/coalesce/reset/queue-takes-what-is-set-for-its-kind", test_queue_reset);
     g_test_add_func("/coalesce/reset/set-while-the-queue-is-away", test_set_during_queue_reset);
     g_test_add_func("/coalesce/reset/queue-forgets-what-waited", test_queue_reset_forgets_pending);
+    g_test_add_func("/coalesce/reset/time-begins-anew", test_queue_reset_and_time);
+    g_test_add_func("/coalesce/reset/as-linux-resizes", test_as_linux_resizes);
+    g_test_add_func("/coalesce/reset/zero-without-the-class-wide-feature",
+                    test_queue_reset_without_class_wide);
+    g_test_add_func("/coalesce/reset/of-others-is-no-concern", test_other_resets);
     g_test_add_func("/coalesce/reset/H-05/device-forgets-all", test_device_reset);
     g_test_add_func("/coalesce/suppression/flags-decide", test_flags_decide);
     g_test_add_func("/coalesce/suppression/event-index-decides", test_event_index_decides);

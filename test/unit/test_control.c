@@ -547,7 +547,7 @@ static void test_all_lengths(gconstpointer data)
             wanted =
                 features_without(wanted, features_of(7, 8, 9, 10, 54, 55, 65, 66, FEATURES_END));
         } else if (command_features[i] == 57 || command_features[i] == 60) {
-            features_remove(&wanted, 51);
+            wanted = features_without(wanted, features_of(51, 64, FEATURES_END));
         }
         g_assert_true(machine_boot(machine, wanted));
         sweep(machine);
@@ -802,6 +802,29 @@ struct trial {
     int expected;
 };
 
+/* The same configuration for an RSS context, added and changed: it gets the same answer. */
+static void run_context_trial(struct machine *machine, const struct trial *trial,
+                              const GByteArray *config)
+{
+    const struct net_rss good = rss_of(machine, true);
+    GByteArray *payload = g_byte_array_new();
+
+    g_byte_array_append(payload, (const uint8_t *)"\2\0\1\2\3\4\5\6", 8); /* reserved is ignored */
+    g_byte_array_append(payload, config->data, config->len);
+    g_assert_cmpint(net_control(machine->net, VIRTNET_RSS_CTX_CTRL, VIRTNET_RSS_CTX_CTRL_ADD,
+                                payload->data, payload->len, NULL, 0),
+                    ==, trial->expected);
+    if (trial->expected == VIRTIO_NET_ERR) { /* then there is none, and one can be made */
+        g_assert_cmpint(net_control_context_delete(machine->net, 2), ==, VIRTIO_NET_ERR);
+        g_assert_cmpint(net_control_context_add(machine->net, 2, &good), ==, VIRTIO_NET_OK);
+    }
+    g_assert_cmpint(net_control(machine->net, VIRTNET_RSS_CTX_CTRL, VIRTNET_RSS_CTX_CTRL_MOD,
+                                payload->data, payload->len, NULL, 0),
+                    ==, trial->expected);
+    g_assert_cmpint(net_control_context_delete(machine->net, 2), ==, VIRTIO_NET_OK);
+    g_byte_array_unref(payload);
+}
+
 static void run_trial(struct machine *machine, bool hash_only, const struct trial *trial)
 {
     GByteArray *payload = hash_only ? net_hash_encode(&trial->rss) : net_rss_encode(&trial->rss);
@@ -821,6 +844,10 @@ static void run_trial(struct machine *machine, bool hash_only, const struct tria
     if (trial->expected == VIRTIO_NET_ERR && !unchanged(machine, state)) {
         g_test_message("%s: %s failed, and changed something", dialect_of(machine), trial->name);
         g_test_fail();
+    }
+    if (!hash_only && has(machine, VIRTIO_NET_F_RSS_CONTEXT)) {
+        run_context_trial(machine, trial, payload);
+        g_assert_true(trial->expected != VIRTIO_NET_ERR || unchanged(machine, state));
     }
     g_bytes_unref(state);
     g_byte_array_unref(payload);
@@ -1014,6 +1041,188 @@ static void test_draft_not_negotiated(gconstpointer data)
     finish(machine);
 }
 
+/* ---- RSS contexts ---- */
+
+static int context_pairs(struct machine *machine)
+{
+    return net_control_pairs(machine->net, 2);
+}
+
+/* Ids from 1 to what CAP_GET tells; each once, until it is deleted. */
+static void test_context_ids(void)
+{
+    static const uint16_t never[] = {0, 6, 7, 255, 256, 0x8001, 0xffff};
+    struct machine_setup setup;
+    struct machine *machine;
+    struct net_rss rss;
+    uint16_t max = 0;
+
+    setup_all(&setup, "ratified");
+    setup.device.max_rss_contexts = 5;
+    machine = boot(&setup, features_known());
+    rss = rss_of(machine, true);
+    g_assert_cmpint(net_control_context_max(machine->net, &max), ==, VIRTIO_NET_OK);
+    g_assert_cmpuint(max, ==, 5);
+    for (unsigned i = 0; i < G_N_ELEMENTS(never); i++) {
+        g_assert_cmpint(net_control_context_add(machine->net, never[i], &rss), ==, VIRTIO_NET_ERR);
+        g_assert_cmpint(net_control_context_modify(machine->net, never[i], &rss), ==,
+                        VIRTIO_NET_ERR);
+        g_assert_cmpint(net_control_context_delete(machine->net, never[i]), ==, VIRTIO_NET_ERR);
+    }
+    for (unsigned round = 0; round < 3; round++) {
+        for (uint16_t id = 5; id >= 1; id--) {
+            g_assert_cmpint(net_control_context_modify(machine->net, id, &rss), ==, VIRTIO_NET_ERR);
+            g_assert_cmpint(net_control_context_delete(machine->net, id), ==, VIRTIO_NET_ERR);
+            g_assert_cmpint(net_control_context_add(machine->net, id, &rss), ==, VIRTIO_NET_OK);
+            g_assert_cmpint(net_control_context_add(machine->net, id, &rss), ==, VIRTIO_NET_ERR);
+            g_assert_cmpint(net_control_context_modify(machine->net, id, &rss), ==, VIRTIO_NET_OK);
+        }
+        for (uint16_t id = 1; id <= 5; id++) {
+            g_assert_cmpint(net_control_context_delete(machine->net, id), ==, VIRTIO_NET_OK);
+        }
+    }
+    finish(machine);
+}
+
+static void test_context_lengths(void)
+{
+    struct machine *machine = boot_all("ratified");
+    const struct net_rss rss = rss_of(machine, true);
+    GByteArray *payload = net_context_encode(1, &rss);
+    const unsigned need = payload->len;
+
+    g_byte_array_append(payload, (const uint8_t *)"\0\0\0\0", 4);
+    for (unsigned command = 1; command <= 2; command++) {
+        for (unsigned len = 0; len <= need + 4; len++) {
+            const bool good = len == need;
+            const int ack =
+                net_control(machine->net, 9, (uint8_t)command, payload->data, len, NULL, 0);
+
+            g_assert_cmpint(ack, ==, good ? VIRTIO_NET_OK : VIRTIO_NET_ERR);
+            if (command == 1 && good) {
+                g_assert_cmpint(net_control_context_delete(machine->net, 1), ==, VIRTIO_NET_OK);
+            }
+        }
+        net_control_context_add(machine->net, 1, &rss); /* to be modified */
+    }
+    for (unsigned len = 0; len <= 4; len++) {
+        g_assert_cmpint(net_control(machine->net, 9, 3, "\1\0\0\0", len, NULL, 0), ==,
+                        len >= 2 ? VIRTIO_NET_OK : VIRTIO_NET_ERR);
+        if (len >= 2) {
+            g_assert_cmpint(net_control_context_add(machine->net, 1, &rss), ==, VIRTIO_NET_OK);
+        }
+    }
+    g_byte_array_unref(payload);
+    finish(machine);
+}
+
+/* CAP_GET: two octets, then the answer, if there is room for all of it. */
+static void test_context_cap_room(void)
+{
+    struct machine *machine = boot_all("ratified");
+
+    for (uint32_t room = 1; room <= 8; room++) {
+        const bool fits = room >= 3;
+        uint8_t answer[8];
+        const int64_t used = net_control_octets(machine->net, NULL, (const uint8_t[]){9, 0}, 2, 2,
+                                                answer, room, fits ? 2 : 1);
+
+        g_assert_cmpint(used, ==, fits ? 3 : 1);
+        g_assert_cmpmem(answer, (size_t)used, fits ? "\20\0\0" : "\1", (size_t)used);
+        for (uint32_t i = (uint32_t)used; i < room; i++) {
+            g_assert_cmphex(answer[i], ==, 0xff);
+        }
+    }
+    finish(machine);
+}
+
+/* No frame goes another way for a context that comes, changes or goes. */
+static void test_contexts_steer_nothing(void)
+{
+    struct machine *machine = boot_all("ratified");
+    const struct net_rss on = rss_of(machine, true), off = rss_of(machine, false);
+    GBytes *state;
+
+    baseline(machine);
+    g_assert_cmpint(net_control_rss(machine->net, &off), ==, VIRTIO_NET_OK);
+    state = fingerprint(machine);
+    g_assert_cmpint(net_control_context_add(machine->net, 1, &on), ==, VIRTIO_NET_OK);
+    g_assert_true(unchanged(machine, state));
+    g_assert_cmpint(net_control_context_modify(machine->net, 1, &off), ==, VIRTIO_NET_OK);
+    g_assert_true(unchanged(machine, state));
+    g_assert_cmpint(net_control_context_delete(machine->net, 1), ==, VIRTIO_NET_OK);
+    g_assert_true(unchanged(machine, state));
+    g_bytes_unref(state);
+    finish(machine);
+}
+
+/* The driver may not set queue pairs while there is one; RSS_CONFIG and HASH_CONFIG it may. */
+static void test_contexts_and_pairs(void)
+{
+    struct machine *machine = boot_all("ratified");
+    const struct net_rss rss = rss_of(machine, true);
+    GBytes *state;
+
+    g_assert_cmpint(context_pairs(machine), ==, VIRTIO_NET_OK);
+    g_assert_cmpint(net_control_context_add(machine->net, 1, &rss), ==, VIRTIO_NET_OK);
+    g_assert_cmpint(net_control_context_add(machine->net, 2, &rss), ==, VIRTIO_NET_OK);
+    g_assert_cmpint(net_control_rss(machine->net, &rss), ==, VIRTIO_NET_OK);
+    state = fingerprint(machine);
+    g_assert_cmpint(context_pairs(machine), ==, VIRTIO_NET_ERR);
+    g_assert_true(unchanged(machine, state));
+    g_assert_cmpint(net_control_hash(machine->net, &rss), ==, VIRTIO_NET_OK);
+    g_assert_cmpint(net_control_context_delete(machine->net, 2), ==, VIRTIO_NET_OK);
+    g_assert_cmpint(context_pairs(machine), ==, VIRTIO_NET_ERR);
+    g_assert_cmpint(net_control_context_delete(machine->net, 1), ==, VIRTIO_NET_OK);
+    g_assert_cmpint(context_pairs(machine), ==, VIRTIO_NET_OK);
+    g_bytes_unref(state);
+    finish(machine);
+}
+
+/* A reset removes them, by register and by the machine; that of a queue does not. */
+static void test_contexts_over_resets(void)
+{
+    struct machine *machine = boot_all("ratified");
+    const struct net_rss rss = rss_of(machine, true);
+
+    for (unsigned round = 0; round < 2; round++) {
+        for (uint16_t id = 1; id <= 16; id++) {
+            g_assert_cmpint(net_control_context_add(machine->net, id, &rss), ==, VIRTIO_NET_OK);
+        }
+        g_assert_true(net_reset_queue(machine->net, 0, 0));
+        g_assert_cmpint(net_control_context_modify(machine->net, 16, &rss), ==, VIRTIO_NET_OK);
+        if (round) {
+            vionet_pci_reset(machine->pci);
+            machine->driver->probed = false;
+        }
+        g_assert_true(machine_boot(machine, features_known()));
+        g_assert_cmpint(context_pairs(machine), ==, VIRTIO_NET_OK);
+        for (uint16_t id = 1; id <= 16; id++) {
+            g_assert_cmpint(net_control_context_delete(machine->net, id), ==, VIRTIO_NET_ERR);
+        }
+    }
+    g_assert_cmpint(net_control_context_add(machine->net, 3, &rss), ==, VIRTIO_NET_OK);
+    finish(machine); /* with one there */
+}
+
+static void test_contexts_not_negotiated(void)
+{
+    struct guest_features wanted = features_known();
+    struct machine_setup setup;
+    struct machine *machine;
+    struct net_rss rss;
+    uint16_t max;
+
+    setup_all(&setup, "ratified");
+    features_remove(&wanted, VIRTIO_NET_F_RSS_CONTEXT);
+    machine = boot(&setup, wanted);
+    rss = rss_of(machine, true);
+    g_assert_cmpint(net_control_context_max(machine->net, &max), ==, VIRTIO_NET_ERR);
+    g_assert_cmpint(net_control_context_add(machine->net, 1, &rss), ==, VIRTIO_NET_ERR);
+    g_assert_cmpint(context_pairs(machine), ==, VIRTIO_NET_OK);
+    finish(machine);
+}
+
 /* The largest command that there can be is taken; one longer than the longest is answered. */
 static void test_longest_commands(void)
 {
@@ -1033,6 +1242,7 @@ static void test_longest_commands(void)
     rss.key = g_malloc0(255);
     rss.key_len = 255;
     g_assert_cmpint(net_control_rss(machine->net, &rss), ==, VIRTIO_NET_OK);
+    g_assert_cmpint(net_control_context_add(machine->net, 1, &rss), ==, VIRTIO_NET_OK);
     rss.table_len = 65536;
     g_assert_cmpint(net_control_rss(machine->net, &rss), ==, VIRTIO_NET_ERR);
     payload = g_byte_array_new();
@@ -1506,6 +1716,14 @@ int main(int argc, char **argv)
                          test_draft_not_negotiated);
     g_test_add_data_func("/control/H-06/draft-v10-not-negotiated-is-absent", "draft-v10",
                          test_draft_not_negotiated);
+    g_test_add_func("/control/contexts/each-id", test_context_ids);
+    g_test_add_func("/control/contexts/each-length", test_context_lengths);
+    g_test_add_func("/control/contexts/maximum-then-answer-if-there-is-room",
+                    test_context_cap_room);
+    g_test_add_func("/control/contexts/steer-nothing", test_contexts_steer_nothing);
+    g_test_add_func("/control/contexts/no-queue-pairs-meanwhile", test_contexts_and_pairs);
+    g_test_add_func("/control/contexts/H-05/reset-removes-them", test_contexts_over_resets);
+    g_test_add_func("/control/contexts/not-negotiated", test_contexts_not_negotiated);
     g_test_add_func("/control/H-08/longest-commands", test_longest_commands);
     g_test_add_func("/control/P-22/vq-pairs-set-each-number", test_pairs_limit);
     g_test_add_func("/control/H-14/hash-tunnel-set-each-bit", test_tunnel_command_limit);

@@ -104,10 +104,7 @@ static const struct {
     uint8_t bit;
     uint8_t with;
 } offered_with[] = {
-    {2, 17},
-    {20, 17},
-    {21, 16},
-    {57, 17},
+    {2, 17}, {20, 17}, {21, 16}, {50, 17}, {57, 17},
 };
 
 static const char *const dialects[] = {"ratified", "draft-v10", "draft-v7", "off"};
@@ -693,7 +690,7 @@ struct command {
     uint8_t command;
     uint8_t needs[2];
     uint8_t len;
-    uint8_t payload[16];
+    uint8_t payload[24];
     uint8_t reply;
 };
 
@@ -718,6 +715,12 @@ static const struct command commands[] = {
     {6, 2, {52, NONE}, 12, {0}, 0},
     {6, 3, {52, NONE}, 4, {0}, 8},
     {7, 0, {51, NONE}, 4, {0}, 0},
+    {8, 0, {50, NONE}, 0, {0}, 8},
+    {8, 1, {50, NONE}, 16, {0}, 0},
+    {9, 0, {64, NONE}, 0, {0}, 2},
+    {9, 1, {64, NONE}, 21, {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 0},
+    {9, 2, {64, NONE}, 21, {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 0},
+    {9, 3, {64, NONE}, 2, {1, 0}, 0},
 };
 
 /* Whether a command is open with these features; bit 52 stands for it in the ratified text only. */
@@ -736,12 +739,13 @@ static bool is_open(const struct command *command, const char *dialect,
     return features_has(set, command->needs[0]) || features_has(set, command->needs[1]);
 }
 
-/* Draft v10 sends its tunnel types behind the key. */
+/* Draft v10 sends its tunnel types behind the key, in RSS contexts too. */
 static unsigned payload_len(const struct command *command, const char *dialect,
                             const struct guest_features *set)
 {
-    const bool longer = command->class == 4 && command->command > 0 &&
-                        strcmp(dialect, "draft-v10") == 0 && features_has(set, 52);
+    const bool keyed =
+        (command->class == 4 && command->command > 0) || (command->class == 9 && command->len > 8);
+    const bool longer = keyed && strcmp(dialect, "draft-v10") == 0 && features_has(set, 52);
 
     return command->len + (longer ? 4 : 0);
 }
@@ -752,7 +756,7 @@ static void check_commands(struct machine *machine, const char *dialect)
 
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
         const struct command *command = &commands[i];
-        uint8_t payload[20] = {0};
+        uint8_t payload[28] = {0};
         uint8_t reply[8];
         int expected = NET_CONTROL_NONE;
         int ack;

@@ -1493,6 +1493,8 @@ static void check_queue(struct machine *machine, unsigned index, bool reset, uin
     write_common(machine, QUEUE_SELECT, 2, index);
     g_assert_cmphex(read_common(machine, QUEUE_RESET, 2), ==, 0);
     g_assert_cmphex(read_common(machine, QUEUE_ENABLE, 2), ==, !reset);
+    g_assert_cmphex(read_common(machine, QUEUE_VECTOR, 2) == 0xffff, ==,
+                    reset || !machine->driver->vectors);
     g_assert_cmpuint(read_common(machine, QUEUE_SIZE, 2), ==, max_size);
     g_assert_cmphex(read_common(machine, QUEUE_DESC, 8), ==, reset ? 0 : queue->area.desc_gpa);
     g_assert_cmphex(read_common(machine, QUEUE_DRIVER, 8), ==, reset ? 0 : queue->area.driver_gpa);

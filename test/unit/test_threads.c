@@ -119,8 +119,10 @@ static void host_msi(void *opaque, unsigned vector, uint64_t address, uint32_t d
 
 static void offer_all(VionetConfig *config)
 {
-    static const uint8_t bits[] = {VIRTIO_NET_F_MQ, VIRTIO_NET_F_RSS, VIRTIO_NET_F_HASH_REPORT,
-                                   VIRTIO_NET_F_NOTF_COAL, VIRTIO_F_IN_ORDER};
+    static const uint8_t bits[] = {VIRTIO_NET_F_MQ,          VIRTIO_NET_F_RSS,
+                                   VIRTIO_NET_F_HASH_REPORT, VIRTIO_NET_F_NOTF_COAL,
+                                   VIRTIO_F_IN_ORDER,        VIRTIO_NET_F_GUEST_CSUM,
+                                   VIRTIO_NET_F_DEVICE_STATS};
 
     for (size_t i = 0; i < G_N_ELEMENTS(bits); i++) {
         vionet_features_set(config->features, bits[i], true);
@@ -878,6 +880,58 @@ static void test_kicks_from_everywhere(void)
     finish(rig);
 }
 
+/* ---- Statistics while frames come ---- */
+
+struct stream {
+    struct rig *rig;
+    bool stop;
+};
+
+static gpointer deliver_checked(gpointer data)
+{
+    const struct iovec piece = {(void *)broadcast, sizeof(broadcast)};
+    struct stream *stream = data;
+    VionetFrame frames[BURST];
+
+    for (unsigned i = 0; i < BURST; i++) {
+        frames[i] = (VionetFrame){
+            .iov = &piece, .n_iov = 1, .flags = i % 3 ? 0 : VIRTIO_NET_HDR_F_DATA_VALID};
+    }
+    while (!stopped(&stream->stop)) {
+        vionet_device_receive(stream->rig->device, 0, frames, BURST, NULL, 0);
+    }
+    return NULL;
+}
+
+/* What one entry tells is of one moment: the parts are as much as the whole, in each answer. */
+static void test_statistics_of_one_moment(void)
+{
+    const struct net_stats_entry entry = {0, 3};
+    struct stream stream = {.rig = start(features_known())};
+    GThread *thread = g_thread_new("host", deliver_checked, &stream);
+    struct guest_packet packet;
+    uint64_t packets = 0;
+
+    for (unsigned i = 0; i < rounds(5000) || packets == 0; i++) {
+        uint8_t replies[96];
+        uint64_t now;
+
+        g_assert_cmpint(net_control_stats_get(stream.rig->net, &entry, 1, replies, sizeof(replies)),
+                        ==, VIRTIO_NET_OK);
+        now = get_le64(replies + 16);
+        g_assert_cmpuint(now, >=, packets);
+        g_assert_cmpuint(get_le64(replies + 24), ==, now * sizeof(broadcast));
+        g_assert_cmpuint(get_le64(replies + 64) + get_le64(replies + 80), ==, now);
+        g_assert_cmpuint(get_le64(replies + 40), ==, get_le64(replies + 48)); /* drops */
+        packets = now;
+        for (unsigned k = 0; k < 4 * BURST && net_receive(stream.rig->net, &packet); k++) {
+        }
+    }
+    stop_now(&stream.stop);
+    g_thread_join(thread);
+    finish(stream.rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -897,5 +951,6 @@ int main(int argc, char **argv)
     g_test_add_func("/threads/bus/completion-meets-the-bus", test_completion_meets_the_bus);
     g_test_add_func("/threads/memory/G-03/index-is-not-torn", test_index_is_not_torn);
     g_test_add_func("/threads/kicks/from-everywhere", test_kicks_from_everywhere);
+    g_test_add_func("/threads/statistics/of-one-moment", test_statistics_of_one_moment);
     return g_test_run();
 }

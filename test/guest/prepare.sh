@@ -1,0 +1,229 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Fetches what the guest tests run: QEMU and guest tools of Debian sid, Linux of sid and of bookworm, all
+# unpacked into a directory and nothing installed. Uses the mirror that apt on this machine uses, or
+# $GUEST_MIRROR. Needs no root.
+#
+#   prepare.sh DIR       makes, or completes, DIR; quick and offline if all is there
+#
+#   DIR/root/            sid's qemu-system-x86_64, firmware, busybox, ethtool, ip, tc
+#   DIR/sid/             vmlinuz, modules/, version: the kernel of sid; vmlinux, the same unpacked
+#   DIR/bookworm/        the same of bookworm, but for vmlinux
+#   DIR/bin/             guest programs built here, static; they run on the host too
+#   DIR/SUITE/initramfs  made by make_initramfs
+#   DIR/versions         what came: a name and a version a line
+#
+# To have newer versions, remove DIR. Exit status: 0 done; 77 something is missing that is not ours to
+# bring (mirror, tools), named in the one line on standard error; 1 any other failure; 2 usage.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+if [ "$#" -ne 1 ]; then
+    echo "usage: prepare.sh DIR" >&2
+    exit 2
+fi
+mkdir -p "$1"
+dir=$(cd "$1" && pwd)
+case "$dir" in
+*[[:space:]\"\'\;,]*)
+    echo "prepare.sh: a path that neither apt nor QEMU takes: $dir" >&2
+    exit 1
+    ;;
+esac
+
+root_packages=(qemu-system-x86 busybox-static ethtool iproute2 ipxe-qemu ovmf-generic u-boot-qemu)
+suites=(sid bookworm)
+# Raised when what is unpacked, or how, changes.
+format=1
+
+say()
+{
+    printf 'guest: %s\n' "$*"
+}
+
+missing()
+{
+    printf 'guest: %s\n' "$*" >&2
+    exit 77
+}
+
+# The first error in a log of apt, or its last line.
+complaint()
+{
+    { grep '^E: ' "$1" || tail -n 1 "$1"; } | sed -n 1p | cut -c 1-300
+}
+
+# fetched NAME...: are they there, as this script would make them?
+fetched()
+{
+    local name
+    for name in "$@"; do
+        [ "$(cat "$dir/$name/.done" 2>/dev/null)" = "$(key "$name")" ] || return 1
+    done
+}
+
+key()
+{
+    if [ "$1" = root ]; then echo "$format ${root_packages[*]}"; else echo "$format"; fi
+}
+
+# finish NAME: new/NAME, complete, becomes NAME.
+finish()
+{
+    key "$1" >"$new/$1/.done"
+    rm -rf "${dir:?}/$1"
+    mv "$new/$1" "$dir/$1"
+}
+
+# The mirrors that apt on this machine takes Debian itself from.
+mirrors()
+{
+    if [ -n "${GUEST_MIRROR-}" ]; then
+        echo "$GUEST_MIRROR"
+        return
+    fi
+    # shellcheck disable=SC2016 # apt's own variables
+    apt-get indextargets --no-release-info --format '$(REPO_URI) $(RELEASE)' 'Identifier: Packages' 2>&1 |
+        awk '$2 !~ /security|-updates|-backports|-proposed/ && $1 ~ /\/debian\/?$/ { print $1 }' | sort -u
+}
+
+# use_suite SUITE MIRROR: apt's state, apart from the machine's; sets $apt. The machine's own settings
+# (proxies, credentials, certificates) hold.
+use_suite()
+{
+    local state=$new/apt-$1
+    mkdir -p "$state/lists/partial" "$state/cache/archives/partial" "$state/parts"
+    : >"$state/status"
+    echo "deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $2 $1 main" \
+        >"$state/sources.list"
+    apt=(-q -o "Dir::Etc::sourcelist=$state/sources.list" -o "Dir::Etc::sourceparts=$state/parts"
+        -o "Dir::Etc::preferences=/dev/null" -o "Dir::Etc::preferencesparts=$state/parts"
+        -o "Dir::State::lists=$state/lists" -o "Dir::State::status=$state/status"
+        -o "Dir::State::extended_states=$state/extended" -o "Dir::Cache=$state/cache"
+        -o APT::Architecture=amd64 -o APT::Architectures::=amd64 -o APT::Sandbox::User=root
+        -o Debug::NoLocking=true -o Acquire::Check-Valid-Until=false -o Acquire::Languages=none
+        -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20
+        -o APT::Update::Error-Mode=any)
+}
+
+# open_suite SUITE: with package lists of the first mirror that has them.
+open_suite()
+{
+    local mirror found=no
+    for mirror in $(mirrors); do
+        use_suite "$1" "$mirror"
+        if apt-get "${apt[@]}" update >"$log" 2>&1 </dev/null; then return 0; fi
+        found=yes
+    done
+    [ "$found" = yes ] || missing "no Debian mirror among apt's sources; GUEST_MIRROR=URI names one"
+    missing "no package list of Debian $1 from the mirror: $(complaint "$log")"
+}
+
+# unpack DEB DIRECTORY. Debian's /bin, /lib and so on are links there.
+unpack()
+{
+    dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --keep-directory-symlink --no-same-owner \
+        --no-same-permissions --exclude=./usr/share/doc --exclude=./usr/share/locale \
+        --exclude=./usr/share/man
+}
+
+fetch_root()
+{
+    local state=$new/apt-sid name
+    say "fetching from Debian sid: ${root_packages[*]}"
+    apt-get "${apt[@]}" install -y --no-install-recommends --download-only "${root_packages[@]}" \
+        >"$log" 2>&1 </dev/null || missing "packages of Debian sid: $(complaint "$log")"
+    for name in bin sbin lib lib64; do
+        mkdir -p "$new/root/usr/$name"
+        ln -s "usr/$name" "$new/root/$name"
+    done
+    for name in "$state"/cache/archives/*.deb; do
+        unpack "$name" "$new/root"
+        # shellcheck disable=SC2016 # dpkg's own variables
+        dpkg-deb --show --showformat '${Package} ${Version}\n' "$name" >>"$new/root/.packages"
+    done
+    finish root
+}
+
+# fetch_kernel SUITE. bookworm has one package of all, sid separate ones for kernel and modules.
+fetch_kernel()
+{
+    local suite=$1 image version names=() name
+    image=$(apt-cache "${apt[@]}" show linux-image-cloud-amd64 2>"$log" |
+        sed -nE 's/^Depends:.*(linux-image-[^ ,]+-cloud-amd64).*/\1/p')
+    # apt-cache shows the newest first.
+    image=${image%%$'\n'*}
+    [ -n "$image" ] || missing "linux-image-cloud-amd64 is not in Debian $suite"
+    version=${image#linux-image-}
+    for name in "linux-image-$version" "linux-binary-$version" "linux-modules-$version"; do
+        if apt-cache "${apt[@]}" show "$name" >"$log" 2>&1; then names+=("$name"); fi
+    done
+    say "fetching from Debian $suite: Linux $version"
+    mkdir -p "$new/debs-$suite" "$new/unpacked-$suite" "$new/$suite"
+    (cd "$new/debs-$suite" && apt-get "${apt[@]}" download "${names[@]}" >"$log" 2>&1 </dev/null) ||
+        missing "Linux $version of Debian $suite: $(complaint "$log")"
+    for name in "$new/debs-$suite"/*.deb; do
+        unpack "$name" "$new/unpacked-$suite"
+    done
+    find "$new/unpacked-$suite" -name "vmlinuz*" -type f -exec cp {} "$new/$suite/vmlinuz" \;
+    find "$new/unpacked-$suite" -type d -path "*/modules/$version/kernel" -prune \
+        -exec mv {} "$new/$suite/modules" \;
+    if ! [ -s "$new/$suite/vmlinuz" ] || ! [ -d "$new/$suite/modules" ]; then
+        echo "guest: linux-image-$version holds no kernel where it used to" >&2
+        exit 1
+    fi
+    python3 "$here/unpack_kernel" "$dir/root/usr/lib/x86_64-linux-gnu" "$new/$suite/vmlinuz" \
+        "$new/$suite/vmlinux" 2>>"$log"
+    echo "$version" >"$new/$suite/version"
+    finish "$suite"
+}
+
+build_program()
+{
+    local program=$dir/bin/$1
+    if ! [ "$program" -nt "$here/$1.c" ]; then
+        gcc -std=gnu11 -O2 -Wall -Wextra -static -o "$program.new" "$here/$1.c"
+        mv "$program.new" "$program"
+    fi
+}
+
+[ "$(uname -m)" = x86_64 ] || missing "the guest tests need an x86_64 machine"
+for tool in apt-get apt-cache dpkg-deb gcc python3 flock; do
+    command -v "$tool" >/dev/null || missing "$tool is not installed"
+done
+
+exec 9>"$dir/.lock"
+flock 9
+# What an interrupted run left.
+new=$dir/.new
+rm -rf "$new"
+if ! fetched root "${suites[@]}"; then
+    mkdir "$new"
+    log=$new/log
+    : >"$log"
+    trap 'rm -rf "$new"' EXIT
+    [ -f /usr/share/keyrings/debian-archive-keyring.gpg ] || missing "debian-archive-keyring is not installed"
+    for suite in "${suites[@]}"; do
+        what=("$suite")
+        [ "$suite" != sid ] || what+=(root)
+        if fetched "${what[@]}"; then continue; fi
+        open_suite "$suite"
+        if [ "$suite" = sid ] && ! fetched root; then fetch_root; fi
+        fetched "$suite" || fetch_kernel "$suite"
+    done
+fi
+
+mkdir -p "$dir/bin"
+for program in rxhash traffic; do
+    build_program "$program"
+done
+for suite in "${suites[@]}"; do
+    python3 "$here/make_initramfs" "$dir" "$suite"
+done
+{
+    grep -E '^(qemu-system-x86|ethtool|iproute2|busybox-static|libslirp0|ipxe-qemu|ovmf-generic|u-boot-qemu) ' \
+        "$dir/root/.packages"
+    for suite in "${suites[@]}"; do
+        echo "linux-$suite $(cat "$dir/$suite/version")"
+    done
+} >"$dir/versions"
