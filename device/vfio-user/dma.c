@@ -101,6 +101,7 @@ static void unguard(const void *host)
     for (size_t i = 0; i < G_N_ELEMENTS(ranges); i++) {
         if (atomic_load(&ranges[i].begin) == (uintptr_t)host) {
             atomic_store(&ranges[i].begin, 0);
+            return;
         }
     }
 }

@@ -11,6 +11,7 @@
 #include "server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -775,6 +776,7 @@ bool vionet_vfio_user_listen_fd(VionetVfioUser *server, int fd, GError **error)
         g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "there is a socket already");
         return false;
     }
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); /* others may accept from it too */
     server->listener = fd;
     server->listener_source = g_unix_fd_source_new(fd, G_IO_IN);
     g_source_set_callback(server->listener_source, G_SOURCE_FUNC(client_came), server, NULL);

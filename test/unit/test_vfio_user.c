@@ -19,6 +19,7 @@
 
 #include "driver/control.h"
 #include "driver/queue.h"
+#include "services.h"
 #include "vfio_client.h"
 
 /* ---- What the device is ---- */
@@ -563,6 +564,33 @@ static void test_io_fds(void)
     host_end(&host);
 }
 
+/* A client that takes fewer descriptors gets fewer, and queues share them; or none. */
+static void test_few_io_fds(void)
+{
+    static const char *const texts[] = {"{\"capabilities\":{\"max_msg_fds\":0}}", "{}",
+                                        "{\"capabilities\":{\"max_msg_fds\":2}}"};
+    struct host host;
+
+    host_init(&host, "mq=on,queues=2", "null");
+    for (unsigned most = 0; most < 3; most++) {
+        struct client client;
+        unsigned n;
+
+        client_connect(&client, &host);
+        g_assert_cmpuint(client_version(&client, texts[most]), ==, 0);
+        n = ask_for_io_fds(&client, 4096);
+        g_assert_cmpuint(n, ==, most ? 5 : 0);
+        g_assert_cmpuint(client.n_fds, ==, most);
+        for (unsigned i = 0; i < n; i++) {
+            g_assert_cmpuint(reply_32(&client, 16 + 40 * i + 16), ==, i % most);
+        }
+        ask_for_io_fds(&client, 4096); /* again: the same */
+        g_assert_cmpuint(client.n_fds, ==, most);
+        client_close(&client);
+    }
+    host_end(&host);
+}
+
 /* Frames are sent by what KVM would do instead of a message. */
 static void test_notification_by_eventfd(void)
 {
@@ -697,6 +725,85 @@ static void test_coalescing_timer(void)
         g_assert_cmpuint(packet.len, ==, sizeof(ping));
     }
     end_guest(guest);
+}
+
+/* What services.c calls, in order. */
+struct calls {
+    struct services *services;
+    GString *text;
+    uint64_t due_ns[4];
+    unsigned more; /* times that it is to be called again */
+};
+
+static void timer_called(void *opaque, unsigned i)
+{
+    struct calls *calls = opaque;
+
+    g_string_append_printf(calls->text, "%u", i);
+    g_assert_cmpuint(services_clock_ns(), >=, calls->due_ns[i]);
+    if (i == 3) { /* from within, long past */
+        services_timer(calls->services, 0, 1);
+    }
+}
+
+static bool again_called(void *opaque)
+{
+    struct calls *calls = opaque;
+
+    g_string_append_c(calls->text, 'a');
+    services_wake(calls->services); /* asked for within: counts for nothing */
+    return calls->more-- > 0;
+}
+
+static void set_timer(struct calls *calls, unsigned i, uint64_t deadline_ns)
+{
+    calls->due_ns[i] = deadline_ns;
+    services_timer(calls->services, i, deadline_ns);
+}
+
+static void run_until(GMainContext *context, uint64_t ns)
+{
+    do {
+        g_main_context_iteration(context, FALSE);
+    } while (services_clock_ns() < ns);
+    while (g_main_context_iteration(context, FALSE)) {
+    }
+}
+
+static void test_timers(void)
+{
+    static const struct services_ops ops = {.expired = timer_called, .again = again_called};
+    const uint64_t ms = 1000000;
+    GMainContext *context = g_main_context_new();
+    struct calls calls = {.text = g_string_new(NULL), .more = 2};
+    uint64_t now;
+
+    calls.services = services_new(context, 4, &ops, &calls, NULL);
+    now = services_clock_ns();
+    set_timer(&calls, 0, now + 30 * ms);
+    set_timer(&calls, 1, now + 2 * ms);
+    set_timer(&calls, 2, now + 20 * ms);
+    set_timer(&calls, 1, now + 15 * ms);    /* later than it was */
+    set_timer(&calls, 0, now + 5 * ms);     /* earlier */
+    services_timer(calls.services, 4, now); /* there is none */
+    run_until(context, now + 40 * ms);
+    g_assert_cmpstr(calls.text->str, ==, "012");
+    set_timer(&calls, 3, 0); /* long past */
+    run_until(context, 0);
+    g_assert_cmpstr(calls.text->str, ==, "01230");
+    services_timer(calls.services, 2, UINT64_MAX); /* never */
+    services_wake(calls.services);
+    services_wake(calls.services);
+    run_until(context, 0);
+    g_assert_cmpstr(calls.text->str, ==, "01230aaa");
+    services_timer(calls.services, 1, services_clock_ns() + ms);
+    services_wake(calls.services);
+    services_free(calls.services); /* with both under way */
+    run_until(context, services_clock_ns() + 3 * ms);
+    g_assert_cmpstr(calls.text->str, ==, "01230aaa");
+    services_free(NULL);
+    g_string_free(calls.text, TRUE);
+    g_main_context_unref(context);
 }
 
 /* ---- Clients come and go ---- */
@@ -995,10 +1102,12 @@ int main(int argc, char **argv)
     g_test_add_func("/vfio-user/masked-vector-is-pending", test_masked_vector_is_pending);
     g_test_add_func("/vfio-user/reset-and-boot-again", test_reset_and_boot_again);
     g_test_add_func("/vfio-user/io-fds", test_io_fds);
+    g_test_add_func("/vfio-user/few-io-fds", test_few_io_fds);
     g_test_add_func("/vfio-user/notification-by-eventfd", test_notification_by_eventfd);
     g_test_add_func("/vfio-user/posted-notification", test_posted_notification);
     g_test_add_func("/vfio-user/next-message-sees-the-effect", test_next_message_sees_the_effect);
     g_test_add_func("/vfio-user/coalescing-timer", test_coalescing_timer);
+    g_test_add_func("/vfio-user/timers", test_timers);
     g_test_add_func("/vfio-user/client-vanishes", test_client_vanishes);
     g_test_add_func("/vfio-user/second-client", test_second_client);
     g_test_add_func("/vfio-user/listen", test_listen);
