@@ -1,0 +1,406 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""vionet-device from outside: its command line, its log, its status, its life, and a guest's traffic
+through it. Reports in TAP.
+
+  test_daemon.py PROGRAM TABLES
+
+TABLES prints the library's tables, the list of features among them.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'tools'))
+
+import tap  # noqa: E402
+from test_daemon_client import (CTRL_RX, CTRL_VQ, MAC, SECONDS, VERSION_1,  # noqa: E402
+                                Client, Guest)
+
+OWN = bytes.fromhex('525400123456')
+BROADCAST = b'\xff' * 6
+FEATURES = [VERSION_1, MAC, CTRL_VQ, CTRL_RX]
+
+# LeakSanitizer starts processes and traces them, which no sandbox is to allow.
+ENVIRONMENT = {**os.environ, 'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':detect_leaks=0'}
+ENVIRONMENT.pop('NOTIFY_SOCKET', None)
+
+
+def frame(to=OWN, payload=b'vionet'):
+    return to + bytes.fromhex('525400654321') + b'\x88\xb5' + payload.ljust(46, b'.')
+
+
+class Daemon:
+    """The program, running."""
+
+    def __init__(self, program, folder, *options, environment=None, pass_fds=(), own_socket=True):
+        self.socket = folder / 'vfio.sock'
+        self.log = (folder / 'log').open('a')
+        ready, told = os.pipe()
+        command = [program, f'--ready-fd={told}', *options]
+        if own_socket:
+            command.append(f'--socket={self.socket}')
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=self.log, pass_fds=(told, *pass_fds),
+                                        env=environment or ENVIRONMENT)
+        os.close(told)
+        with os.fdopen(ready) as line:
+            self.ready = line.readline()
+
+    def end(self, number=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(SECONDS)
+
+    def text(self):
+        return pathlib.Path(self.log.name).read_text(encoding='utf-8')
+
+    def wait_for(self, pattern):
+        """The first match in the log."""
+        end = time.monotonic() + SECONDS
+        while not (match := re.search(pattern, self.text())):
+            assert time.monotonic() < end, f'{pattern} is not in the log: {self.text()}'
+            time.sleep(0.01)
+        return match
+
+
+@contextlib.contextmanager
+def running(test, *options, **more):
+    with tempfile.TemporaryDirectory() as folder:
+        daemon = Daemon(test.program, pathlib.Path(folder), *options, **more)
+        try:
+            yield daemon
+        finally:
+            if daemon.process.poll() is None:
+                daemon.process.kill()
+                daemon.process.wait()
+            daemon.log.close()
+
+
+def read_all(path):
+    with socket.socket(socket.AF_UNIX) as reader:
+        reader.connect(str(path))
+        reader.settimeout(SECONDS)
+        text = b''
+        while more := reader.recv(65536):
+            text += more
+    return text
+
+
+class Tests:
+    def __init__(self, program, tables):
+        self.program = program
+        self.tables = tables
+
+    def run(self, *options, environment=None):
+        return subprocess.run([self.program, *options], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, errors='backslashreplace', timeout=SECONDS, check=False,
+                              env=environment or ENVIRONMENT)
+
+    # ---- command line ----
+
+    def test_help_lists_every_feature_with_its_bit(self):
+        done = self.run('--help')
+        assert done.returncode == 0, done.stderr
+        listed = {name: int(bit) for name, bit in
+                  re.findall(r'\b(VIRTIO_\w+) \(bit (\d+)\)', done.stdout)}
+        table = subprocess.run([self.tables], capture_output=True, text=True, check=True).stdout
+        known = {name: int(bit) for bit, name in re.findall(r'\| (\d+) \| `?(VIRTIO_\w+)`?', table)}
+        assert len(known) > 20, table
+        missing = {name: bit for name, bit in known.items() if listed.get(name) != bit}
+        assert not missing, f'not in the help: {missing}'
+
+    def test_help_lists_properties_and_backends(self):
+        text = self.run('--help').stdout
+        for word in ('mac=', 'queues=', 'hash-tunnel=', 'Backends:', 'loopback', '--trace'):
+            assert word in text, word
+
+    def test_version(self):
+        done = self.run('--version')
+        assert done.returncode == 0 and re.fullmatch(r'vionet-device \d+\.\d+\.\d+\n', done.stdout)
+
+    def refused(self, sentence, *options, environment=None):
+        done = self.run(*options, environment=environment)
+        assert done.returncode == 2, f'{options}: exit status {done.returncode}'
+        assert done.stderr == f'vionet-device: {sentence}\n', f'{options}: {done.stderr}'
+
+    def test_unusable_options(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = f'--socket={folder}/s'
+            number = 'expected the number of an open descriptor'
+            for sentence, *options in (
+                    ('--socket=PATH or --socket-fd=N is missing',),
+                    ('--socket and --socket-fd do not go together', path, '--socket-fd=0'),
+                    ('unexpected argument loopback', path, 'loopback'),
+                    ('Unknown option --sockets=x', '--sockets=x'),
+                    (f'--socket-fd=x: {number}', '--socket-fd=x'),
+                    (f'--socket-fd=777: {number}', '--socket-fd=777'),
+                    (f'--ready-fd=-1: {number}', path, '--ready-fd=-1'),
+                    ('descriptor 0: expected a UNIX stream socket that listens', '--socket-fd=0'),
+                    ('--log-level=loud: expected error, warning, message, info or debug', path,
+                     '--log-level=loud'),
+                    ('--log-format=xml: expected text or json', path, '--log-format=xml'),
+                    ('unknown property queus (did you mean queues?)', path, '--device=queus=2'),
+                    ('unexpected argument a\\x0ab\\x1b', path, 'a\nb\x1b')):
+                self.refused(sentence, *options)
+            done = self.run(path, '--netdev=carrier')
+            assert done.returncode == 2, done.stderr
+            assert done.stderr.startswith('vionet-device: unknown backend "carrier": expected one of')
+            assert os.listdir(folder) == [], 'a socket was left behind'
+
+    def test_unusable_paths(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = f'{folder}/file'
+            pathlib.Path(file).touch()
+            there = f'socket {file}: is there, and no socket'
+            self.refused(there, f'--socket={file}')
+            self.refused(there, f'--socket={folder}/s', f'--status={file}')
+            self.refused(f'socket {folder}/no/s: No such file or directory',
+                         f'--socket={folder}/no/s')
+            long = folder + '/' + 'x' * 108
+            self.refused(f'socket {long}: the path is too long', f'--socket={long}')
+            self.refused(f'NOTIFY_SOCKET={folder}/n: No such file or directory',
+                         f'--socket={folder}/s',
+                         environment={**ENVIRONMENT, 'NOTIFY_SOCKET': f'{folder}/n'})
+            assert os.listdir(folder) == ['file'], os.listdir(folder)
+
+    # ---- life ----
+
+    def test_ready_and_signals(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with running(self) as daemon:
+                assert daemon.ready == 'ready\n', daemon.text()
+                Client(daemon.socket).close()
+                assert daemon.end(number) == 0, daemon.text()
+                assert not daemon.socket.exists()
+
+    def test_status_path_is_removed_and_a_client_is_dropped_at_the_end(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with running(self, f'--status={folder}/status') as daemon:
+                client = Client(daemon.socket)
+                assert daemon.end() == 0
+                assert client.socket.recv(1) == b''
+                assert os.listdir(folder) == []
+
+    def test_a_socket_left_behind_is_replaced(self):
+        with running(self) as daemon:
+            daemon.process.kill()
+            daemon.process.wait()
+            assert daemon.socket.exists()
+            again = Daemon(self.program, daemon.socket.parent)
+            assert again.ready == 'ready\n', again.text()
+            Client(again.socket).close()
+            self.refused(f'socket {again.socket}: is served by another process',
+                         f'--socket={again.socket}')
+            assert again.end() == 0
+            again.log.close()
+
+    def test_notify_socket(self):
+        for name in ('/notify', '@'):
+            with tempfile.TemporaryDirectory() as folder, socket.socket(
+                    socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+                address = folder + name if name[0] == '/' else '@' + folder
+                manager.bind(address.replace('@', '\0'))
+                manager.settimeout(SECONDS)
+                environment = {**ENVIRONMENT, 'NOTIFY_SOCKET': address}
+                with running(self, environment=environment) as daemon:
+                    assert manager.recv(100) == b'READY=1'
+                    assert daemon.end() == 0
+
+    def test_socket_of_a_manager(self):
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(f'{folder}/s')
+            listener.listen()
+            with running(self, f'--socket-fd={listener.fileno()}', pass_fds=[listener.fileno()],
+                         own_socket=False) as daemon:
+                client = Client(f'{folder}/s')
+                assert b'capabilities' in client.version
+                client.close()
+                assert daemon.end() == 0
+                assert os.listdir(folder) == ['s'], 'the path is the manager\'s'
+
+    def test_once(self):
+        with running(self, '--once') as daemon:
+            Client(daemon.socket).close()
+            assert daemon.process.wait(SECONDS) == 0
+            assert not daemon.socket.exists()
+
+    def test_a_second_client_is_turned_away(self):
+        with running(self) as daemon:
+            first = Client(daemon.socket)
+            with socket.socket(socket.AF_UNIX) as second:
+                second.settimeout(SECONDS)
+                second.connect(str(daemon.socket))
+                assert second.recv(1) == b''
+            daemon.wait_for('a second client was turned away')
+            assert first.read(7, 0, 2) == b'\xf4\x1a'
+            first.close()
+            daemon.wait_for('client has gone')
+            again = Client(daemon.socket)
+            assert again.read(7, 0, 2) == b'\xf4\x1a'
+            again.close()
+            assert daemon.end() == 0
+
+    # ---- log ----
+
+    def test_log_as_text(self):
+        with running(self, '--log-level=info') as daemon:
+            Client(daemon.socket).close()
+            daemon.wait_for('client has gone')
+            assert daemon.end() == 0
+            for line in daemon.text().splitlines():
+                assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z '
+                                    r'(error|warning|message|info|debug) [^\x00-\x1f]+', line), line
+            assert 'info vfio-user: client agreed on version 0.1' in daemon.text()
+
+    def test_log_as_json(self):
+        with running(self, '--log-level=info', '--log-format=json') as daemon:
+            Client(daemon.socket).close()
+            daemon.wait_for('client has gone')
+            assert daemon.end() == 0
+            entries = [json.loads(line) for line in daemon.text().splitlines()]
+            assert [(one['level'], one['message']) for one in entries if 'agreed' in one['message']] \
+                == [('info', 'vfio-user: client agreed on version 0.1')], entries
+            assert all(set(one) == {'time', 'level', 'message'} for one in entries), entries
+
+    def test_log_level(self):
+        with running(self, '--log-level=warning') as daemon:
+            Client(daemon.socket).close()
+            assert daemon.end() == 0
+            assert daemon.text() == ''
+
+    def test_a_guest_does_not_fill_the_disk(self):
+        with running(self, '--log-format=json') as daemon:
+            guest = Guest(Client(daemon.socket))
+            for _ in range(200):  # a driver that resets, and breaks a rule each time
+                guest.put(20, '<B', 0)
+                guest.put(20, '<B', 7)
+            guest.close()
+            daemon.wait_for('client has gone')
+            assert daemon.end() == 0
+            entries = [json.loads(line) for line in daemon.text().splitlines()]
+            early = [one for one in entries if one.get('kind') == 'driver-ok-early']
+            assert 0 < len(early) <= 20, len(early)
+            assert all(one['level'] == 'warning' for one in early)
+
+    # ---- status ----
+
+    def test_status(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with running(self, f'--status={folder}/status', '--device=host_mtu=1400',
+                         '--netdev=loopback') as daemon:
+                state = json.loads(read_all(f'{folder}/status'))
+                assert state['connected'] is False and state['device']['status'] == []
+                assert state['properties']['host_mtu'] == '1400'
+                assert 'VIRTIO_NET_F_MTU' in state['device']['offered']
+                self.check_status_of_traffic(daemon, folder)
+                state = json.loads(read_all(f'{folder}/status'))
+                assert state['connected'] is False and state['device']['queues'] == []
+                assert state['device']['violations'] == {'queue-select': 1}
+                assert daemon.end() == 0
+
+    @staticmethod
+    def check_status_of_traffic(daemon, folder):
+        guest = Guest(Client(daemon.socket))
+        guest.start(FEATURES)
+        guest.send(frame())
+        assert guest.receive()[1] == frame()
+        guest.send(frame(bytes.fromhex('525400999999')))
+        guest.put(22, '<H', 77)
+        guest.put(24, '<H', 4)
+        state = json.loads(read_all(f'{folder}/status'))
+        device = state['device']
+        assert state['connected'] is True and device['running'] is True
+        assert state['backend'] == {'name': 'loopback', 'sent': 2, 'received': 2, 'dropped': 0}
+        assert device['status'] == ['ACKNOWLEDGE', 'DRIVER', 'FEATURES_OK', 'DRIVER_OK']
+        assert device['negotiated'] == ['VIRTIO_NET_F_MAC', 'VIRTIO_NET_F_CTRL_VQ',
+                                        'VIRTIO_NET_F_CTRL_RX', 'VIRTIO_F_VERSION_1'], device
+        assert device['offloads'] == []
+        queues = {one['queue']: one for one in device['queues']}
+        assert queues[0]['kind'] == 'receive' and queues[0]['packets'] == 1
+        assert queues[1]['packets'] == 2 and queues[1]['octets'] == 2 * len(frame())
+        assert queues[2]['kind'] == 'control' and queues[2]['enabled'] is True
+        assert device['verdicts'] == {'delivered': 3, 'filter': 1}, device['verdicts']
+        assert device['violations'] == {'queue-select': 1}
+        guest.close()
+        daemon.wait_for('client has gone')
+
+    def test_status_to_many_and_to_those_who_do_not_read(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with running(self, f'--status={folder}/status') as daemon:
+                idle = []
+                for _ in range(20):
+                    idle.append(socket.socket(socket.AF_UNIX))
+                    idle[-1].connect(f'{folder}/status')
+                for _ in range(20):
+                    json.loads(read_all(f'{folder}/status'))
+                for one in idle:
+                    one.close()
+                assert daemon.end() == 0
+
+    def test_status_in_the_log(self):
+        for form in ('text', 'json'):
+            with running(self, f'--log-format={form}', '--log-level=error') as daemon:
+                daemon.process.send_signal(signal.SIGUSR1)
+                daemon.wait_for(r'violations.*\n')
+                assert daemon.end() == 0
+                line = daemon.text()
+                state = json.loads(line)['document'] if form == 'json' else \
+                    json.loads(re.match(r'\S+ message status: (.*)', line)[1])
+                assert state['backend']['name'] == 'null'
+
+    # ---- traffic ----
+
+    def test_traffic(self, *options):
+        with running(self, '--netdev=loopback', '--log-level=info', *options) as daemon:
+            for _ in range(2):
+                guest = Guest(Client(daemon.socket))
+                guest.start(FEATURES)
+                for i in range(100):
+                    sent = frame(payload=b'%d' % i)
+                    guest.send(sent)
+                    assert guest.receive()[1] == sent
+                assert guest.interrupted()
+                assert guest.command(0x0000, b'\x01') == 0  # promiscuous
+                other = frame(bytes.fromhex('525400999999'))
+                guest.send(other)
+                assert guest.receive()[1] == other
+                guest.client.call(13)  # reset
+                assert guest.status() == 0
+                guest.client.call(3, struct.pack('<IIQQ', 24, 0, 0, len(guest.memory)))
+                guest.close()
+                daemon.wait_for('client has gone')
+            assert daemon.end() == 0, daemon.text()
+
+
+def main():
+    tests = Tests(sys.argv[1], sys.argv[2])
+    report = tap.Tap()
+    wanted = sys.argv[3:]
+    for name in dir(tests):
+        if not name.startswith('test_') or (wanted and name not in wanted):
+            continue
+        try:
+            getattr(tests, name)()
+            report.ok(name[5:].replace('_', ' '), True)
+        except Exception as error:  # pylint: disable=broad-except
+            where = error.__traceback__
+            while where.tb_next:
+                where = where.tb_next
+            report.ok(name[5:].replace('_', ' '), False,
+                      f'{type(error).__name__} in line {where.tb_lineno}: {error}')
+    return report.done()
+
+
+if __name__ == '__main__':
+    sys.exit(main())
