@@ -50,9 +50,10 @@ char *log_line(enum log_format format, const struct log_entry *entry);
 char *log_printable(const char *text);
 
 /* How much of each kind was logged. Kinds share a place if there are many: they may be unlimited. */
-#define LOG_KINDS  64
-#define LOG_BURST  10
-#define LOG_REFILL (30 * G_USEC_PER_SEC) /* until one more of a kind may be logged */
+#define LOG_KINDS 64
+#define LOG_BURST 10
+#define LOG_REFILL \
+    (G_GINT64_CONSTANT(30) * G_USEC_PER_SEC) /* until one more of a kind may be logged */
 
 struct log_limit {
     struct log_kind {

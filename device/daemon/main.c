@@ -2,7 +2,7 @@
 /*
  * vionet-device: a vionet device in a process of its own, which a VMM reaches over vfio-user. Puts
  * together what the other files here do: the command line (arguments.c), the log (log.c), the server
- * (vfio-user/server.h); then runs the event loop until a signal ends it.
+ * (vfio-user/server.h); locks itself up (sandbox.c), and runs the event loop until a signal ends it.
  *
  *     vionet-device --socket /run/net0 --device mac=52:54:00:00:00:01,queues=4 --netdev user
  */
@@ -16,6 +16,7 @@
 
 #include "arguments.h"
 #include "ready.h"
+#include "sandbox.h"
 #include "server.h"
 #include "status.h"
 
@@ -124,6 +125,15 @@ static bool set_up(struct daemon *daemon, GError **error)
            listen_at(daemon, error) && open_status(daemon, error);
 }
 
+/* From here on the daemon can do no more than it needs. */
+static bool lock_up(struct daemon *daemon, GError **error)
+{
+    const VionetFrontend *frontend = vionet_vfio_user_frontend(daemon->server);
+
+    return !daemon->arguments.sandbox ||
+           sandbox_enter(backend_name(vionet_frontend_backend(frontend)), error);
+}
+
 static void tell_ready(struct daemon *daemon)
 {
     if (daemon->arguments.socket) {
@@ -135,7 +145,7 @@ static void tell_ready(struct daemon *daemon)
 
 static bool run(struct daemon *daemon, GError **error)
 {
-    const bool good = set_up(daemon, error);
+    const bool good = set_up(daemon, error) && lock_up(daemon, error);
 
     if (good) {
         tell_ready(daemon);
