@@ -11,6 +11,7 @@
 #include "backend.h"
 #include "options.h"
 #include "properties.h"
+#include "trace.h"
 
 /* As typed, NULL where nothing was. */
 struct typed {
@@ -119,6 +120,33 @@ static bool read_log(const struct typed *typed, struct arguments *to, GError **e
     return true;
 }
 
+/* FILE,snaplen=N, a comma in the file's name doubled; FILE may have an equals sign. */
+static bool read_trace(const struct typed *typed, struct arguments *to, GError **error)
+{
+    GPtrArray *options = typed->trace ? options_parse(typed->trace, error) : NULL;
+    const struct option *option;
+    uint64_t snaplen = TRACE_SNAPLEN;
+    bool good = true;
+
+    if (!options) {
+        return !typed->trace;
+    }
+    for (guint i = 0; i < options->len && good; i++) {
+        option = g_ptr_array_index(options, i);
+        if (i == 0) {
+            to->trace = option->value ? g_strdup_printf("%s=%s", option->name, option->value)
+                                      : g_strdup(option->name);
+        } else {
+            good = strcmp(option->name, "snaplen") == 0 && option->value &&
+                   options_number(option->value, 1, TRACE_SNAPLEN, &snaplen);
+        }
+    }
+    g_ptr_array_unref(options);
+    to->trace_snaplen = (uint32_t)snaplen;
+    return (good && to->trace) ||
+           refuse("trace", typed->trace, "FILE or FILE,snaplen=N, N from 1 to 262144", error);
+}
+
 static bool check_socket(const struct typed *typed, GError **error)
 {
     if (!typed->socket && !typed->socket_fd) {
@@ -143,7 +171,8 @@ static bool check(const struct typed *typed, struct arguments *to, GError **erro
     }
     return check_socket(typed, error) &&
            read_fd("socket-fd", typed->socket_fd, &to->socket_fd, error) &&
-           read_fd("ready-fd", typed->ready_fd, &to->ready_fd, error) && read_log(typed, to, error);
+           read_fd("ready-fd", typed->ready_fd, &to->ready_fd, error) &&
+           read_log(typed, to, error) && read_trace(typed, to, error);
 }
 
 static char *take(char **typed, const char *by_default)

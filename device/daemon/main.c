@@ -19,11 +19,13 @@
 #include "sandbox.h"
 #include "server.h"
 #include "status.h"
+#include "trace.h"
 
 struct daemon {
     struct arguments arguments;
     struct ready ready;
     struct status *status;
+    struct trace *trace;
     VionetVfioUser *server;
     GMainLoop *loop;
 };
@@ -52,6 +54,13 @@ static void event(void *opaque, const VionetEvent *event)
     } else {
         g_info("device: %s", text);
     }
+}
+
+static void crossed(void *opaque, const VionetTrace *frame)
+{
+    const struct daemon *daemon = opaque;
+
+    trace_add(daemon->trace, frame);
 }
 
 /* ---- What the daemon tells ---- */
@@ -85,6 +94,17 @@ static bool open_status(struct daemon *daemon, GError **error)
     return daemon->status || !daemon->arguments.status;
 }
 
+static bool open_trace(struct daemon *daemon, GError **error)
+{
+    const struct arguments *arguments = &daemon->arguments;
+
+    if (arguments->trace) {
+        daemon->trace =
+            trace_open(arguments->trace, arguments->trace_snaplen, g_main_context_default(), error);
+    }
+    return daemon->trace || !arguments->trace;
+}
+
 /* ---- Life ---- */
 
 static gboolean end(gpointer data)
@@ -107,14 +127,16 @@ static bool listen_at(struct daemon *daemon, GError **error)
 /* All that needs the rights that the daemon started with. */
 static bool set_up(struct daemon *daemon, GError **error)
 {
-    static const VionetVfioUserOps ops = {
+    const struct arguments *arguments = &daemon->arguments;
+    const VionetVfioUserOps ops = {
         .size = sizeof(ops),
         .connected = connected,
         .event = event,
+        .trace = arguments->trace ? crossed : NULL,
     };
-    const struct arguments *arguments = &daemon->arguments;
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     daemon->loop = g_main_loop_new(NULL, FALSE);
     g_unix_signal_add(SIGINT, end, daemon);
     g_unix_signal_add(SIGTERM, end, daemon);
@@ -122,7 +144,7 @@ static bool set_up(struct daemon *daemon, GError **error)
     daemon->server = vionet_vfio_user_new(arguments->device, arguments->netdev,
                                           g_main_context_default(), &ops, daemon, error);
     return daemon->server && ready_open(&daemon->ready, arguments->ready_fd, error) &&
-           listen_at(daemon, error) && open_status(daemon, error);
+           listen_at(daemon, error) && open_status(daemon, error) && open_trace(daemon, error);
 }
 
 /* From here on the daemon can do no more than it needs. */
@@ -153,6 +175,7 @@ static bool run(struct daemon *daemon, GError **error)
     }
     status_free(daemon->status);
     vionet_vfio_user_free(daemon->server);
+    trace_close(daemon->trace);
     g_main_loop_unref(daemon->loop);
     return good;
 }

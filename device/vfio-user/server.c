@@ -780,6 +780,13 @@ static void host_wake(void *opaque)
     services_wake(server->services);
 }
 
+static void host_trace(void *opaque, const VionetTrace *trace)
+{
+    const VionetVfioUser *server = opaque;
+
+    server->ops.trace(server->opaque, trace);
+}
+
 static void timer_expired(void *opaque, unsigned queue)
 {
     const VionetVfioUser *server = opaque;
@@ -814,7 +821,7 @@ static bool make_device(VionetVfioUser *server, const char *properties, const ch
                         GError **error)
 {
     static const struct services_ops services_ops = {.expired = timer_expired, .again = run_again};
-    static const VionetFrontendOps ops = {
+    const VionetFrontendOps ops = {
         .size = sizeof(ops),
         .msi = host_msi,
         .intx = host_intx,
@@ -822,6 +829,7 @@ static bool make_device(VionetVfioUser *server, const char *properties, const ch
         .timer = host_timer,
         .event = host_event,
         .wake = host_wake,
+        .trace = server->ops.trace ? host_trace : NULL,
     };
 
     server->services =

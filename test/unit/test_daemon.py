@@ -13,6 +13,8 @@ import json
 import os
 import pathlib
 import re
+import resource
+import shutil
 import signal
 import socket
 import struct
@@ -24,16 +26,16 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'tools'))
 
 import tap  # noqa: E402
-from test_daemon_client import (CTRL_RX, CTRL_VQ, MAC, SECONDS, VERSION_1,  # noqa: E402
-                                Client, Guest)
+from test_daemon_client import (CTRL_RX, CTRL_VQ, HASH_REPORT, MAC, MQ, SECONDS,  # noqa: E402
+                                VERSION_1, Client, Guest)
 
 OWN = bytes.fromhex('525400123456')
 BROADCAST = b'\xff' * 6
 FEATURES = [VERSION_1, MAC, CTRL_VQ, CTRL_RX]
 
+OUTSIDE = {name: value for name, value in os.environ.items() if name != 'NOTIFY_SOCKET'}
 # LeakSanitizer starts processes and traces them, which no sandbox is to allow.
-ENVIRONMENT = {**os.environ, 'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':detect_leaks=0'}
-ENVIRONMENT.pop('NOTIFY_SOCKET', None)
+ENVIRONMENT = {**OUTSIDE, 'ASAN_OPTIONS': OUTSIDE.get('ASAN_OPTIONS', '') + ':detect_leaks=0'}
 
 
 def frame(to=OWN, payload=b'vionet'):
@@ -68,10 +70,39 @@ def resolve(guest):
     return answer[6:12]
 
 
+def read_pcapng(octets):
+    """Blocks of a big-endian file: type, body; and the packets of it, with their options."""
+    packets = []
+    at = 0
+    while at < len(octets):
+        kind, size = struct.unpack_from('>II', octets, at)
+        assert struct.unpack_from('>I', octets, at + size - 4)[0] == size
+        if kind == 6:
+            packets.append(read_packet(octets[at + 8:at + size - 4]))
+        at += size
+    assert at == len(octets)
+    return packets
+
+
+def read_packet(body):
+    _, high, low, kept, whole = struct.unpack_from('>IIIII', body)
+    packet = {'time': high << 32 | low, 'octets': body[20:20 + kept], 'length': whole}
+    at = 20 + (kept + 3 & ~3)
+    while True:
+        code, size = struct.unpack_from('>HH', body, at)
+        value = body[at + 4:at + 4 + size]
+        if code == 0:
+            return packet
+        packet[{1: 'comment', 2: 'flags', 3: 'hash', 6: 'queue'}[code]] = \
+            value.decode() if code == 1 else int.from_bytes(value, 'big')
+        at += 4 + (size + 3 & ~3)
+
+
 class Daemon:
     """The program, running."""
 
-    def __init__(self, program, folder, *options, environment=None, pass_fds=(), own_socket=True):
+    def __init__(self, program, folder, *options, environment=None, pass_fds=(), own_socket=True,
+                 **more):
         self.socket = folder / 'vfio.sock'
         self.log = (folder / 'log').open('a')
         ready, told = os.pipe()
@@ -80,7 +111,7 @@ class Daemon:
             command.append(f'--socket={self.socket}')
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=self.log, pass_fds=(told, *pass_fds),
-                                        env=environment or ENVIRONMENT)
+                                        env=environment or ENVIRONMENT, **more)
         os.close(told)
         with os.fdopen(ready) as line:
             self.ready = line.readline()
@@ -133,7 +164,7 @@ class Tests:
     def run(self, *options, environment=None):
         return subprocess.run([self.program, *options], stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, errors='backslashreplace', timeout=SECONDS, check=False,
-                              env=environment or ENVIRONMENT)
+                              env=environment or OUTSIDE)
 
     # ---- command line ----
 
@@ -178,6 +209,12 @@ class Tests:
                     ('--log-level=loud: expected error, warning, message, info or debug', path,
                      '--log-level=loud'),
                     ('--log-format=xml: expected text or json', path, '--log-format=xml'),
+                    ('--trace=t,snap=1: expected FILE or FILE,snaplen=N, N from 1 to 262144', path,
+                     '--trace=t,snap=1'),
+                    ('--trace=t,snaplen=0: expected FILE or FILE,snaplen=N, N from 1 to 262144', path,
+                     '--trace=t,snaplen=0'),
+                    (f'trace {folder}: Is a directory', path, f'--trace={folder}'),
+                    ('trace /dev/full: No space left on device', path, '--trace=/dev/full'),
                     ('unknown property queus (did you mean queues?)', path, '--device=queus=2'),
                     ('unexpected argument a\\x0ab\\x1b', path, 'a\nb\x1b')):
                 self.refused(sentence, *options)
@@ -199,7 +236,7 @@ class Tests:
             self.refused(f'socket {long}: the path is too long', f'--socket={long}')
             self.refused(f'NOTIFY_SOCKET={folder}/n: No such file or directory',
                          f'--socket={folder}/s',
-                         environment={**ENVIRONMENT, 'NOTIFY_SOCKET': f'{folder}/n'})
+                         environment={**OUTSIDE, 'NOTIFY_SOCKET': f'{folder}/n'})
             assert os.listdir(folder) == ['file'], os.listdir(folder)
 
     # ---- life ----
@@ -389,8 +426,9 @@ class Tests:
 
     # ---- traffic ----
 
-    def test_traffic(self, *options):
-        with running(self, '--netdev=loopback', '--log-level=info', *options) as daemon:
+    def test_traffic(self, *options, environment=None):
+        with running(self, '--netdev=loopback', '--log-level=info', *options,
+                     environment=environment) as daemon:
             for _ in range(2):
                 guest = Guest(Client(daemon.socket))
                 guest.start(FEATURES)
@@ -424,7 +462,9 @@ class Tests:
                 assert daemon.end() == 0
 
     def test_traffic_without_sandbox(self):
-        self.test_traffic('--no-sandbox')
+        with tempfile.TemporaryDirectory() as folder:
+            self.test_traffic('--no-sandbox', f'--status={folder}/status', f'--trace={folder}/trace',
+                              environment=OUTSIDE)
 
     def test_capture_files_in_the_sandbox(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -467,6 +507,109 @@ class Tests:
             guest.close()
             assert daemon.end() == 0, daemon.text()
         return None
+
+    # ---- trace ----
+
+    def test_trace(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(f'{folder}/a=b,c.pcapng')
+            file.write_text('what was there before' * 1000, encoding='ascii')
+            option = str(file).replace(',', ',,')
+            with running(self, f'--trace={option}', '--netdev=loopback',
+                         '--device=queues=2,mq=on,hash=on') as daemon:
+                report, value = self.traced_traffic(daemon)
+                assert daemon.end() == 0, daemon.text()
+            seen = read_pcapng(file.read_bytes())
+            self.check_trace(seen, report, value)
+            if not shutil.which('tshark'):
+                return None
+            done = subprocess.run(
+                ['tshark', '-r', file, '-T', 'fields', '-e', 'frame.number', '-e', 'frame.len', '-e',
+                 'frame.packet_flags_direction', '-e', 'frame.comment'], capture_output=True,
+                text=True, timeout=SECONDS, check=True)
+            lines = [line.split('\t') for line in done.stdout.splitlines()]
+            assert len(lines) == len(seen), done.stdout
+            assert [line[3] for line in lines] == [one.get('comment', '') for one in seen], lines
+            assert {line[2] for line in lines} <= {'0x00000001', '0x00000002', '1', '2'}, lines
+        return None
+
+    @staticmethod
+    def traced_traffic(daemon):
+        """One frame out and back with a hash, one that the filter drops, one that is no frame."""
+        guest = Guest(Client(daemon.socket))
+        guest.queues[2].index = 4  # two pairs
+        guest.start([*FEATURES, MQ, HASH_REPORT])
+        key = bytes(range(40))
+        assert guest.command(0x0402, struct.pack('<I', 1 << 2) + bytes(8) + b'\x28' + key) == 0
+        packet = ipv4(OWN, 17, struct.pack('>HHHH', 1026, 53, 16, 0) + b'question')
+        guest.send(packet)
+        header, octets = guest.receive()
+        assert octets == packet
+        value, report = struct.unpack_from('<IH', header, 12)
+        guest.send(frame(bytes.fromhex('525400999999')))
+        guest.send(b'')
+        guest.close()
+        return report, value
+
+    @staticmethod
+    def check_trace(seen, report, value):
+        assert report == 3 and value != 0  # UDPv4
+        assert [one['flags'] for one in seen] == [2, 1, 2, 1, 2], seen
+        assert seen[0]['octets'] == seen[1]['octets'] and seen[2]['octets'] == seen[3]['octets']
+        assert seen[1]['hash'] == 5 << 32 | value and seen[1]['comment'] == 'report: UDPv4'
+        assert 'hash' not in seen[0] and 'comment' not in seen[0] and seen[0]['queue'] == 0
+        assert seen[1]['queue'] == 0 and 'queue' not in seen[3]
+        assert seen[3]['comment'] == 'dropped: filter' and seen[4]['comment'] == 'dropped: runt'
+        assert seen[4]['octets'] == b'' and seen[4]['queue'] == 0
+        times = [one['time'] for one in seen]
+        assert times == sorted(times) and abs(times[0] / 1e9 - time.time()) < 600, times
+
+    def test_trace_of_a_part(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with running(self, f'--trace={folder}/t,snaplen=20', '--netdev=loopback') as daemon:
+                guest = Guest(Client(daemon.socket))
+                guest.start(FEATURES)
+                guest.send(frame())
+                guest.receive()
+                guest.close()
+                assert daemon.end() == 0
+            seen = read_pcapng(pathlib.Path(f'{folder}/t').read_bytes())
+            assert [(one['octets'], one['length']) for one in seen] == \
+                [(frame()[:20], len(frame()))] * 2, seen
+
+    def test_trace_is_written_while_the_daemon_runs(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with running(self, f'--trace={folder}/t') as daemon:
+                guest = Guest(Client(daemon.socket))
+                guest.start(FEATURES)
+                guest.send(frame())
+                end = time.monotonic() + SECONDS
+                while len(read_pcapng(pathlib.Path(f'{folder}/t').read_bytes())) < 1:
+                    assert time.monotonic() < end, 'nothing was written'
+                    time.sleep(0.01)
+                guest.close()
+                assert daemon.end() == 0
+
+    def test_a_full_disk_ends_the_trace_only(self):
+        def little_room():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+
+        with tempfile.TemporaryDirectory() as folder:
+            with running(self, f'--trace={folder}/t', '--netdev=loopback',
+                         preexec_fn=little_room) as daemon:
+                guest = Guest(Client(daemon.socket))
+                guest.start(FEATURES)
+                for _ in range(3):
+                    for _ in range(200):
+                        guest.send(frame())
+                        assert guest.receive()[1] == frame()
+                    daemon.wait_for(f'warning trace {folder}/t: File too large; it ends here')
+                guest.close()
+                assert daemon.end() == 0
+                assert daemon.text().count('File too large') == 1
+            octets = pathlib.Path(f'{folder}/t').read_bytes()
+            assert len(octets) <= 20000
+            read_pcapng(octets)
 
 
 def main():

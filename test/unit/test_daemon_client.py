@@ -23,7 +23,7 @@ QUEUE_SIZE = 16
 BUFFER = 2048
 
 ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK = 1, 2, 4, 8
-VERSION_1, MAC, CTRL_VQ, CTRL_RX, HASH_REPORT = 32, 5, 17, 18, 57
+VERSION_1, MAC, CTRL_VQ, CTRL_RX, MQ, HASH_REPORT = 32, 5, 17, 18, 22, 57
 
 
 class Refused(Exception):
@@ -222,7 +222,7 @@ class Guest:
         self.buffer(queue, 0, struct.pack('>H', number) + data)
         at = self.buffer(queue, 1, b'\xff')
         self.add(queue, [(0, 2 + len(data), False), (1, 1, True)])
-        self.notify(CONTROL)
+        self.notify(queue.index)
         self.wait_used(queue)
         return self.memory[at]
 
