@@ -15,8 +15,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <glib-unix.h>
@@ -27,6 +25,7 @@
 #include "dma.h"
 #include "eventfds.h"
 #include "irqs.h"
+#include "listener.h"
 #include "regions.h"
 #include "services.h"
 
@@ -700,70 +699,17 @@ static gboolean client_came(gint fd, GIOCondition condition, gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
-static bool refuse_path(const char *path, const char *why, GError **error)
-{
-    g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "socket %s: %s", path, why);
-    return false;
-}
-
-/* 0 if the socket there takes clients, else why it does not. */
-static int try_socket(const struct sockaddr_un *address)
-{
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int result = 0;
-
-    if (fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0) {
-        result = errno == EAGAIN ? 0 : errno; /* others wait in line */
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return result;
-}
-
-/* Removes a socket that a server left behind. False if something else is there. */
-static bool clear_path(const struct sockaddr_un *address, GError **error)
-{
-    struct stat status;
-    int why;
-
-    if (lstat(address->sun_path, &status) != 0) {
-        return true;
-    }
-    if (!S_ISSOCK(status.st_mode)) {
-        return refuse_path(address->sun_path, "is there, and no socket", error);
-    }
-    why = try_socket(address);
-    if (why != ECONNREFUSED) {
-        return refuse_path(address->sun_path,
-                           why ? g_strerror(why) : "is served by another process", error);
-    }
-    unlink(address->sun_path);
-    return true;
-}
-
 bool vionet_vfio_user_listen(VionetVfioUser *server, const char *path, GError **error)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd;
 
     if (server->listener >= 0) {
-        return refuse_path(path, "there is a socket already", error);
-    }
-    if (*path == '\0' || strlen(path) >= sizeof(address.sun_path)) {
-        return refuse_path(path, *path ? "the path is too long" : "the path is empty", error);
-    }
-    strcpy(address.sun_path, path);
-    if (!clear_path(&address, error)) {
+        g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG,
+                    "socket %s: there is a socket already", path);
         return false;
     }
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-        listen(fd, 1) != 0) {
-        refuse_path(path, g_strerror(errno), error);
-        if (fd >= 0) {
-            close(fd);
-        }
+    fd = listener_open(path, error);
+    if (fd < 0) {
         return false;
     }
     server->path = g_strdup(path);
@@ -776,7 +722,9 @@ bool vionet_vfio_user_listen_fd(VionetVfioUser *server, int fd, GError **error)
         g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "there is a socket already");
         return false;
     }
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); /* others may accept from it too */
+    if (!listener_adopt(fd, error)) {
+        return false;
+    }
     server->listener = fd;
     server->listener_source = g_unix_fd_source_new(fd, G_IO_IN);
     g_source_set_callback(server->listener_source, G_SOURCE_FUNC(client_came), server, NULL);
@@ -833,6 +781,13 @@ static void host_wake(void *opaque)
     services_wake(server->services);
 }
 
+static void host_trace(void *opaque, const VionetTrace *trace)
+{
+    const VionetVfioUser *server = opaque;
+
+    server->ops.trace(server->opaque, trace);
+}
+
 static void timer_expired(void *opaque, unsigned queue)
 {
     const VionetVfioUser *server = opaque;
@@ -867,7 +822,7 @@ static bool make_device(VionetVfioUser *server, const char *properties, const ch
                         GError **error)
 {
     static const struct services_ops services_ops = {.expired = timer_expired, .again = run_again};
-    static const VionetFrontendOps ops = {
+    const VionetFrontendOps ops = {
         .size = sizeof(ops),
         .msi = host_msi,
         .intx = host_intx,
@@ -875,6 +830,7 @@ static bool make_device(VionetVfioUser *server, const char *properties, const ch
         .timer = host_timer,
         .event = host_event,
         .wake = host_wake,
+        .trace = server->ops.trace ? host_trace : NULL,
     };
 
     server->services =

@@ -1,33 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * As much of pcapng as libpcap lacks: writing it, and reading and writing the options of packets
- * that tell a hash and a queue (draft-ietf-opsawg-pcapng, 4.3: epb_hash of algorithm 5, Toeplitz,
- * and epb_queue). Both speak files, not names of files.
- *
- * The text leaves the order of a Toeplitz hash's octets open; like DPDK we take the section's. What
- * is written is a big-endian section, so that a reader who takes network order finds the same.
+ * As much of pcapng as libpcap lacks: writing it (the blocks are device/pcapng.h's), and reading the
+ * options of packets that tell a hash and a queue. Both speak files, not names of files.
  */
-#ifndef REPLAY_PCAPNG_H
-#define REPLAY_PCAPNG_H
+#ifndef REPLAY_PCAPNG_FILE_H
+#define REPLAY_PCAPNG_FILE_H
 
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
-/* A packet of the file, or to be. A reader leaves comment NULL; a writer takes NULL as none. */
-struct pcapng_packet {
-    uint32_t interface; /* from 0, over all sections of a file */
-    uint64_t time;      /* since 1970, in the interface's unit */
-    const uint8_t *octets;
-    uint32_t length;
-    uint32_t original_length;
-    bool has_hash;
-    uint32_t hash;
-    bool has_queue;
-    uint32_t queue;
-    const char *comment;
-};
+#include "pcapng.h"
 
 /* ---- Writing. Each is false, with errno set, if the file cannot be written. ---- */
 

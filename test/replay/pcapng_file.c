@@ -1,164 +1,61 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Blocks of pcapng, written and read; see pcapng.h. A block is type, length, body, length again;
- * body and options are padded to four octets (draft-ietf-opsawg-pcapng, 3.1 and 3.5).
+ * pcapng files, written and read; see pcapng_file.h.
  *
  * The reader has every block whole in memory before it looks into it, and looks into it through a
  * span that only shrinks: each step takes octets that it has proved to be there.
  */
-#include "pcapng.h"
+#include "pcapng_file.h"
 
 #include "replay_error.h"
 
 #include <string.h>
 
-#define BLOCK_SECTION         0x0a0d0d0au
-#define BLOCK_INTERFACE       1u
-#define BLOCK_OLD_PACKET      2u
-#define BLOCK_SIMPLE_PACKET   3u
-#define BLOCK_ENHANCED_PACKET 6u
-
-#define BYTE_ORDER_MAGIC 0x1a2b3c4du
+#define BLOCK_OLD_PACKET    2u
+#define BLOCK_SIMPLE_PACKET 3u
 
 #define BLOCK_OVERHEAD 12u         /* type and both lengths */
 #define BLOCK_MAX      (16u << 20) /* as libpcap and Wireshark have it */
 #define READ_STEP      65536u      /* how far memory runs ahead of what the file really holds */
 
-#define OPTION_END      0
-#define OPTION_COMMENT  1
-#define SHB_USERAPPL    4
-#define IF_DESCRIPTION  3
-#define IF_TSRESOL      9
-#define EPB_HASH        3
-#define EPB_QUEUE       6
-#define OPTION_TEXT_MAX 0xfffcu
-
-#define HASH_TOEPLITZ     5
-#define HASH_TOEPLITZ_LEN 5 /* algorithm and hash */
-
-#define LINKTYPE_ETHERNET 1
-#define DEFAULT_DIGITS    6
-#define MAX_DIGITS        9
+#define DEFAULT_DIGITS 6
+#define MAX_DIGITS     9
 
 /* ---- Writing ---- */
 
-static void put16(GByteArray *block, uint16_t value)
+static bool write_blocks(FILE *file, GByteArray *blocks)
 {
-    uint16_t be = GUINT16_TO_BE(value);
+    const bool done = fwrite(blocks->data, blocks->len, 1, file) == 1;
 
-    g_byte_array_append(block, (const guint8 *)&be, sizeof(be));
-}
-
-static void put32(GByteArray *block, uint32_t value)
-{
-    uint32_t be = GUINT32_TO_BE(value);
-
-    g_byte_array_append(block, (const guint8 *)&be, sizeof(be));
-}
-
-static void put_padded(GByteArray *block, const void *octets, uint32_t len)
-{
-    static const guint8 zeros[3];
-
-    if (len) {
-        g_byte_array_append(block, octets, len);
-    }
-    g_byte_array_append(block, zeros, -len & 3u);
-}
-
-static void put_option(GByteArray *block, uint16_t code, const void *octets, uint16_t len)
-{
-    put16(block, code);
-    put16(block, len);
-    put_padded(block, octets, len);
-}
-
-/* An option of text, NULL being none; cut, between two characters, to what an option can hold. */
-static void put_text(GByteArray *block, uint16_t code, const char *text)
-{
-    size_t len = text ? strlen(text) : 0;
-
-    if (len > OPTION_TEXT_MAX) {
-        len = (size_t)(g_utf8_find_prev_char(text, text + OPTION_TEXT_MAX + 1) - text);
-    }
-    if (len) {
-        put_option(block, code, text, (uint16_t)len);
-    }
-}
-
-static GByteArray *block_begin(uint32_t type)
-{
-    GByteArray *block = g_byte_array_new();
-
-    put32(block, type);
-    put32(block, 0);
-    return block;
-}
-
-/* Ends the block's options, fills in its length, writes and frees it. */
-static bool block_finish(FILE *file, GByteArray *block)
-{
-    uint32_t be;
-    bool done;
-
-    put_option(block, OPTION_END, NULL, 0);
-    put32(block, block->len + 4);
-    be = GUINT32_TO_BE(block->len);
-    memcpy(block->data + 4, &be, sizeof(be));
-    done = fwrite(block->data, block->len, 1, file) == 1;
-    g_byte_array_unref(block);
+    g_byte_array_unref(blocks);
     return done;
 }
 
 bool pcapng_write_section(FILE *file, const char *application, const char *comment)
 {
-    GByteArray *block = block_begin(BLOCK_SECTION);
+    const struct pcapng_section section = {.application = application, .comment = comment};
+    GByteArray *blocks = g_byte_array_new();
 
-    put32(block, BYTE_ORDER_MAGIC);
-    put16(block, 1);
-    put16(block, 0);
-    put32(block, UINT32_MAX); /* the section's length, 64 bits: not said */
-    put32(block, UINT32_MAX);
-    put_text(block, OPTION_COMMENT, comment);
-    put_text(block, SHB_USERAPPL, application);
-    return block_finish(file, block);
+    pcapng_put_section(blocks, &section);
+    return write_blocks(file, blocks);
 }
 
 bool pcapng_write_interface(FILE *file, uint32_t snaplen, unsigned digits, const char *description)
 {
-    GByteArray *block = block_begin(BLOCK_INTERFACE);
-    uint8_t resolution = (uint8_t)digits;
+    const struct pcapng_interface interface = {
+        .description = description, .snaplen = snaplen, .digits = digits};
+    GByteArray *blocks = g_byte_array_new();
 
-    put16(block, LINKTYPE_ETHERNET);
-    put16(block, 0);
-    put32(block, snaplen);
-    put_text(block, IF_DESCRIPTION, description);
-    put_option(block, IF_TSRESOL, &resolution, 1);
-    return block_finish(file, block);
+    pcapng_put_interface(blocks, &interface);
+    return write_blocks(file, blocks);
 }
 
 bool pcapng_write_packet(FILE *file, const struct pcapng_packet *packet)
 {
-    GByteArray *block = block_begin(BLOCK_ENHANCED_PACKET);
-    uint32_t hash_be = GUINT32_TO_BE(packet->hash);
-    uint32_t queue_be = GUINT32_TO_BE(packet->queue);
-    uint8_t hash[HASH_TOEPLITZ_LEN] = {HASH_TOEPLITZ};
+    GByteArray *blocks = g_byte_array_new();
 
-    put32(block, packet->interface);
-    put32(block, (uint32_t)(packet->time >> 32));
-    put32(block, (uint32_t)packet->time);
-    put32(block, packet->length);
-    put32(block, packet->original_length);
-    put_padded(block, packet->octets, packet->length);
-    put_text(block, OPTION_COMMENT, packet->comment);
-    if (packet->has_hash) {
-        memcpy(hash + 1, &hash_be, sizeof(hash_be));
-        put_option(block, EPB_HASH, hash, sizeof(hash));
-    }
-    if (packet->has_queue) {
-        put_option(block, EPB_QUEUE, &queue_be, sizeof(queue_be));
-    }
-    return block_finish(file, block);
+    pcapng_put_packet(blocks, packet);
+    return write_blocks(file, blocks);
 }
 
 /* ---- Reading ---- */
@@ -241,11 +138,11 @@ static bool read_magic(struct pcapng_reader *reader)
         return false;
     }
     reader->big_endian = true;
-    if (load32(reader, reader->body->data) == BYTE_ORDER_MAGIC) {
+    if (load32(reader, reader->body->data) == PCAPNG_BYTE_ORDER_MAGIC) {
         return true;
     }
     reader->big_endian = false;
-    return load32(reader, reader->body->data) == BYTE_ORDER_MAGIC;
+    return load32(reader, reader->body->data) == PCAPNG_BYTE_ORDER_MAGIC;
 }
 
 /* Reads type and length, then the body, which loses its trailing length. */
@@ -270,7 +167,7 @@ static enum pcapng_outcome read_block(struct pcapng_reader *reader, uint32_t *ty
         broken(reader, error, "not a section header");
         return PCAPNG_BROKEN;
     }
-    *type = section ? BLOCK_SECTION : load32(reader, header);
+    *type = section ? PCAPNG_BLOCK_SECTION : load32(reader, header);
     len = load32(reader, header + 4);
     if (len % 4 != 0 || len < BLOCK_OVERHEAD + reader->body->len || len > BLOCK_MAX) {
         broken(reader, error, "impossible length");
@@ -304,20 +201,20 @@ static bool next_option(const struct pcapng_reader *reader, struct span *options
     if (!value->at) {
         return broken(reader, error, "option longer than its block");
     }
-    return *code != OPTION_END;
+    return *code != PCAPNG_OPTION_END;
 }
 
 static bool read_packet_option(const struct pcapng_reader *reader, uint16_t code,
                                const struct span *value, struct pcapng_packet *packet,
                                GError **error)
 {
-    if (code == EPB_HASH && value->left >= 1 && value->at[0] == HASH_TOEPLITZ) {
-        if (value->left != HASH_TOEPLITZ_LEN) {
+    if (code == PCAPNG_EPB_HASH && value->left >= 1 && value->at[0] == PCAPNG_HASH_TOEPLITZ) {
+        if (value->left != PCAPNG_HASH_TOEPLITZ_LEN) {
             return broken(reader, error, "a Toeplitz hash that is not four octets long");
         }
         packet->has_hash = true;
         packet->hash = load32(reader, value->at + 1);
-    } else if (code == EPB_QUEUE) {
+    } else if (code == PCAPNG_EPB_QUEUE) {
         if (value->left != 4) {
             return broken(reader, error, "a queue that is not four octets long");
         }
@@ -373,7 +270,7 @@ static bool read_interface(struct pcapng_reader *reader, struct span body, GErro
         return broken(reader, error, "interface description too short");
     }
     while (next_option(reader, &body, &code, &value, &malformed)) {
-        if (code == IF_TSRESOL && value.left == 1) {
+        if (code == PCAPNG_IF_TSRESOL && value.left == 1) {
             digits = digits_of(value.at[0]);
         }
     }
@@ -459,12 +356,12 @@ static bool read_content(struct pcapng_reader *reader, uint32_t type, struct pca
     *is_packet = false;
     memset(packet, 0, sizeof(*packet));
     switch (type) {
-    case BLOCK_SECTION:
+    case PCAPNG_BLOCK_SECTION:
         return read_section(reader, body, error);
-    case BLOCK_INTERFACE:
+    case PCAPNG_BLOCK_INTERFACE:
         return read_interface(reader, body, error);
     case BLOCK_OLD_PACKET:
-    case BLOCK_ENHANCED_PACKET:
+    case PCAPNG_BLOCK_ENHANCED_PACKET:
         *is_packet = true;
         return read_enhanced(reader, type == BLOCK_OLD_PACKET, body, packet, error);
     case BLOCK_SIMPLE_PACKET:
