@@ -151,7 +151,9 @@ static bool tunnel_types_supported(const struct request *request, uint32_t types
 
 /*
  * What a configuration of RSS and HASH_CONFIG end with: key length, key and, in a dialect that has it
- * so, the tunnel types. p points at the key length; nothing may follow.
+ * so, the tunnel types. p points at the key length. Nothing may follow but the octet of padding that
+ * Linux 6.16 and later send with the key (struct virtio_net_rss_config_trailer has an even size); no
+ * driver with tunnel types does so.
  */
 static enum answer take_hash(const struct request *request, struct steering *steering,
                              uint32_t hash_types, const uint8_t *p)
@@ -162,9 +164,13 @@ static enum answer take_hash(const struct request *request, struct steering *ste
     const bool tunnels = has_tunnels(view);
     const size_t tail = tunnels && view->dialect->types_after_key ? 4 : 0;
     uint32_t tunnel_types = steering->tunnel_types;
-    size_t key_len;
+    size_t key_len, excess;
 
-    if (end - p < 1 || (size_t)(end - p) != 1u + p[0] + tail) {
+    if (end - p < 1 || (size_t)(end - p) < 1u + p[0] + tail) {
+        return ANSWER_LENGTH;
+    }
+    excess = (size_t)(end - p) - (1u + p[0] + tail);
+    if (excess > (tail ? 0u : 1u)) {
         return ANSWER_LENGTH;
     }
     key_len = p[0];

@@ -762,16 +762,18 @@ static int spoiled(struct machine *machine, uint8_t command, GByteArray *octets,
 
 /*
  * The length of RSS_CONFIG and HASH_CONFIG is exact, with the mask in it or not as the dialect has
- * it: an octet too few or too many, or the four of the other dialect, are refused.
+ * it: an octet too few or too many, or the four of the other dialect, are refused. Behind a key that
+ * nothing follows one octet may stand, as Linux 6.16 and later send it.
  */
 static void test_exact_length(const void *data)
 {
     const char *dialect = data;
     struct machine *machine = booted_with_all(dialect);
     const struct net_rss rss = usual(dialect, ALL_HASH_TYPES, find(dialect)->all_types);
+    const int most = find(dialect)->types_after_key ? 0 : 1;
 
     for (int more = -5; more <= 5; more++) {
-        const int expected = more ? VIRTIO_NET_ERR : VIRTIO_NET_OK;
+        const int expected = more < 0 || more > most ? VIRTIO_NET_ERR : VIRTIO_NET_OK;
 
         g_assert_cmpint(spoiled(machine, VIRTIO_NET_CTRL_MQ_RSS_CONFIG, net_rss_encode(&rss), more),
                         ==, expected);
