@@ -16,6 +16,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -232,6 +234,21 @@ static int try_what_it_does(void)
                : 0;
 }
 
+/* What vfio-user/ does with descriptors of a client. */
+static int try_client_descriptors(void)
+{
+    const int fd = eventfd(1, EFD_CLOEXEC);
+    char target[64];
+    struct statfs system;
+    uint64_t n;
+    struct iovec iov = {&n, sizeof(n)};
+
+    return fd < 0 || readlink("/proc/self/fd/0", target, sizeof(target)) < 0 ||
+                   fstatfs(fd, &system) < 0 || preadv2(fd, &iov, 1, -1, RWF_NOWAIT) != sizeof(n)
+               ? errno
+               : 0;
+}
+
 #define KILLED (-1)
 
 static int result_in_sandbox(const char *backend, attempt *try)
@@ -259,6 +276,7 @@ static const struct sandbox_case {
     int expected;
 } sandbox_cases[] = {
     {"what-it-does", try_what_it_does, "null", 0},
+    {"client-descriptors", try_client_descriptors, "null", 0},
     {"exec", try_exec, "null", KILLED},
     {"exec-user", try_exec, "user", KILLED},
     {"fork", try_fork, "null", KILLED},
