@@ -151,9 +151,9 @@ static const struct rule allowed[] = {
     {ALL, CALL1(fcntl, IS(1, F_SETFL))},
     {ALL, CALL(fstat)},
     {ALL, CALL(newfstatat)}, /* fstat(), for newer C libraries */
-    {ALL, CALL(readlink)},   /* eventfds.c: is this an eventfd? */
-    {ALL, CALL(preadv2)},    /* eventfds.c: without waiting, whatever the client made of it */
-    {ALL, CALL(fstatfs)},    /* dma.c: has this file huge pages? */
+    {ALL, CALL(fstatfs)},    /* dma.c: how large are its pages? */
+    {ALL, CALL(readlink)},   /* eventfds.c: is this one? */
+    {ALL, CALL(preadv2)},    /* and a look at it that does not wait */
 
     /* files that are open: traces, pcap; the place to go on from, and to cut off half a block */
     {ALL, CALL(lseek)},
