@@ -437,6 +437,9 @@ class Tests:
                     guest.send(sent)
                     assert guest.receive()[1] == sent
                 assert guest.interrupted()
+                guest.notify_by_eventfd()
+                guest.send(frame())
+                assert guest.receive()[1] == frame()
                 assert guest.command(0x0000, b'\x01') == 0  # promiscuous
                 other = frame(bytes.fromhex('525400999999'))
                 guest.send(other)
@@ -482,6 +485,37 @@ class Tests:
                 assert daemon.end() == 0, daemon.text()
             written = pathlib.Path(f'{folder}/out').read_bytes()
             assert written.endswith(frame()), written
+
+    def test_sockets_in_the_sandbox(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for kind in ('stream', 'dgram'):
+                self.check_socket(folder, kind)
+
+    def check_socket(self, folder, kind):
+        ours, theirs = f'{folder}/{kind}-ours', f'{folder}/{kind}-theirs'
+        type_ = socket.SOCK_STREAM if kind == 'stream' else socket.SOCK_DGRAM
+        with socket.socket(socket.AF_UNIX, type_) as peer:
+            peer.bind(ours)
+            peer.settimeout(SECONDS)
+            options = f'addr.type=unix,addr.path={ours},reconnect-ms=10' if kind == 'stream' else \
+                f'local.type=unix,local.path={theirs},remote.type=unix,remote.path={ours}'
+            with running(self, f'--netdev={kind},{options}') as daemon:
+                guest = Guest(Client(daemon.socket))
+                guest.start(FEATURES)
+                if kind == 'stream':
+                    peer.listen()
+                    wire = peer.accept()[0]
+                    wire.settimeout(SECONDS)
+                    wire.sendall(struct.pack('>I', len(frame())) + frame())
+                else:
+                    wire = peer
+                    wire.sendto(frame(), theirs)
+                assert guest.receive()[1] == frame()
+                guest.send(frame(BROADCAST))
+                assert wire.recv(2000)[-len(frame()):] == frame(BROADCAST)
+                wire.close()
+                guest.close()
+                assert daemon.end() == 0, daemon.text()
 
     def test_the_network_in_the_sandbox(self):
         if 'user' not in self.run('--help').stdout.split('Backends:')[1]:

@@ -12,7 +12,7 @@ import time
 
 SECONDS = 30  # that a program may take to do what it was asked
 
-VERSION, DMA_MAP, DMA_UNMAP, DEVICE_INFO, REGION_INFO = 1, 2, 3, 4, 5
+VERSION, DMA_MAP, DMA_UNMAP, DEVICE_INFO, REGION_INFO, REGION_IO_FDS = 1, 2, 3, 4, 5, 6
 IRQ_INFO, SET_IRQS, REGION_READ, REGION_WRITE, RESET = 7, 8, 9, 10, 13
 CONFIG_REGION = 7
 MSIX = 2
@@ -45,7 +45,11 @@ class Client:
         header = struct.pack('<HHIII', self.id, command, 16 + len(payload), 0, 0)
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', fds))] if fds else []
         self.socket.sendmsg([header + payload], rights)
-        number, command_back, size, flags, error = struct.unpack('<HHIII', self.take(16))
+        head, self.fds, *_ = socket.recv_fds(self.socket, 16, 16)
+        if not head:
+            raise ConnectionResetError('the server closed the connection')
+        head += self.take(16 - len(head))
+        number, command_back, size, flags, error = struct.unpack('<HHIII', head)
         answer = self.take(size - 16)
         assert (number, command_back, flags & 0xf) == (self.id, command, 1), (number, command_back)
         if flags & 0x20:
@@ -95,6 +99,7 @@ class Guest:
         self.find_structures()
         self.queues = [Queue(i, 0x10000 * (i + 1)) for i in range(3)]
         self.header = 12
+        self.notify_fd = -1
 
     # ---- registers ----
 
@@ -160,7 +165,19 @@ class Guest:
         self.put(48, '<Q', queue.used)
         self.put(28, '<H', 1)
 
+    def notify_by_eventfd(self):
+        """From now on the transmit queue is notified by a descriptor."""
+        bar, at = self.where[2]
+        answer = self.client.call(REGION_IO_FDS, struct.pack('<IIII', 16 + 3 * 40, 0, bar, 0))
+        assert struct.unpack_from('<IIII', answer)[3] == 3, answer.hex()
+        places = [struct.unpack_from('<QQII', answer, 16 + 40 * i) for i in range(3)]
+        assert [one[0] for one in places] == [at + i * self.multiplier for i in range(3)], places
+        self.notify_fd = self.client.fds[places[TRANSMIT][2]]
+
     def notify(self, index):
+        if index == TRANSMIT and self.notify_fd >= 0:
+            os.eventfd_write(self.notify_fd, 1)
+            return
         bar, at = self.where[2]
         self.client.write(bar, at + index * self.multiplier, struct.pack('<H', index))
 
