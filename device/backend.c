@@ -173,6 +173,11 @@ void backend_refuse(VionetBackend *backend)
     backend->counters.dropped++;
 }
 
+bool backend_is_full(const VionetBackend *backend)
+{
+    return backend->full;
+}
+
 size_t backend_receive(VionetBackend *backend, VionetFrame *frames, size_t n)
 {
     n = backend->ops->receive(backend, frames, n);

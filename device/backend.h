@@ -76,6 +76,12 @@ bool backend_send(VionetBackend *backend, const VionetFrame *frames, size_t n);
 /* Counts a frame from the guest that cannot be had in a form which the backend takes. */
 void backend_refuse(VionetBackend *backend);
 
+/*
+ * Whether the backend has trouble passing on what it got. It calls ready when that is over; what it
+ * is sent meanwhile may be dropped.
+ */
+bool backend_is_full(const VionetBackend *backend);
+
 /* Takes up to n frames for the guest that are there now; returns how many. Does not wait. */
 size_t backend_receive(VionetBackend *backend, VionetFrame *frames, size_t n);
 
@@ -136,6 +142,7 @@ struct backend_ops {
 struct VionetBackend {
     const struct backend_ops *ops;
     unsigned takes;
+    bool full;      /* frames from the guest had better wait until ready is called */
     uint64_t suits; /* features, as bits, that are offered with it unless the user says otherwise */
     VionetBackendCounters counters; /* a backend itself counts only what it drops */
     void (*ready)(void *opaque);

@@ -5,18 +5,25 @@
  *
  * Frames for the guest are lent as they were received: a burst has a buffer for each, and no other
  * is received before all of it were given back. Datagrams wait in the socket until then, where the
- * kernel bounds them. What the socket does not take from the guest at once is dropped and counted,
- * as any network would; a peer that is not there is no error, it may come.
+ * kernel bounds them.
+ *
+ * What the socket does not take from the guest at once is kept, and the guest's other frames wait
+ * meanwhile in its queue: so a slow peer loses nothing. One that takes nothing for a second is treated
+ * as a network would, and one that is not there is no error, it may come. A Unix socket says that it
+ * can be written to when the peer's queue is full all the same: then a try is made at each turn of
+ * the event loop, and soon at longer intervals.
  */
 #include "backend.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <vionet/spec.h>
 
 #include "endpoint.h"
+#include "fifo.h"
 #include "reader.h"
 #include "watch.h"
 
@@ -24,6 +31,10 @@
 #define FRAME_MAX     (4096 + 65536) /* QEMU's NET_BUFSIZE */
 #define SOCKET_OCTETS (1024 * 1024)  /* asked of the kernel, so that bursts fit */
 #define MAX_ERRORS    4              /* of earlier datagrams, reported instead of one */
+#define MAX_KEPT      1024           /* frames: a burst, of which each may have become segments */
+#define MAX_YIELDS    8       /* times that the peer gets the processor before frames are kept */
+#define HURRY_US      1000    /* after that time without progress, tries are that far apart */
+#define PATIENCE_US   1000000 /* and after that, frames are dropped */
 
 enum { OPTION_LOCAL, OPTION_REMOTE = OPTION_LOCAL + ENDPOINT_OPTIONS };
 
@@ -36,40 +47,16 @@ struct dgram {
     bool asked;    /* the guest asked in vain, and was not told of frames since */
     bool broken;   /* the socket is of no use any more */
     unsigned lent; /* buffers that the guest has not given back */
+    /* What the socket did not take: in the queue, and taken out of it to be sent. */
+    struct frame_fifo *kept;
+    VionetFrame unsent[BURST];
+    unsigned n_unsent;
+    gint64 progress; /* when the socket last took any, in microseconds */
+    gint64 tried;
     struct iovec iov[BURST];
     struct mmsghdr messages[BURST];
     uint8_t *buffers; /* FRAME_MAX octets each; pages that no frame reached cost nothing */
 };
-
-/* ---- The event loop ---- */
-
-static struct watch_wish dgram_wish(void *opaque)
-{
-    const struct dgram *dgram = opaque;
-
-    return (struct watch_wish){
-        .fd = dgram->fd,
-        .events = dgram->asked && dgram->lent == 0 && !dgram->broken ? G_IO_IN : 0,
-    };
-}
-
-static void dgram_happened(void *opaque, GIOCondition events)
-{
-    struct dgram *dgram = opaque;
-
-    if (events & (G_IO_HUP | G_IO_NVAL)) {
-        dgram->broken = true; /* it would be ready for ever */
-    }
-    dgram->asked = false;
-    backend_ready(&dgram->backend);
-}
-
-static void dgram_attach(VionetBackend *backend, GMainContext *context)
-{
-    struct dgram *dgram = (struct dgram *)backend;
-
-    watch_attach(dgram->watch, context);
-}
 
 /* ---- To the guest ---- */
 
@@ -127,13 +114,11 @@ static void dgram_complete(VionetBackend *backend, const VionetFrame *frames, si
 
 /* ---- From the guest ---- */
 
-/* Sends up to a burst; returns how many frames are done with, one that cannot be sent included. */
-static size_t send_burst(struct dgram *dgram, const VionetFrame *frames, size_t n)
+static int send_messages(struct dgram *dgram, const VionetFrame *frames, unsigned n)
 {
     struct mmsghdr messages[BURST] = {0};
-    int sent;
 
-    for (size_t i = 0; i < n; i++) {
+    for (unsigned i = 0; i < n; i++) {
         struct msghdr *header = &messages[i].msg_hdr;
 
         header->msg_iov = (struct iovec *)frames[i].iov;
@@ -143,26 +128,135 @@ static size_t send_burst(struct dgram *dgram, const VionetFrame *frames, size_t 
             header->msg_namelen = dgram->remote.len;
         }
     }
-    sent = sendmmsg(dgram->fd, messages, (unsigned)n, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent > 0) {
-        return (size_t)sent;
+    return sendmmsg(dgram->fd, messages, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Sends until the socket is full; how many frames are done with, those that cannot be sent included. */
+static size_t send_some(struct dgram *dgram, const VionetFrame *frames, size_t n)
+{
+    unsigned yields = 0;
+    size_t done = 0;
+
+    while (done < n) {
+        const int sent = send_messages(dgram, &frames[done], (unsigned)MIN(n - done, BURST));
+
+        if (sent > 0) {
+            done += (size_t)sent;
+        } else if (errno == EAGAIN || errno == ENOBUFS) {
+            if (yields++ == MAX_YIELDS) {
+                break;
+            }
+            sched_yield();
+        } else {
+            dgram->backend.counters.dropped++;
+            done++;
+        }
     }
-    if (errno != EAGAIN && errno != ENOBUFS) {
-        n = 1;
+    return done;
+}
+
+static void keep(struct dgram *dgram, const VionetFrame *frames, size_t n)
+{
+    if (n > 0 && !dgram->backend.full) {
+        dgram->backend.full = true;
+        dgram->progress = dgram->tried = g_get_monotonic_time();
     }
-    dgram->backend.counters.dropped += n;
-    return n;
+    for (size_t i = 0; i < n; i++) {
+        if (!frame_fifo_put(dgram->kept, &frames[i])) {
+            dgram->backend.counters.dropped++;
+        }
+    }
 }
 
 static bool dgram_send(VionetBackend *backend, const VionetFrame *frames, size_t n)
 {
     struct dgram *dgram = (struct dgram *)backend;
-    size_t done = 0;
+    const size_t done = backend->full ? 0 : send_some(dgram, frames, n);
 
-    while (done < n) {
-        done += send_burst(dgram, &frames[done], MIN(n - done, BURST));
-    }
+    keep(dgram, &frames[done], n - done);
     return false;
+}
+
+/* Those at the front are done with. */
+static void forget_unsent(struct dgram *dgram, size_t n)
+{
+    frame_fifo_give_back(dgram->kept, dgram->unsent, n);
+    dgram->n_unsent -= (unsigned)n;
+    memmove(dgram->unsent, dgram->unsent + n, dgram->n_unsent * sizeof(dgram->unsent[0]));
+}
+
+static unsigned next_unsent(struct dgram *dgram)
+{
+    if (dgram->n_unsent == 0) {
+        dgram->n_unsent = frame_fifo_take(dgram->kept, dgram->unsent, BURST);
+    }
+    return dgram->n_unsent;
+}
+
+/* Sends what was kept, as far as it goes. */
+static void send_kept(struct dgram *dgram)
+{
+    dgram->tried = g_get_monotonic_time();
+    while (next_unsent(dgram) > 0) {
+        size_t done = send_some(dgram, dgram->unsent, dgram->n_unsent);
+
+        if (done > 0) {
+            dgram->progress = dgram->tried;
+        } else if (dgram->tried - dgram->progress > PATIENCE_US) {
+            done = dgram->n_unsent;
+            dgram->backend.counters.dropped += done;
+        } else {
+            return;
+        }
+        forget_unsent(dgram, done);
+    }
+    dgram->backend.full = false;
+}
+
+/* ---- The event loop ---- */
+
+static struct watch_wish dgram_wish(void *opaque)
+{
+    const struct dgram *dgram = opaque;
+    const bool reads = dgram->asked && dgram->lent == 0;
+    struct watch_wish wish = {.fd = dgram->fd, .events = reads ? G_IO_IN : 0};
+
+    if (dgram->broken) {
+        wish.events = 0;
+    } else if (dgram->backend.full) {
+        wish.events |= dgram->tried - dgram->progress < HURRY_US ? G_IO_OUT : 0;
+        wish.deadline = dgram->tried + HURRY_US;
+    }
+    return wish;
+}
+
+static void dgram_happened(void *opaque, GIOCondition events)
+{
+    struct dgram *dgram = opaque;
+    bool ready = false;
+
+    if (events & (G_IO_HUP | G_IO_NVAL)) {
+        dgram->broken = true; /* it would be ready for ever */
+        dgram->backend.full = false;
+    }
+    if (dgram->backend.full) {
+        send_kept(dgram);
+        ready = !dgram->backend.full;
+    }
+    if (events & ~G_IO_OUT) {
+        dgram->asked = false;
+        ready = true;
+    }
+    if (ready) {
+        backend_ready(&dgram->backend);
+    }
+}
+
+static void dgram_attach(VionetBackend *backend, GMainContext *context)
+{
+    struct dgram *dgram = (struct dgram *)backend;
+
+    watch_attach(dgram->watch, context);
 }
 
 /* ---- Life ---- */
@@ -172,6 +266,7 @@ static void dgram_close(VionetBackend *backend)
     struct dgram *dgram = (struct dgram *)backend;
 
     watch_free(dgram->watch);
+    frame_fifo_free(dgram->kept);
     endpoint_unbind(&dgram->local, dgram->fd);
     g_free(dgram->buffers);
     g_free(dgram);
@@ -246,6 +341,7 @@ static struct dgram *dgram_new(int fd)
     dgram->backend.suits = BACKEND_SUITS_SENDING;
     dgram->fd = fd;
     dgram->watch = watch_new(dgram_wish, dgram_happened, dgram);
+    dgram->kept = frame_fifo_new(MAX_KEPT);
     dgram->buffers = g_malloc(BURST * FRAME_MAX);
     for (unsigned i = 0; i < BURST; i++) {
         dgram->iov[i].iov_base = dgram->buffers + (size_t)i * FRAME_MAX;

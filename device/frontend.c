@@ -116,6 +116,13 @@ static void host_timer(void *opaque, unsigned queue, uint64_t deadline_ns)
     frontend->ops.timer(frontend->opaque, queue, deadline_ns);
 }
 
+static void host_trace(void *opaque, const VionetTrace *trace)
+{
+    VionetFrontend *frontend = opaque;
+
+    frontend->ops.trace(frontend->opaque, trace);
+}
+
 static VionetHostOps host_ops(const VionetFrontend *frontend)
 {
     const bool has_timer = frontend->ops.clock_ns && frontend->ops.timer;
@@ -126,6 +133,7 @@ static VionetHostOps host_ops(const VionetFrontend *frontend)
         .event = host_event,
         .clock_ns = has_timer ? host_clock_ns : NULL,
         .timer = has_timer ? host_timer : NULL,
+        .trace = frontend->ops.trace ? host_trace : NULL,
     };
 }
 

@@ -46,6 +46,8 @@ typedef struct VionetFrontendOps {
      * notification.
      */
     void (*wake)(void *opaque);
+    /* As in VionetHostOps; may not call the frontend either. */
+    void (*trace)(void *opaque, const VionetTrace *trace);
 } VionetFrontendOps;
 
 /*

@@ -443,7 +443,9 @@ char *properties_help(void)
 
     set_defaults(&defaults);
     help_properties(help, &defaults);
-    g_string_append(help, "Features, on or off:\n");
+    g_string_append(
+        help,
+        "Features, on or off; those that suit the backend are on unless they are turned off:\n");
     help_features(help, defaults.config.dialect);
     g_string_append(help, "Tunnel types with each hash-tunnel:\n");
     help_dialects(help, &defaults);

@@ -12,6 +12,8 @@
  * pressure. One queue without room holds up the others, which harms only the guest whose queue it
  * is.
  *
+ * Frames of the guest stay in its queue while the backend is full.
+ *
  * Polling. A notification costs a guest much, in some frontends more than all else that it does for
  * a frame. A pair that notified is therefore looked at again and again for a while, with its
  * notifications off; each frame found makes the while begin anew.
@@ -310,7 +312,7 @@ static void poll_all(struct pump *pump)
 
         if (!is_running(pump)) {
             pump->n_polled = 0; /* a queue that starts anew is not polled */
-        } else if (send_burst(pump, polled->pair, BURST) > 0) {
+        } else if (backend_is_full(pump->backend) || send_burst(pump, polled->pair, BURST) > 0) {
             polled->idle_ns = now;
         } else if (now - polled->idle_ns > pump->poll_ns) {
             stop_polling(pump, i--);
@@ -494,9 +496,14 @@ static bool can_ask(const struct pump *pump)
     return is_running(pump) && pump->n_held == 0 && pump->wanted > 0;
 }
 
+static bool can_send(const struct pump *pump)
+{
+    return pump->n_pairs > 0 && !backend_is_full(pump->backend);
+}
+
 static bool can_move(const struct pump *pump)
 {
-    return pump->n_pairs > 0 || can_offer(pump) || can_ask(pump);
+    return can_send(pump) || can_offer(pump) || can_ask(pump);
 }
 
 /*
@@ -508,7 +515,7 @@ static size_t step(struct pump *pump, size_t budget)
     const size_t most = MIN(budget, BURST);
     size_t moved = 1;
 
-    if (pump->n_pairs > 0) {
+    if (can_send(pump)) {
         moved += send_burst(pump, next_pair(pump), most);
     }
     if (!is_running(pump)) {
@@ -550,7 +557,8 @@ bool pump_run(struct pump *pump)
         release_held(pump);
     }
     pump->busy = false;
-    return pump->commands || pump->n_polled > 0 || can_move(pump);
+    return pump->commands || can_move(pump) ||
+           (pump->n_polled > 0 && !backend_is_full(pump->backend));
 }
 
 bool pump_is_busy(const struct pump *pump)

@@ -224,7 +224,9 @@ static bool set_hash(struct control_model *model, uint32_t types, const struct p
         return false;
     }
     key_len = p->at[at];
-    if (p->len != at + 1 + key_len + tail || key_len > model->config->rss_max_key_size) {
+    /* An octet of padding may follow where nothing else does. */
+    if (p->len < at + 1 + key_len + tail || p->len > at + 1 + key_len + (tail ? tail : 1) ||
+        key_len > model->config->rss_max_key_size) {
         return false;
     }
     if (tail) {

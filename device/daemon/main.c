@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vionet-device: a vionet device in a process of its own, which a VMM reaches over vfio-user. Reads
- * the command line, makes the server (vfio-user/server.h), runs the event loop until a signal ends
- * it.
+ * vionet-device: a vionet device in a process of its own, which a VMM reaches over vfio-user. Puts
+ * together what the other files here do: the command line (arguments.c), the log (log.c), the server
+ * (vfio-user/server.h); locks itself up (sandbox.c), and runs the event loop until a signal ends it.
  *
  *     vionet-device --socket /run/net0 --device mac=52:54:00:00:00:01,queues=4 --netdev user
  */
@@ -14,55 +14,29 @@
 
 #include <vionet/version.h>
 
-#include "properties.h"
+#include "arguments.h"
+#include "ready.h"
+#include "sandbox.h"
 #include "server.h"
+#include "status.h"
+#include "trace.h"
 
 struct daemon {
-    char *socket;
-    char *device;
-    char *netdev;
-    gboolean once;
-    gboolean version;
+    struct arguments arguments;
+    struct ready ready;
+    struct status *status;
+    struct trace *trace;
+    VionetVfioUser *server;
     GMainLoop *loop;
 };
 
-/* ---- Command line ---- */
-
-static bool parse_options(struct daemon *daemon, int *argc, char ***argv, GError **error)
-{
-    const GOptionEntry entries[] = {
-        {"socket", 0, 0, G_OPTION_ARG_FILENAME, &daemon->socket, "where VMMs connect", "PATH"},
-        {"device", 0, 0, G_OPTION_ARG_STRING, &daemon->device, "the device's properties",
-         "NAME=VALUE,..."},
-        {"netdev", 0, 0, G_OPTION_ARG_STRING, &daemon->netdev, "what is behind the device",
-         "BACKEND,..."},
-        {"once", 0, 0, G_OPTION_ARG_NONE, &daemon->once, "end when the first VMM has gone", NULL},
-        {"version", 0, 0, G_OPTION_ARG_NONE, &daemon->version, "print the version", NULL},
-        G_OPTION_ENTRY_NULL,
-    };
-    GOptionContext *context = g_option_context_new("- a virtio network device for a VMM");
-    char *properties = properties_help();
-    char *backends = backend_help();
-    char *description = g_strconcat(properties, "\n", backends, NULL);
-    bool good;
-
-    g_option_context_add_main_entries(context, entries, NULL);
-    g_option_context_set_description(context, description);
-    good = g_option_context_parse(context, argc, argv, error);
-    g_option_context_free(context);
-    g_free(description);
-    g_free(backends);
-    g_free(properties);
-    return good;
-}
-
-/* ---- Life ---- */
+/* ---- What the server tells ---- */
 
 static void connected(void *opaque, bool connected)
 {
     struct daemon *daemon = opaque;
 
-    if (!connected && daemon->once) {
+    if (!connected && daemon->arguments.once && daemon->loop) {
         g_main_loop_quit(daemon->loop);
     }
 }
@@ -74,11 +48,64 @@ static void event(void *opaque, const VionetEvent *event)
     (void)opaque;
     vionet_event_describe(event, text, sizeof(text));
     if (event->kind == VIONET_EVENT_VIOLATION) {
-        g_warning("device: %s", text);
+        g_log_structured(G_LOG_DOMAIN, G_LOG_LEVEL_WARNING, LOG_KIND,
+                         vionet_violation_info(event->violation)->name, "MESSAGE", "device: %s",
+                         text);
     } else {
         g_info("device: %s", text);
     }
 }
+
+static void crossed(void *opaque, const VionetTrace *frame)
+{
+    const struct daemon *daemon = opaque;
+
+    trace_add(daemon->trace, frame);
+}
+
+/* ---- What the daemon tells ---- */
+
+static char *describe(const struct daemon *daemon, bool one_line)
+{
+    return status_describe(vionet_vfio_user_frontend(daemon->server), daemon->arguments.device,
+                           vionet_vfio_user_is_connected(daemon->server), one_line);
+}
+
+static char *describe_to_client(void *opaque)
+{
+    return describe(opaque, false);
+}
+
+static gboolean describe_to_log(gpointer data)
+{
+    char *text = describe(data, true);
+
+    log_document("status", text);
+    g_free(text);
+    return G_SOURCE_CONTINUE;
+}
+
+static bool open_status(struct daemon *daemon, GError **error)
+{
+    if (daemon->arguments.status) {
+        daemon->status = status_listen(daemon->arguments.status, g_main_context_default(),
+                                       describe_to_client, daemon, error);
+    }
+    return daemon->status || !daemon->arguments.status;
+}
+
+static bool open_trace(struct daemon *daemon, GError **error)
+{
+    const struct arguments *arguments = &daemon->arguments;
+
+    if (arguments->trace) {
+        daemon->trace =
+            trace_open(arguments->trace, arguments->trace_snaplen, g_main_context_default(), error);
+    }
+    return daemon->trace || !arguments->trace;
+}
+
+/* ---- Life ---- */
 
 static gboolean end(gpointer data)
 {
@@ -88,56 +115,95 @@ static gboolean end(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
-static bool run(struct daemon *daemon, GError **error)
+static bool listen_at(struct daemon *daemon, GError **error)
 {
-    static const VionetVfioUserOps ops = {
+    const struct arguments *arguments = &daemon->arguments;
+
+    return arguments->socket
+               ? vionet_vfio_user_listen(daemon->server, arguments->socket, error)
+               : vionet_vfio_user_listen_fd(daemon->server, arguments->socket_fd, error);
+}
+
+/* All that needs the rights that the daemon started with. */
+static bool set_up(struct daemon *daemon, GError **error)
+{
+    const struct arguments *arguments = &daemon->arguments;
+    const VionetVfioUserOps ops = {
         .size = sizeof(ops),
         .connected = connected,
         .event = event,
+        .trace = arguments->trace ? crossed : NULL,
     };
-    VionetVfioUser *server = vionet_vfio_user_new(daemon->device ? daemon->device : "",
-                                                  daemon->netdev ? daemon->netdev : "null",
-                                                  g_main_context_default(), &ops, daemon, error);
 
-    if (!server || !vionet_vfio_user_listen(server, daemon->socket, error)) {
-        vionet_vfio_user_free(server);
-        return false;
-    }
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     daemon->loop = g_main_loop_new(NULL, FALSE);
     g_unix_signal_add(SIGINT, end, daemon);
     g_unix_signal_add(SIGTERM, end, daemon);
-    printf("vionet-device: ready at %s\n", daemon->socket);
-    fflush(stdout);
-    g_main_loop_run(daemon->loop);
-    vionet_vfio_user_free(server);
+    g_unix_signal_add(SIGUSR1, describe_to_log, daemon);
+    daemon->server = vionet_vfio_user_new(arguments->device, arguments->netdev,
+                                          g_main_context_default(), &ops, daemon, error);
+    return daemon->server && ready_open(&daemon->ready, arguments->ready_fd, error) &&
+           listen_at(daemon, error) && open_status(daemon, error) && open_trace(daemon, error);
+}
+
+/* From here on the daemon can do no more than it needs. */
+static bool lock_up(struct daemon *daemon, GError **error)
+{
+    const VionetFrontend *frontend = vionet_vfio_user_frontend(daemon->server);
+
+    return !daemon->arguments.sandbox ||
+           sandbox_enter(backend_name(vionet_frontend_backend(frontend)), error);
+}
+
+static void tell_ready(struct daemon *daemon)
+{
+    if (daemon->arguments.socket) {
+        printf("vionet-device: ready at %s\n", daemon->arguments.socket);
+        fflush(stdout);
+    }
+    ready_tell(&daemon->ready);
+}
+
+static bool run(struct daemon *daemon, GError **error)
+{
+    const bool good = set_up(daemon, error) && lock_up(daemon, error);
+
+    if (good) {
+        tell_ready(daemon);
+        g_main_loop_run(daemon->loop);
+    }
+    status_free(daemon->status);
+    vionet_vfio_user_free(daemon->server);
+    trace_close(daemon->trace);
     g_main_loop_unref(daemon->loop);
-    return true;
+    return good;
+}
+
+static void complain(const GError *error)
+{
+    char *shown = log_printable(error->message);
+
+    fprintf(stderr, "vionet-device: %s\n", shown);
+    g_free(shown);
 }
 
 int main(int argc, char **argv)
 {
     struct daemon daemon = {0};
     GError *error = NULL;
-    bool good = parse_options(&daemon, &argc, &argv, &error);
+    bool good = arguments_parse(&daemon.arguments, argc, argv, &error);
 
-    if (good && daemon.version) {
+    if (good && daemon.arguments.version) {
         printf("vionet-device %s\n", VIONET_VERSION);
-        return EXIT_SUCCESS;
-    }
-    if (good && (argc > 1 || !daemon.socket)) {
-        g_set_error(&error, VIONET_ERROR, VIONET_ERROR_CONFIG, "%s",
-                    argc > 1 ? "too many arguments" : "--socket=PATH is missing");
-        good = false;
-    }
-    if (good) {
+    } else if (good) {
+        log_open(daemon.arguments.log_level, daemon.arguments.log_format);
         good = run(&daemon, &error);
     }
     if (!good) {
-        fprintf(stderr, "vionet-device: %s\n", error->message);
+        complain(error);
         g_error_free(error);
     }
-    g_free(daemon.socket);
-    g_free(daemon.device);
-    g_free(daemon.netdev);
+    arguments_clear(&daemon.arguments);
     return good ? EXIT_SUCCESS : 2;
 }

@@ -64,6 +64,41 @@ static bool read_root(JsonNode *root, struct capabilities *capabilities)
            read_switch(object, "write_multiple", &capabilities->write_multiple);
 }
 
+/* The code unit of a \u escape; -1 if none stands there. */
+static int code_unit(const char *at)
+{
+    int unit = 0;
+
+    if (at[0] != '\\' || at[1] != 'u') {
+        return -1;
+    }
+    for (unsigned i = 2; i < 6; i++) {
+        if (!g_ascii_isxdigit(at[i])) {
+            return -1;
+        }
+        unit = unit << 4 | g_ascii_xdigit_value(at[i]);
+    }
+    return unit;
+}
+
+/* json-glib (1.6) forgets to free a string in which the halves of a pair do not fit. */
+static bool pairs_fit(const char *text)
+{
+    for (const char *at = text; (at = strchr(at, '\\')) != NULL; at += at[1] ? 2 : 1) {
+        const int unit = code_unit(at);
+
+        if (unit >= 0xd800 && unit <= 0xdfff) {
+            const int low = code_unit(at + 6);
+
+            if (unit >= 0xdc00 || low < 0xdc00 || low > 0xdfff) {
+                return false;
+            }
+            at += 10; /* as far as the loop does not go */
+        }
+    }
+    return true;
+}
+
 bool capabilities_read(const char *text, size_t len, struct capabilities *capabilities)
 {
     JsonParser *parser;
@@ -73,7 +108,8 @@ bool capabilities_read(const char *text, size_t len, struct capabilities *capabi
     if (len == 0) {
         return true;
     }
-    if (len > CAPABILITIES_MAX_TEXT || text[len - 1] != '\0' || strlen(text) != len - 1) {
+    if (len > CAPABILITIES_MAX_TEXT || text[len - 1] != '\0' || strlen(text) != len - 1 ||
+        !pairs_fit(text)) {
         return false;
     }
     parser = json_parser_new_immutable();

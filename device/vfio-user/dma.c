@@ -3,7 +3,8 @@
  * The client's memory; see dma.h. Called by server.c.
  *
  * SIGBUS. The kernel raises it in the thread that touches a page of a file that has become too short.
- * The handler puts an anonymous page there and returns, so that the access goes on with zeroes. It
+ * The handler puts anonymous memory in place of the region and returns, so that the access goes on
+ * with zeroes: of all of it, for a mapping in pieces could need more of them than a process may have. It
  * knows whose pages these are from a table of ranges that it reads without a lock: a slot is filled
  * before its memory is handed to the device and cleared after the device has let go of it. Any other
  * SIGBUS is left to what was there before.
@@ -16,7 +17,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+#include <linux/magic.h>
 
 #define PAGE 4096u
 
@@ -32,21 +36,11 @@ struct range {
 static struct range ranges[2 * DMA_MAX_REGIONS];
 static struct sigaction before;
 
-/* Pages may be huge ones, which can only be replaced whole. */
-static bool replace_page(uintptr_t address, uintptr_t begin, uintptr_t end)
+static bool replace(uintptr_t begin, uintptr_t end)
 {
-    static const uintptr_t sizes[] = {PAGE, UINT32_C(2) << 20, UINT32_C(1) << 30};
-
-    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
-        const uintptr_t page = address & ~(sizes[i] - 1);
-
-        if (page >= begin && end - page >= sizes[i] &&
-            mmap((void *)page, sizes[i], PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED) {
-            return true;
-        }
-    }
-    return false;
+    return end > begin &&
+           mmap((void *)begin, end - begin, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED;
 }
 
 static bool mend(uintptr_t address)
@@ -57,7 +51,8 @@ static bool mend(uintptr_t address)
 
         if (begin && address >= begin && address < end) {
             atomic_store(atomic_load(&ranges[i].lost), true);
-            return replace_page(address, begin, end);
+            return replace(begin, end) ||
+                   replace(address & ~(uintptr_t)(PAGE - 1), (address | (PAGE - 1)) + 1);
         }
     }
     return false;
@@ -106,6 +101,7 @@ static void unguard(const void *host)
     for (size_t i = 0; i < G_N_ELEMENTS(ranges); i++) {
         if (atomic_load(&ranges[i].begin) == (uintptr_t)host) {
             atomic_store(&ranges[i].begin, 0);
+            return;
         }
     }
 }
@@ -195,12 +191,22 @@ static int check_map(const struct dma *dma, const struct vfio_user_dma_map *map,
     return dma->regions->len < DMA_MAX_REGIONS ? 0 : ENOSPC;
 }
 
+/* Huge pages are mapped and unmapped whole. */
+static uint64_t page_size(int fd)
+{
+    struct statfs system;
+
+    return fstatfs(fd, &system) == 0 && system.f_type == HUGETLBFS_MAGIC ? (uint64_t)system.f_bsize
+                                                                         : PAGE;
+}
+
 /* The file has what is to be mapped. */
 static int check_file(int fd, const struct vfio_user_dma_map *map)
 {
     struct stat file;
 
-    if (fstat(fd, &file) != 0 || !S_ISREG(file.st_mode)) {
+    if (fstat(fd, &file) != 0 || !S_ISREG(file.st_mode) ||
+        (map->size | map->offset) % page_size(fd)) {
         return EINVAL;
     }
     return map->offset + map->size < map->size || file.st_size < 0 ||

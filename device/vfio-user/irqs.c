@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * Interrupts over vfio-user; see irqs.h. Called by server.c.
- *
- * A signal is an addition to an eventfd of the client. That could wait for ever, if the client made
- * it blocking and full: descriptors that are no eventfd are refused, and the others made
- * non-blocking when they arrive.
- */
+/* Interrupts over vfio-user; see irqs.h. Called by server.c. */
 #include "irqs.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <glib-unix.h>
+
+#include "eventfds.h"
 
 #define VECTOR_ENTRY   16 /* octets of one in the MSI-X table, which begins BAR 1 */
 #define VECTOR_CONTROL 12
@@ -40,10 +35,8 @@ struct irqs {
 
 static void signal_irq(const struct irq *irq)
 {
-    const uint64_t one = 1;
-
     if (irq->fd >= 0) {
-        (void)!write(irq->fd, &one, sizeof(one)); /* full: it is signalled already */
+        eventfds_signal(irq->fd);
     }
 }
 
@@ -70,23 +63,6 @@ void irqs_msi(struct irqs *irqs, unsigned vector)
 
 /* ---- Descriptors ---- */
 
-static bool is_eventfd(int fd)
-{
-    char *path = g_strdup_printf("/proc/self/fd/%d", fd);
-    char target[64] = "";
-    const ssize_t n = readlink(path, target, sizeof(target) - 1);
-
-    g_free(path);
-    return n < 0 || strcmp(target, "anon_inode:[eventfd]") == 0;
-}
-
-static bool make_usable(int fd)
-{
-    const int flags = fcntl(fd, F_GETFL);
-
-    return flags >= 0 && is_eventfd(fd) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
-}
-
 static void replace_fd(struct irq *irq, int fd)
 {
     if (irq->fd >= 0) {
@@ -98,13 +74,12 @@ static void replace_fd(struct irq *irq, int fd)
 static gboolean unmask_asked(gint fd, GIOCondition condition, gpointer data)
 {
     struct irqs *irqs = data;
-    uint64_t n;
 
-    if (read(fd, &n, sizeof(n)) != sizeof(n) && (condition & (G_IO_ERR | G_IO_HUP | G_IO_NVAL))) {
-        return G_SOURCE_REMOVE;
+    (void)condition;
+    if (eventfds_take(fd)) {
+        irqs->intx->masked = false;
+        update_intx(irqs);
     }
-    irqs->intx->masked = false;
-    update_intx(irqs);
     return G_SOURCE_CONTINUE;
 }
 
@@ -209,7 +184,7 @@ static int check_data(const struct irq_command *command, const struct stream_mes
             return EINVAL;
         }
         for (unsigned i = 0; i < message->n_fds; i++) {
-            if (!make_usable(message->fds[i])) {
+            if (!eventfds_accept(message->fds[i])) {
                 return EINVAL;
             }
         }
@@ -227,6 +202,7 @@ static int read_command(struct irqs *irqs, const struct stream_message *message,
     command->action = set->flags & VFIO_USER_IRQ_SET_ACTION;
     if (set->argsz < sizeof(*set) || !is_one_bit(command->data) || !is_one_bit(command->action) ||
         set->flags & ~(VFIO_USER_IRQ_SET_DATA | VFIO_USER_IRQ_SET_ACTION) ||
+        set->index > VFIO_USER_IRQ_MSIX ||
         (uint64_t)set->start + set->count > irqs_count(irqs, set->index)) {
         return EINVAL;
     }

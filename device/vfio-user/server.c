@@ -11,11 +11,10 @@
 #include "server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <glib-unix.h>
@@ -24,7 +23,9 @@
 
 #include "capabilities.h"
 #include "dma.h"
+#include "eventfds.h"
 #include "irqs.h"
+#include "listener.h"
 #include "regions.h"
 #include "services.h"
 
@@ -46,7 +47,8 @@ struct VionetVfioUser {
     struct stream *stream;
     GSource *stream_source;
     struct dma *dma;
-    bool agreed; /* on a version */
+    GSource *loss_source; /* ready when the client has taken away memory that it had shared */
+    bool agreed;          /* on a version */
     struct capabilities capabilities;
     /* notifications by eventfd, which the client may ask for */
     int notify_fds[STREAM_MAX_FDS];
@@ -193,10 +195,9 @@ static gboolean notified(gint fd, GIOCondition condition, gpointer data)
 {
     VionetVfioUser *server = data;
     VionetDevice *device = server_device(server);
-    uint64_t n;
 
     (void)condition;
-    if (read(fd, &n, sizeof(n)) != sizeof(n)) {
+    if (!eventfds_take(fd)) {
         return G_SOURCE_CONTINUE;
     }
     for (unsigned i = 0; i < server->n_notify_fds; i++) {
@@ -231,6 +232,7 @@ static bool open_notify_fds(VionetVfioUser *server, unsigned n)
             return false;
         }
         source = g_unix_fd_source_new(fd, G_IO_IN);
+        g_source_set_can_recurse(source, TRUE);
         g_source_set_callback(source, G_SOURCE_FUNC(notified), server, NULL);
         g_source_attach(source, server->context);
         server->notify_sources[server->n_notify_fds] = source;
@@ -537,6 +539,47 @@ static bool handle(VionetVfioUser *server, struct stream_message *message)
 
 /* ---- The client ---- */
 
+static void drop_client(VionetVfioUser *server);
+
+/* Memory may go missing whenever the device moves frames, not only within a message. */
+struct loss_source {
+    GSource source;
+    VionetVfioUser *server;
+};
+
+static gboolean loss_check(GSource *source)
+{
+    return dma_lost(((struct loss_source *)source)->server->dma);
+}
+
+static gboolean loss_prepare(GSource *source, gint *timeout)
+{
+    *timeout = -1;
+    return loss_check(source);
+}
+
+static gboolean loss_dispatch(GSource *source, GSourceFunc callback, gpointer data)
+{
+    (void)callback;
+    (void)data;
+    g_warning("vfio-user: client took away memory that it had shared");
+    drop_client(((struct loss_source *)source)->server);
+    return G_SOURCE_REMOVE;
+}
+
+static void watch_loss(VionetVfioUser *server)
+{
+    static GSourceFuncs functions = {
+        .prepare = loss_prepare,
+        .check = loss_check,
+        .dispatch = loss_dispatch,
+    };
+
+    server->loss_source = g_source_new(&functions, sizeof(struct loss_source));
+    ((struct loss_source *)server->loss_source)->server = server;
+    g_source_attach(server->loss_source, server->context);
+}
+
 static gboolean stream_ready(gint fd, GIOCondition condition, gpointer data);
 
 static void watch(VionetVfioUser *server, GIOCondition condition)
@@ -546,6 +589,7 @@ static void watch(VionetVfioUser *server, GIOCondition condition)
         g_clear_pointer(&server->stream_source, g_source_unref);
     }
     server->stream_source = g_unix_fd_source_new(stream_fd(server->stream), condition);
+    g_source_set_can_recurse(server->stream_source, TRUE); /* or the loop wakes itself each time */
     g_source_set_callback(server->stream_source, G_SOURCE_FUNC(stream_ready), server, NULL);
     g_source_attach(server->stream_source, server->context);
 }
@@ -560,6 +604,8 @@ static void drop_client(VionetVfioUser *server)
     vionet_frontend_reset(server->frontend);
     close_notify_fds(server);
     irqs_clear(server->irqs);
+    g_source_destroy(server->loss_source);
+    g_clear_pointer(&server->loss_source, g_source_unref);
     g_clear_pointer(&server->dma, dma_free);
     g_source_destroy(server->stream_source);
     g_clear_pointer(&server->stream_source, g_source_unref);
@@ -609,8 +655,11 @@ static gboolean stream_ready(gint fd, GIOCondition condition, gpointer data)
     }
     if (stream_is_full(server->stream) != was_full) {
         watch(server, was_full ? G_IO_IN : G_IO_OUT);
-        return G_SOURCE_REMOVE;
     }
+    /* Others have their turn before what is here already. */
+    g_source_set_ready_time(
+        server->stream_source,
+        !stream_is_full(server->stream) && stream_has_message(server->stream) ? 0 : -1);
     return G_SOURCE_CONTINUE;
 }
 
@@ -625,6 +674,7 @@ bool vionet_vfio_user_serve(VionetVfioUser *server, int fd)
     server->dma = dma_new(server_device(server));
     irqs_apply(server->irqs, server_pci(server));
     watch(server, G_IO_IN);
+    watch_loss(server);
     return true;
 }
 
@@ -649,56 +699,17 @@ static gboolean client_came(gint fd, GIOCondition condition, gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
-static bool refuse_path(const char *path, const char *why, GError **error)
-{
-    g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "socket %s: %s", path, why);
-    return false;
-}
-
-/* Removes a socket that a server left behind. False if something else is there. */
-static bool clear_path(const struct sockaddr_un *address, GError **error)
-{
-    struct stat status;
-    bool served;
-    int fd;
-
-    if (lstat(address->sun_path, &status) != 0) {
-        return true;
-    }
-    if (!S_ISSOCK(status.st_mode)) {
-        return refuse_path(address->sun_path, "is there, and no socket", error);
-    }
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    served = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
-    if (fd >= 0) {
-        close(fd);
-    }
-    if (served) {
-        return refuse_path(address->sun_path, "is served by another process", error);
-    }
-    unlink(address->sun_path);
-    return true;
-}
-
 bool vionet_vfio_user_listen(VionetVfioUser *server, const char *path, GError **error)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd;
 
-    if (strlen(path) >= sizeof(address.sun_path)) {
-        return refuse_path(path, "the path is too long", error);
-    }
-    strcpy(address.sun_path, path);
-    if (!clear_path(&address, error)) {
+    if (server->listener >= 0) {
+        g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG,
+                    "socket %s: there is a socket already", path);
         return false;
     }
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-        listen(fd, 1) != 0) {
-        refuse_path(path, g_strerror(errno), error);
-        if (fd >= 0) {
-            close(fd);
-        }
+    fd = listener_open(path, error);
+    if (fd < 0) {
         return false;
     }
     server->path = g_strdup(path);
@@ -709,6 +720,9 @@ bool vionet_vfio_user_listen_fd(VionetVfioUser *server, int fd, GError **error)
 {
     if (server->listener >= 0) {
         g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "there is a socket already");
+        return false;
+    }
+    if (!listener_adopt(fd, error)) {
         return false;
     }
     server->listener = fd;
@@ -767,6 +781,13 @@ static void host_wake(void *opaque)
     services_wake(server->services);
 }
 
+static void host_trace(void *opaque, const VionetTrace *trace)
+{
+    const VionetVfioUser *server = opaque;
+
+    server->ops.trace(server->opaque, trace);
+}
+
 static void timer_expired(void *opaque, unsigned queue)
 {
     const VionetVfioUser *server = opaque;
@@ -801,7 +822,7 @@ static bool make_device(VionetVfioUser *server, const char *properties, const ch
                         GError **error)
 {
     static const struct services_ops services_ops = {.expired = timer_expired, .again = run_again};
-    static const VionetFrontendOps ops = {
+    const VionetFrontendOps ops = {
         .size = sizeof(ops),
         .msi = host_msi,
         .intx = host_intx,
@@ -809,6 +830,7 @@ static bool make_device(VionetVfioUser *server, const char *properties, const ch
         .timer = host_timer,
         .event = host_event,
         .wake = host_wake,
+        .trace = server->ops.trace ? host_trace : NULL,
     };
 
     server->services =

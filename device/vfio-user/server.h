@@ -24,6 +24,7 @@ typedef struct VionetVfioUserOps {
     void (*connected)(void *opaque, bool connected);
     /* As in VionetFrontendOps. */
     void (*event)(void *opaque, const VionetEvent *event);
+    void (*trace)(void *opaque, const VionetTrace *trace);
 } VionetVfioUserOps;
 
 /*

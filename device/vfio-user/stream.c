@@ -2,8 +2,10 @@
 /*
  * Framing of the vfio-user protocol on a stream socket; see stream.h. Called by server.c.
  *
- * A message is read in two steps, its header and the rest, each of exactly as many octets as it has:
- * so descriptors, which travel with the first octet of a message, cannot be taken for another's.
+ * As much is read at a time as there is: a notification takes one call and not three. Descriptors
+ * come with the octets that they were sent with, behind which the kernel ends the read. So they are
+ * the last message's of which an octet was read then, if it was sent in one piece; a peer that sends
+ * them otherwise gets them attached to another of its own messages.
  */
 #include "stream.h"
 
@@ -15,12 +17,27 @@
 
 #include <glib.h>
 
+/* Octets that are read at once, of however many messages; the largest one fits. */
+#define BUFFER_OCTETS (2 * STREAM_MAX_MESSAGE)
+
+/* Descriptors that came with a message, which begins there in the buffer. */
+struct arrival {
+    size_t at;
+    unsigned n;
+    int fds[STREAM_MAX_FDS];
+};
+
 struct stream {
     int fd;
     const char *reason;
-    size_t n_read; /* octets of the message so far, header included */
-    struct stream_message message;
-    uint8_t *payload; /* STREAM_MAX_MESSAGE */
+    struct stream_message message; /* the one that was read last */
+    uint8_t *buffer;
+    size_t begin; /* of what is behind that message; octets in front of it are done with */
+    size_t end;
+    bool drained; /* the last read took all that there was */
+    /* For the message at begin; and, brought by the last read, for one behind it. */
+    struct arrival arrivals[2];
+    unsigned n_arrivals;
     GByteArray *kept; /* octets of a reply that the socket did not take yet */
 };
 
@@ -31,29 +48,31 @@ struct stream *stream_new(int fd)
     struct stream *stream = g_new0(struct stream, 1);
 
     stream->fd = fd;
-    stream->payload = g_malloc(STREAM_MAX_MESSAGE);
+    stream->buffer = g_malloc(BUFFER_OCTETS);
     stream->kept = g_byte_array_new();
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     return stream;
 }
 
-static void close_fds(struct stream_message *message)
+static void close_fds(const int *fds, unsigned n)
 {
-    for (unsigned i = 0; i < message->n_fds; i++) {
-        if (message->fds[i] >= 0) {
-            close(message->fds[i]);
+    for (unsigned i = 0; i < n; i++) {
+        if (fds[i] >= 0) {
+            close(fds[i]);
         }
     }
-    message->n_fds = 0;
 }
 
 void stream_free(struct stream *stream)
 {
     if (stream) {
-        close_fds(&stream->message);
+        close_fds(stream->message.fds, stream->message.n_fds);
+        for (unsigned i = 0; i < stream->n_arrivals; i++) {
+            close_fds(stream->arrivals[i].fds, stream->arrivals[i].n);
+        }
         close(stream->fd);
         g_byte_array_unref(stream->kept);
-        g_free(stream->payload);
+        g_free(stream->buffer);
         g_free(stream);
     }
 }
@@ -76,38 +95,98 @@ static enum stream_result broken(struct stream *stream, const char *reason)
     return STREAM_BROKEN;
 }
 
-/* Keeps the descriptors of what was received; false if there are more than a message may have. */
-static bool keep_fds(struct stream_message *message, struct msghdr *received)
+static bool has_header(const struct stream *stream, size_t at)
+{
+    return stream->end - at >= sizeof(struct vfio_user_header);
+}
+
+/* What the header at that place in the buffer says of its message's size. */
+static uint32_t size_at(const struct stream *stream, size_t at)
+{
+    struct vfio_user_header header;
+
+    memcpy(&header, stream->buffer + at, sizeof(header));
+    return header.size;
+}
+
+static bool is_possible(uint32_t size)
+{
+    return size >= sizeof(struct vfio_user_header) && size <= STREAM_MAX_MESSAGE;
+}
+
+/* Where the last message begins of which the buffer has an octet. */
+static size_t last_message(const struct stream *stream)
+{
+    size_t at = stream->begin;
+
+    while (has_header(stream, at) && is_possible(size_at(stream, at)) &&
+           size_at(stream, at) < stream->end - at) {
+        at += size_at(stream, at);
+    }
+    return at;
+}
+
+/* The place for descriptors of the message that begins there. */
+static struct arrival *arrival_at(struct stream *stream, size_t at)
+{
+    struct arrival *arrival = &stream->arrivals[stream->n_arrivals];
+
+    if (stream->n_arrivals > 0 && arrival[-1].at == at) {
+        return &arrival[-1];
+    }
+    g_assert(stream->n_arrivals < G_N_ELEMENTS(stream->arrivals));
+    stream->n_arrivals++;
+    arrival->at = at;
+    arrival->n = 0;
+    return arrival;
+}
+
+/* False if there are more than a message may have; the rest is closed. */
+static bool keep_fds(struct stream *stream, const int *fds, size_t n)
+{
+    struct arrival *arrival = arrival_at(stream, last_message(stream));
+    const size_t fit = MIN(n, STREAM_MAX_FDS - arrival->n);
+
+    memcpy(arrival->fds + arrival->n, fds, fit * sizeof(int));
+    arrival->n += (unsigned)fit;
+    close_fds(fds + fit, (unsigned)(n - fit));
+    return fit == n;
+}
+
+/* Takes what descriptors came along; false if they are too many. */
+static bool take_control(struct stream *stream, struct msghdr *received)
 {
     bool fit = !(received->msg_flags & MSG_CTRUNC);
 
     for (struct cmsghdr *c = CMSG_FIRSTHDR(received); c; c = CMSG_NXTHDR(received, c)) {
-        const int *fds = (const int *)CMSG_DATA(c);
-        const size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
-            continue;
-        }
-        for (size_t i = 0; i < n; i++) {
-            if (message->n_fds < STREAM_MAX_FDS) {
-                message->fds[message->n_fds++] = fds[i];
-            } else {
-                close(fds[i]);
-                fit = false;
-            }
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+            stream->drained = false;
+            fit &= keep_fds(stream, (const int *)CMSG_DATA(c),
+                            (c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
         }
     }
     return fit;
 }
 
-/* Receives up to len octets to buf, and descriptors. STREAM_MESSAGE if all came. */
-static enum stream_result receive(struct stream *stream, void *buf, size_t len)
+/* What is not done with goes to the front of the buffer. */
+static void make_room(struct stream *stream)
+{
+    memmove(stream->buffer, stream->buffer + stream->begin, stream->end - stream->begin);
+    for (unsigned i = 0; i < stream->n_arrivals; i++) {
+        stream->arrivals[i].at -= stream->begin;
+    }
+    stream->end -= stream->begin;
+    stream->begin = 0;
+}
+
+/* Reads more behind what is there; STREAM_MESSAGE if something came. */
+static enum stream_result receive(struct stream *stream)
 {
     union {
         struct cmsghdr header;
         char room[CMSG_SPACE(STREAM_MAX_FDS * sizeof(int))];
     } control;
-    struct iovec iov = {buf, len};
+    struct iovec iov;
     struct msghdr msg = {
         .msg_iov = &iov,
         .msg_iovlen = 1,
@@ -116,6 +195,8 @@ static enum stream_result receive(struct stream *stream, void *buf, size_t len)
     };
     ssize_t n;
 
+    make_room(stream);
+    iov = (struct iovec){stream->buffer + stream->end, BUFFER_OCTETS - stream->end};
     do {
         n = recvmsg(stream->fd, &msg, MSG_CMSG_CLOEXEC);
     } while (n < 0 && errno == EINTR);
@@ -125,50 +206,62 @@ static enum stream_result receive(struct stream *stream, void *buf, size_t len)
     if (n <= 0) {
         return STREAM_CLOSED;
     }
-    stream->n_read += (size_t)n;
-    if (!keep_fds(&stream->message, &msg)) {
+    stream->drained = (size_t)n < iov.iov_len;
+    stream->end += (size_t)n;
+    if (!take_control(stream, &msg)) {
         return broken(stream, "more descriptors than a message may have");
-    }
-    return (size_t)n == len ? STREAM_MESSAGE : STREAM_NOTHING;
-}
-
-static enum stream_result read_header(struct stream *stream)
-{
-    struct vfio_user_header *header = &stream->message.header;
-    const enum stream_result result =
-        receive(stream, (uint8_t *)header + stream->n_read, sizeof(*header) - stream->n_read);
-
-    if (result != STREAM_MESSAGE) {
-        return result;
-    }
-    if (header->size < sizeof(*header) || header->size > STREAM_MAX_MESSAGE) {
-        return broken(stream, "a message of impossible size");
     }
     return STREAM_MESSAGE;
 }
 
+/* The message at begin, which is whole. */
+static void take_message(struct stream *stream, uint32_t size)
+{
+    struct stream_message *message = &stream->message;
+    const uint8_t *at = stream->buffer + stream->begin;
+
+    memcpy(&message->header, at, sizeof(message->header));
+    message->payload = at + sizeof(message->header);
+    message->len = size - sizeof(message->header);
+    if (stream->n_arrivals > 0 && stream->arrivals[0].at == stream->begin) {
+        message->n_fds = stream->arrivals[0].n;
+        memcpy(message->fds, stream->arrivals[0].fds, message->n_fds * sizeof(int));
+        stream->arrivals[0] = stream->arrivals[1];
+        stream->n_arrivals--;
+    }
+    stream->begin += size;
+}
+
+bool stream_has_message(const struct stream *stream)
+{
+    return has_header(stream, stream->begin) &&
+           size_at(stream, stream->begin) <= stream->end - stream->begin;
+}
+
 enum stream_result stream_read(struct stream *stream, struct stream_message **message)
 {
-    const size_t header_size = sizeof(struct vfio_user_header);
-    enum stream_result result = STREAM_MESSAGE;
+    close_fds(stream->message.fds, stream->message.n_fds);
+    stream->message.n_fds = 0;
+    for (;;) {
+        enum stream_result result;
 
-    if (stream->n_read == 0) {
-        close_fds(&stream->message);
+        if (has_header(stream, stream->begin) && !is_possible(size_at(stream, stream->begin))) {
+            return broken(stream, "a message of impossible size");
+        }
+        if (stream_has_message(stream)) {
+            take_message(stream, size_at(stream, stream->begin));
+            *message = &stream->message;
+            return STREAM_MESSAGE;
+        }
+        if (stream->drained) {
+            stream->drained = false;
+            return STREAM_NOTHING;
+        }
+        result = receive(stream);
+        if (result != STREAM_MESSAGE) {
+            return result;
+        }
     }
-    if (stream->n_read < header_size) {
-        result = read_header(stream);
-    }
-    if (result == STREAM_MESSAGE && stream->n_read < stream->message.header.size) {
-        result = receive(stream, stream->payload + (stream->n_read - header_size),
-                         stream->message.header.size - stream->n_read);
-    }
-    if (result == STREAM_MESSAGE) {
-        stream->n_read = 0;
-        stream->message.payload = stream->payload;
-        stream->message.len = stream->message.header.size - header_size;
-        *message = &stream->message;
-    }
-    return result;
 }
 
 /* ---- Out ---- */
@@ -196,6 +289,18 @@ static ssize_t transmit(struct stream *stream, struct msghdr *msg)
     return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : n;
 }
 
+/* Of a range whose first octets were sent, or all of it; returns how many octets of it were. */
+static size_t keep_rest(struct stream *stream, const struct iovec *iov, size_t sent)
+{
+    const size_t here = MIN(sent, iov->iov_len);
+
+    if (here < iov->iov_len) {
+        g_byte_array_append(stream->kept, (const uint8_t *)iov->iov_base + here,
+                            (guint)(iov->iov_len - here));
+    }
+    return here;
+}
+
 bool stream_send(struct stream *stream, struct vfio_user_header header, const void *payload,
                  size_t len, const int *fds, unsigned n_fds)
 {
@@ -205,7 +310,6 @@ bool stream_send(struct stream *stream, struct vfio_user_header header, const vo
     } control = {.room = {0}};
     struct iovec iov[2] = {{&header, sizeof(header)}, {(void *)payload, len}};
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-    size_t sent;
     ssize_t n;
 
     g_assert(n_fds <= STREAM_MAX_FDS && !stream_is_full(stream));
@@ -217,13 +321,9 @@ bool stream_send(struct stream *stream, struct vfio_user_header header, const vo
     if (n < 0 || (n == 0 && n_fds > 0)) {
         return false; /* a peer that does not even take its descriptors is not worth keeping them */
     }
-    sent = (size_t)n;
-    if (sent < sizeof(header)) {
-        g_byte_array_append(stream->kept, (uint8_t *)&header + sent, sizeof(header) - (guint)sent);
-        sent = sizeof(header);
+    for (size_t i = 0, sent = (size_t)n; i < G_N_ELEMENTS(iov); i++) {
+        sent -= keep_rest(stream, &iov[i], sent);
     }
-    g_byte_array_append(stream->kept, (const uint8_t *)payload + (sent - sizeof(header)),
-                        (guint)(len - (sent - sizeof(header))));
     return true;
 }
 

@@ -49,6 +49,12 @@ enum stream_result {
  */
 enum stream_result stream_read(struct stream *stream, struct stream_message **message);
 
+/*
+ * Whether a message is here already, so that nothing has to arrive for stream_read() to have one (or
+ * to find it broken).
+ */
+bool stream_has_message(const struct stream *stream);
+
 /* What the peer did, after STREAM_BROKEN. */
 const char *stream_reason(const struct stream *stream);
 

@@ -18,8 +18,9 @@
  * while data functions run. Those that take something away (unmap, reset) return when no data
  * function can still be using it, which is at most one burst later.
  *
- * Host operations (but for clock_ns) are called with nothing held: from within one, any function of
- * the device may be called but vionet_device_free(). How deep that nests is the caller's business.
+ * Host operations (but for clock_ns and trace) are called with nothing held: from within one, any
+ * function of the device may be called but vionet_device_free(). How deep that nests is the caller's
+ * business.
  *
  * Errors. What the embedder does wrong comes back as false or NULL with a GError of domain
  * VIONET_ERROR; GLib's allocation rules hold. What the guest does wrong never does: a rule of the
@@ -233,6 +234,8 @@ VIONET_EXPORT void vionet_event_describe(const VionetEvent *event, char *buf, si
 /* The queue argument that stands for a configuration change in the interrupt operation. */
 #define VIONET_CONFIG_CHANGE 0xffffffffu
 
+struct VionetTrace;
+
 /*
  * What the device asks of its embedder. Every operation but interrupt may be NULL, and interrupt may
  * be too when a transport object (VionetPci) is put in front. NOTF_COAL and VQ_NOTF_COAL can only be
@@ -251,13 +254,19 @@ typedef struct VionetHostOps {
     void (*kick)(void *opaque, unsigned queue);
     /* Something happened; the event lives until the operation returns. */
     void (*event)(void *opaque, const VionetEvent *event);
-    /* Monotonic time in nanoseconds. The one operation that may not call the device. */
+    /* Monotonic time in nanoseconds. May not call the device. */
     uint64_t (*clock_ns)(void *opaque);
     /*
      * Call vionet_device_timer(queue) at deadline_ns of that clock. One per queue, a new deadline
      * replaces the old one; a call that comes early, late or for nothing does no harm.
      */
     void (*timer)(void *opaque, unsigned queue, uint64_t deadline_ns);
+    /*
+     * What became of a frame, once it was delivered, taken or dropped: for looking on, such as
+     * writing a capture. From within data functions, any number of them at a time: like clock_ns it
+     * may not call the device. What it is given is to be read during the call.
+     */
+    void (*trace)(void *opaque, const struct VionetTrace *trace);
 } VionetHostOps;
 
 /* ---- Life ---- */
@@ -370,6 +379,21 @@ typedef struct VionetFrame {
     uint32_t len;   /* transmit: octets in iov; receive does not look at it */
     uint64_t token; /* transmit: for vionet_device_complete() */
 } VionetFrame;
+
+/*
+ * What the trace operation is told of a frame. Where a transmitted frame was dropped for its packet
+ * header, its members of offloads are 0.
+ */
+typedef struct VionetTrace {
+    const VionetFrame *frame; /* iov may have fewer octets than the frame */
+    size_t len;               /* octets of the frame */
+    bool transmit;            /* from the guest */
+    unsigned queue;           /* VIONET_NONE: it was dropped before it had one */
+    VionetVerdict verdict;
+    /* What the driver was told, if it negotiated that and the frame was delivered: else all 0. */
+    uint16_t report; /* VIRTIO_NET_HASH_REPORT_* */
+    uint32_t hash;
+} VionetTrace;
 
 /* Frames without a receive buffer are held for the caller instead of dropped; needs verdicts. */
 #define VIONET_RECEIVE_HOLD 1u

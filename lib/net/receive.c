@@ -26,6 +26,7 @@ struct station {
     size_t len;
     uint16_t pair;
     bool pending; /* neither delivered nor dropped yet */
+    bool steered; /* pair is where it belongs */
     bool needs_checksum;
     VionetVerdict verdict;
     struct hash_result hash;
@@ -111,6 +112,7 @@ static void find_queue(struct burst *burst, struct station *station, const uint8
     }
     steer_hash(view, &flow, &station->hash);
     station->pair = (uint16_t)steer_pair(view, burst->device->flows, &flow, &station->hash);
+    station->steered = true;
 }
 
 static VionetVerdict prepare(struct burst *burst, struct station *station)
@@ -423,6 +425,29 @@ static void visit_queue_of(struct burst *burst, struct station *station)
     }
 }
 
+/* Tells the host what became of each frame; in the lane's gate, as the view is needed. */
+static void trace_chunk(const struct burst *burst)
+{
+    const VionetDevice *device = burst->device;
+
+    for (unsigned i = 0; i < burst->n; i++) {
+        const struct station *station = &burst->stations[i];
+        const bool told = burst->view->reports_hash && station->verdict == VIONET_DELIVERED;
+        const VionetTrace trace = {
+            .frame = station->frame,
+            .len = station->len,
+            .queue = station->steered ? 2u * station->pair : VIONET_NONE,
+            .verdict = station->verdict,
+            .report = told ? station->hash.report : 0,
+            .hash = told ? station->hash.value : 0,
+        };
+
+        if (station->verdict != VIONET_HELD) {
+            device->ops.trace(device->opaque, &trace);
+        }
+    }
+}
+
 static void receive_chunk(struct burst *burst, const VionetFrame *frames)
 {
     gate_enter(&burst->lane->gate);
@@ -441,6 +466,9 @@ static void receive_chunk(struct burst *burst, const VionetFrame *frames)
     }
     for (unsigned i = 0; i < burst->n; i++) {
         visit_queue_of(burst, &burst->stations[i]);
+    }
+    if (G_UNLIKELY(burst->device->ops.trace)) {
+        trace_chunk(burst);
     }
     gate_leave(&burst->lane->gate);
     for (unsigned i = 0; i < burst->n_visits; i++) {

@@ -92,6 +92,27 @@ static VionetVerdict read_frame(const struct queue *queue, const struct view *vi
     return view->link_up ? VIONET_DELIVERED : VIONET_DROP_LINK_DOWN;
 }
 
+/* Tells the host of the chain just taken; of a frame in more ranges than a slot has, the first. */
+static void trace_chain(const VionetDevice *device, const struct queue *queue,
+                        const struct view *view, const VionetFrame *frame, VionetVerdict verdict)
+{
+    const struct chain *chain = &queue->chain;
+    struct iov_cursor payload = iov_begin(chain->out, chain->n_out);
+    VionetFrame shown = verdict == VIONET_DELIVERED ? *frame : (VionetFrame){0};
+    struct iovec ranges[SLOT_RANGES];
+    const VionetTrace trace = {
+        .frame = &shown,
+        .len = (size_t)chain->out_len - iov_skip(&payload, view->hdr_len),
+        .transmit = true,
+        .queue = queue->index,
+        .verdict = verdict,
+    };
+
+    shown.iov = ranges;
+    shown.n_iov = iov_rest(&payload, ranges, SLOT_RANGES);
+    device->ops.trace(device->opaque, &trace);
+}
+
 static void learn(VionetDevice *device, const struct view *view, const VionetFrame *frame,
                   unsigned pair)
 {
@@ -107,7 +128,8 @@ static void learn(VionetDevice *device, const struct view *view, const VionetFra
 /* What became of the chain just taken. */
 enum taken { TAKEN, DROPPED, NO_SLOT };
 
-static enum taken take_frame(struct queue *queue, const struct view *view, VionetFrame *frame)
+static enum taken take_frame(const VionetDevice *device, struct queue *queue,
+                             const struct view *view, VionetFrame *frame)
 {
     const struct chain_ref *ref = &queue->chain.ref;
     struct iov_cursor payload = {0};
@@ -116,6 +138,9 @@ static enum taken take_frame(struct queue *queue, const struct view *view, Vione
     struct slot *slot;
 
     if (verdict != VIONET_DELIVERED) {
+        if (G_UNLIKELY(device->ops.trace)) {
+            trace_chain(device, queue, view, frame, verdict);
+        }
         ring_push(&queue->ring, ref, 0);
         count(&queue->verdicts[verdict], 1);
         queue_count(queue, VIONET_COUNTER_DROPS, 1);
@@ -131,6 +156,9 @@ static enum taken take_frame(struct queue *queue, const struct view *view, Vione
     frame->token = slot->token = token_make(queue, slot);
     slot->ref = *ref;
     slot->life = queue->life;
+    if (G_UNLIKELY(device->ops.trace)) {
+        trace_chain(device, queue, view, frame, VIONET_DELIVERED);
+    }
     return TAKEN;
 }
 
@@ -167,7 +195,7 @@ static size_t take_burst(VionetDevice *device, struct queue *queue, const struct
             }
             continue;
         }
-        what = take_frame(queue, view, &frames[taken]);
+        what = take_frame(device, queue, view, &frames[taken]);
         if (what == NO_SLOT) {
             queue->starved = true; /* complete() says when to come again */
             break;

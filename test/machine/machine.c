@@ -68,6 +68,13 @@ static void host_timer(void *opaque, unsigned queue, uint64_t deadline_ns)
     ((struct machine *)opaque)->deadline_ns[queue] = deadline_ns;
 }
 
+static void host_trace(void *opaque, const VionetTrace *trace)
+{
+    struct machine *machine = opaque;
+
+    machine->on_trace(machine, trace);
+}
+
 static void host_msi(void *opaque, unsigned vector, uint64_t address, uint32_t data)
 {
     struct machine *machine = opaque;
@@ -119,6 +126,7 @@ static bool build(struct machine *machine, const struct machine_setup *setup, GE
         .event = host_event,
         .clock_ns = host_clock,
         .timer = host_timer,
+        .trace = setup->on_trace ? host_trace : NULL,
     };
     const VionetPciOps bus = {
         .size = sizeof(bus),
@@ -126,6 +134,7 @@ static bool build(struct machine *machine, const struct machine_setup *setup, GE
         .intx = setup->no_intx ? NULL : host_intx,
     };
 
+    machine->on_trace = setup->on_trace;
     machine->device = vionet_device_new(&setup->device, &host, machine, error);
     if (!machine->device) {
         return false;

@@ -21,6 +21,8 @@
 #include "driver/driver.h"
 #include "driver/net.h"
 
+struct machine;
+
 /* All zero (machine_setup_init) is a machine with the library's defaults. */
 struct machine_setup {
     VionetConfig device;
@@ -31,6 +33,8 @@ struct machine_setup {
     uint64_t memory_size;                      /* 0: 64 MiB */
     struct guest_driver_options driver;
     struct net_options net;
+    void (*on_trace)(struct machine *machine,
+                     const VionetTrace *trace); /* NULL: no trace operation */
 };
 
 #define MACHINE_MAX_EVENTS 256
@@ -53,6 +57,7 @@ struct machine {
     uint64_t deadline_ns[2 * VIONET_MAX_PAIRS + 1]; /* timers, 0: none */
     void (*on_kick)(struct machine *machine, unsigned queue);
     void (*on_event)(struct machine *machine, const VionetEvent *event);
+    void (*on_trace)(struct machine *machine, const VionetTrace *trace);
     void *user;
 };
 

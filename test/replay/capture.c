@@ -5,7 +5,7 @@
  */
 #include "capture.h"
 
-#include "pcapng.h"
+#include "pcapng_file.h"
 #include "replay_error.h"
 
 #include <errno.h>

@@ -6,7 +6,7 @@
 #include "expect.h"
 
 #include "expectation.h"
-#include "pcapng.h"
+#include "pcapng_file.h"
 #include "replay_error.h"
 
 #include <errno.h>

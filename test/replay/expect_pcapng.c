@@ -4,7 +4,7 @@
  * other tool that notes them, such as DPDK's dumpcap.
  */
 #include "expectation.h"
-#include "pcapng.h"
+#include "pcapng_file.h"
 #include "replay_error.h"
 
 /* Numbers packets over each capture; a single capture owns the packets of all interfaces. */

@@ -9,7 +9,7 @@
 #include "compare.h"
 #include "expect.h"
 #include "output.h"
-#include "pcapng.h"
+#include "pcapng_file.h"
 #include "progress.h"
 #include "replay_error.h"
 #include "report.h"

@@ -6,7 +6,7 @@
 #include "expect.h"
 
 #include "json.h"
-#include "pcapng.h"
+#include "pcapng_file.h"
 
 #include <glib/gstdio.h>
 #include <string.h>

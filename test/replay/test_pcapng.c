@@ -4,7 +4,7 @@
  * nothing with it; and the reader, against files as other tools write them (little-endian sections,
  * old and simple packet blocks) and against files that nobody should write.
  */
-#include "pcapng.h"
+#include "pcapng_file.h"
 
 #include <glib/gstdio.h>
 #include <pcap/pcap.h>

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which clauses of the specification have tests, and whether these ran and passed.
 
-  conformance.py TABLE JUNIT_XML
+  conformance.py TABLE JUNIT_XML [NAME=TAP_LOG]...
 
 TABLE has a row for each clause in scope, columns separated by tabs: id, level (MUST, SHOULD NOT, DESC, ...),
 wording, and the tests that hold the device to it, separated by spaces: TEST:SUBTEST for a subtest of a
 test of Meson's, TEST for a test as a whole; nothing if there is none yet. Lines that begin with # are
-comments. JUNIT_XML is what meson test left (meson-logs/testlog.junit.xml).
+comments. JUNIT_XML is what meson test left (meson-logs/testlog.junit.xml). NAME=TAP_LOG adds the results
+of a test that is not Meson's, whose subtests are the lines of its log, their words joined by hyphens. If the
+log is not there, the test could not be run here, and what it alone would show counts as not covered.
 
 Fails if the table is malformed, or a test in it does not exist, did not run, was skipped or failed. Ends
 with the number of clauses covered.
@@ -84,14 +86,35 @@ def read_verdicts(path):
     return verdicts
 
 
-def covered(clause, verdicts, problems):
+TAP_LINE = re.compile(r'(not )?ok\s+\d+(?:\s+-)?\s+([^#]*)(#\s*SKIP)?', re.IGNORECASE)
+
+
+def read_tap(name, path):
+    """NAME:SUBTEST -> passed, skipped or failed."""
+    verdicts = {}
+    with open(path, encoding='utf-8', errors='replace') as file:
+        for line in file:
+            match = TAP_LINE.match(line)
+            if match:
+                verdict = 'failed' if match[1] else 'skipped' if match[3] else 'passed'
+                verdicts[f'{name}:{slug(match[2])}'] = verdict
+    return verdicts
+
+
+def slug(text):
+    """A line of TAP as the table names it: words joined by hyphens."""
+    return re.sub(r'[^A-Za-z0-9_.=/]+', '-', text.strip()).strip('-')
+
+
+def covered(clause, verdicts, absent, problems):
     """Whether the clause has tests that all passed."""
-    for test in clause.tests:
+    tests = [test for test in clause.tests if test.split(':')[0] not in absent]
+    for test in tests:
         if test not in verdicts:
             problems.append(f'{clause.name}: {test} does not exist or did not run')
         elif verdicts[test] != 'passed':
             problems.append(f'{clause.name}: {test} {verdicts[test]}')
-    return bool(clause.tests) and all(verdicts.get(test) == 'passed' for test in clause.tests)
+    return bool(tests) and all(verdicts.get(test) == 'passed' for test in tests)
 
 
 def print_shares(title, groups):
@@ -103,18 +126,25 @@ def print_shares(title, groups):
 
 
 def main():
-    if len(sys.argv) != 3:
-        sys.exit(f'usage: {sys.argv[0]} TABLE JUNIT_XML')
-    for path in sys.argv[1:]:
+    if len(sys.argv) < 3 or any('=' not in argument for argument in sys.argv[3:]):
+        sys.exit(f'usage: {sys.argv[0]} TABLE JUNIT_XML [NAME=TAP_LOG]...')
+    for path in sys.argv[1:3]:
         if not os.path.exists(path):
             sys.exit(f'there is no {path}')
     problems = []
     clauses = read_table(sys.argv[1], problems)
     verdicts = read_verdicts(sys.argv[2])
+    absent = set()
+    for argument in sys.argv[3:]:
+        name, _, path = argument.partition('=')
+        if os.path.exists(path):
+            verdicts.update(read_tap(name, path))
+        else:
+            absent.add(name)
     areas, levels = collections.defaultdict(lambda: [0, 0]), collections.defaultdict(lambda: [0, 0])
     count = 0
     for clause in clauses:
-        done = covered(clause, verdicts, problems)
+        done = covered(clause, verdicts, absent, problems)
         count += done
         for group in (areas[clause.name.split('-')[0]], levels[clause.level]):
             group[0] += done

@@ -8,6 +8,7 @@ beside them; see fuzz/README.md.
   make_corpus.py            write what is missing
   make_corpus.py --check    fail if something is missing, or a name is not the hash of its octets
   make_corpus.py --add TARGET FILE...    take files over under their names
+  make_corpus.py --recorded FILE...      take recordings of record_vfio_user.py over, for fuzz_vfio_user
 """
 
 import hashlib
@@ -436,6 +437,140 @@ def pci_inputs():
            .act('bar_write', 0xc0, 2, 0, 12, 1).act('bar_write', 1, 3, 0x60, 0, *[0] * 8).traffic().octets)
 
 
+# ---- fuzz_vfio_user ----
+
+VFIO_ACTIONS = {'version': 0, 'version_text': 1, 'map': 2, 'unmap': 4, 'ask': 5, 'set_irqs': 7, 'read': 9,
+                'write': 10, 'raw': 12, 'come': 13, 'stubborn': 14, 'boot': 15, 'equip': 16, 'post': 17,
+                'notify': 19, 'memory': 21, 'shorten': 22, 'event': 23}
+VFIO_KINDS = {'file': 0, 'event': 5}
+
+
+class VfioUser:
+    """A program for fuzz_vfio_user. The last operands of a message are its octet of how, and what follows."""
+
+    def __init__(self, come=1):
+        self.octets = bytes([VFIO_ACTIONS['come'], come])
+
+    def act(self, action, *operands):
+        self.octets += bytes([VFIO_ACTIONS[action], *operands])
+        return self
+
+    def running(self):
+        return self.act('equip').act('boot')
+
+    def traffic(self):
+        return self.act('post', 0x0c).act('post', 0x05).act('notify', 0).act('notify', 1)
+
+    def raw(self, octets, kinds=()):
+        """A message as it is; the descriptors of one are of these kinds."""
+        for at in range(0, len(octets), 255):
+            piece = octets[at:at + 255]
+            self.act('raw', len(piece), 1 if kinds else 0)
+            self.octets += bytes([len(kinds), *kinds] if kinds else ()) + piece
+            kinds = ()
+        return self
+
+
+def vfio_message(command, payload=b'', flags=0):
+    return struct.pack('<HHIII', 1, command, 16 + len(payload), flags, 0) + payload
+
+
+def vfio_messages():
+    """Every command with every octet of how, in order and spoiled."""
+    for how in (0, 8, 16, 32, 64, 0x28):
+        tail = (how, *((3, 0, 5, 11) if how & 16 else ()), *((9,) if how & 32 else ()))
+        program = VfioUser(0).act('version', 0, *tail).act('map', 2, 0, 16, 16, *tail)
+        program.act('ask', 0, 0, *tail).act('ask', 1, 4, *tail).act('ask', 2, 4, *tail)
+        program.act('ask', 3, 2, *tail).act('set_irqs', 0x02 | 2 << 2, *tail).act('unmap', 0, 16, 16, *tail)
+        yield program.act('read', 7, 0, 0, 0x60, *tail).act('ask', 7, 0, *tail).running().traffic()
+    for how in range(1, 8):
+        for near in (0x00, 0x24, 0x45, 0x7f, 0xbf, 0xdf, 0xff):
+            tail = (how, near, near)
+            program = VfioUser().act('map', 2, 0, 16, 16, *tail).act('unmap', 0, 16, 16, *tail)
+            program.act('ask', near & 7, near & 15, *tail).act('set_irqs', near, *tail)
+            yield program.act('read', 4, 0, 0, 8, *tail).running().traffic()
+    for kind in range(16):
+        for command in (2, 3, 8, 9):
+            yield VfioUser().raw(vfio_message(command, struct.pack('<II', 32, 3) + bytes(24)), (kind,) * 2)
+
+
+def vfio_guests():
+    yield VfioUser().running().traffic().traffic().act('come', 1).running().traffic()
+    for version in (1, 5, 7):
+        program = VfioUser(version).act('equip').act('ask', 2, 4, 0).act('boot').act('post', 4).act('post', 5)
+        yield program.act('notify', 0x80).act('notify', 0x81).act('notify', 0x82).traffic()
+    for shorter in range(0, 256, 24):
+        yield VfioUser().running().traffic().act('shorten', shorter).traffic().act('come', 1).running().traffic()
+    for events in (0, 1, 2, 0x80, 0x81):
+        yield VfioUser().running().act('event', events).traffic().act('event', events).traffic()
+    for irqs in range(0, 256, 5):
+        yield VfioUser().running().act('set_irqs', irqs, *((2,) if irqs & 0x80 else ()), 0).traffic()
+    yield VfioUser().running().traffic().act('unmap', 1, 0).traffic().act('boot').traffic()
+    yield VfioUser().running().act('map', 2, 0, 0, 1, 0).traffic().act('map', 8, 0, 32, 16, 0).traffic()
+    yield VfioUser().running().act('stubborn', 1).traffic().act('ask', 0, 0, 0).act('stubborn', 0).traffic()
+    for _ in range(2):
+        program = VfioUser().running().act('stubborn', 1)
+        for _ in range(60):
+            program.act('read', 4, 0, 0, 0x8d, 0)
+        yield program.act('stubborn', _ & 1)
+    dice = Dice('fuzz_vfio_user')
+    for _ in range(40):
+        program = VfioUser().running()
+        for _ in range(dice.between(3, 12)):
+            program.octets += bytes([dice.below(24)]) + dice.octets(dice.between(1, 6))
+        yield program
+
+
+def vfio_versions():
+    for text in (b'{}', b'[', b'[[[[]]]]', b'{"capabilities":{"max_msg_fds":-1}}', b'', b'{"a":"\\ud800"}',
+                 b'{"capabilities":{"write_multiple":true,"twin_socket":{"supported":true}}}', b'\xff'):
+        yield VfioUser(0).act('version_text', len(text), *text, 0).running().traffic()
+    for come in range(8):
+        yield VfioUser(come).act('version', come >> 1, 0).act('ask', 2, 4, 0).running().traffic()
+
+
+# A recording (test/tools/record_vfio_user.py): for each message its length, how many descriptors came
+# with it, their kinds, its octets.
+
+RECORDED_AT_ONCE = 60  # messages of one input
+SMALL_MEMORY = 0x10000
+
+
+def recorded_messages(octets):
+    at = 0
+    while at + 5 <= len(octets):
+        length, n_fds = struct.unpack_from('<IB', octets, at)
+        kinds = octets[at + 5:at + 5 + n_fds]
+        at += 5 + n_fds
+        yield octets[at:at + length], kinds
+        at += length
+
+
+def shrunk(message):
+    """Memory of a real guest does not fit into the files that the target sends."""
+    if len(message) == 48 and message[2] == 2:
+        argsz, flags, offset, address, size = struct.unpack_from('<IIQQQ', message, 16)
+        return message[:16] + struct.pack('<IIQQQ', argsz, flags, 0, address, min(size, SMALL_MEMORY))
+    return message
+
+
+def recorded_inputs(octets):
+    """Pieces of a recording, each behind the messages that set things up."""
+    messages = [(shrunk(message), kinds) for message, kinds in recorded_messages(octets)]
+    first = [(message, kinds) for message, kinds in messages if message[2] in (1, 2) or kinds]
+    for at in range(0, len(messages), RECORDED_AT_ONCE):
+        program = VfioUser(0)
+        for message, kinds in (first[:20] if at else []) + messages[at:at + RECORDED_AT_ONCE]:
+            program.raw(message, [VFIO_KINDS['file'] if kind == 0 else VFIO_KINDS['event'] for kind in kinds])
+        yield program.octets
+
+
+def vfio_inputs():
+    for programs in (vfio_messages(), vfio_guests(), vfio_versions()):
+        for program in programs:
+            yield program.octets
+
+
 # ---- files ----
 
 TARGETS = {
@@ -443,6 +578,7 @@ TARGETS = {
     'fuzz_dissect': dissect_inputs,
     'fuzz_pci': pci_inputs,
     'fuzz_ring': ring_inputs,
+    'fuzz_vfio_user': vfio_inputs,
 }
 
 
@@ -471,6 +607,11 @@ def main():
     if sys.argv[1:2] == ['--add'] and len(sys.argv) > 3 and sys.argv[2] in TARGETS:
         for path in sys.argv[3:]:
             write(sys.argv[2], pathlib.Path(path).read_bytes())
+        return 0
+    if sys.argv[1:2] == ['--recorded'] and len(sys.argv) > 2:
+        for path in sys.argv[2:]:
+            for octets in recorded_inputs(pathlib.Path(path).read_bytes()):
+                write('fuzz_vfio_user', octets)
         return 0
     if sys.argv[1:]:
         sys.exit(__doc__)

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <glib.h>
@@ -874,6 +875,73 @@ static void test_guest_sends_a_full_queue(void)
     bench_free(bench);
 }
 
+/* ---- Backends with an event loop ---- */
+
+/* More than the guest has room for waits in the socket, and comes in order as it makes room. */
+static void test_guest_hears_a_peer(void)
+{
+    const size_t size = 104; /* with its length in front */
+    const size_t all = 1000 * size;
+    GMainContext *context = g_main_context_new();
+    uint8_t *octets = g_malloc0(all);
+    struct bench *bench;
+    uint8_t found[104];
+    char *text;
+    int pair[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), ==, 0);
+    text = g_strdup_printf("stream,addr.type=fd,addr.str=%d", pair[0]);
+    bench = bench_up("", text, NULL);
+    vionet_frontend_attach(bench->frontend, context);
+    for (unsigned i = 0; i < 1000; i++) {
+        octets[i * size + 3] = 100;
+        fill_frame(octets + i * size + 4, 100, i);
+    }
+    g_assert_cmpint(send(pair[1], octets, all, MSG_DONTWAIT), ==, (ssize_t)all);
+    while (g_main_context_iteration(context, FALSE)) {
+    }
+    g_assert_cmpuint(vionet_frontend_held(bench->frontend), >, 0);
+    for (unsigned i = 0; i < 1000; i++) {
+        while (g_main_context_iteration(context, FALSE)) {
+        }
+        guest_expect(bench, 100, i);
+    }
+    guest_send(bench, 0, 100, 999);
+    g_assert_cmpint(recv(pair[1], found, size, MSG_DONTWAIT), ==, (ssize_t)size);
+    g_assert_cmpmem(found, size, octets + 999 * size, size);
+    assert_counters(bench_backend(bench), 1, 1000, 0);
+    bench_free(bench);
+    close(pair[1]);
+    g_main_context_unref(context);
+    g_free(text);
+    g_free(octets);
+}
+
+#ifdef WITH_SLIRP
+static void test_guest_finds_the_gateway(void)
+{
+    /* ARP (RFC 826): 10.0.2.15 asks for 10.0.2.2, which is at 52:55:0a:00:02:02. */
+    static const uint8_t ask[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x52, 0x54, 0x00, 0x12, 0x34,
+                                  0x56, 0x08, 0x06, 0x00, 0x01, 0x08, 0x00, 0x06, 0x04, 0x00, 0x01,
+                                  0x52, 0x54, 0x00, 0x12, 0x34, 0x56, 0x0a, 0x00, 0x02, 0x0f, 0x00,
+                                  0x00, 0x00, 0x00, 0x00, 0x00, 0x0a, 0x00, 0x02, 0x02};
+    static const uint8_t at[] = {0x00, 0x02, 0x52, 0x55, 0x0a, 0x00, 0x02, 0x02};
+    GMainContext *context = g_main_context_new();
+    struct bench *bench = bench_up("csum=on,guest_csum=on,host_tso4=on", "user", NULL);
+    const struct net_header header = {0};
+    struct guest_packet packet;
+
+    vionet_frontend_attach(bench->frontend, context);
+    g_assert_true(net_transmit(bench->net, 0, &header, ask, sizeof(ask)));
+    g_assert_true(net_receive(bench->net, &packet));
+    g_assert_cmpuint(packet.len, >=, 42);
+    g_assert_cmpmem(packet.data + 20, sizeof(at), at, sizeof(at));
+    g_assert_cmphex(packet.header.flags, ==, VIRTIO_NET_HDR_F_DATA_VALID);
+    bench_free(bench);
+    g_main_context_unref(context);
+}
+#endif
+
 /* ---- Back-pressure ---- */
 
 static void test_frames_wait_for_room(void)
@@ -1731,6 +1799,10 @@ int main(int argc, char **argv)
     g_test_add_func("/guest/null", test_guest_sends_to_null);
     g_test_add_func("/guest/loopback", test_guest_hears_itself);
     g_test_add_func("/guest/loopback-pairs", test_guest_hears_all_its_pairs);
+    g_test_add_func("/guest/stream", test_guest_hears_a_peer);
+#ifdef WITH_SLIRP
+    g_test_add_func("/guest/user", test_guest_finds_the_gateway);
+#endif
     g_test_add_func("/guest/full-queue", test_guest_sends_a_full_queue);
     g_test_add_func("/guest/room", test_frames_wait_for_room);
     g_test_add_func("/guest/overflow", test_what_does_not_fit_is_counted);

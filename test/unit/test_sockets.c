@@ -941,8 +941,51 @@ static void bench_pair(struct bench *bench, int pair[2])
     bench_open(bench, "dgram,local.type=fd,local.str=%d", pair[0]);
 }
 
-/* What fits in the socket goes, the rest is dropped and counted. */
+/* Frames of an octet each, which counts. */
+static void number_frames(VionetFrame *frames, struct iovec *iov, uint8_t *octets, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        octets[i] = (uint8_t)i;
+        iov[i] = (struct iovec){&octets[i], 1};
+        frames[i] = (VionetFrame){.iov = &iov[i], .n_iov = 1, .len = 1};
+    }
+}
+
+/* A slow peer loses nothing of a guest that waits while the backend is full. */
 static void test_dgram_slow_peer(void)
+{
+    struct bench bench;
+    VionetFrame frames[64];
+    struct iovec iov[64];
+    uint8_t octets[64];
+    uint8_t found[8];
+    unsigned sent = 0;
+    unsigned n = 0;
+    int pair[2];
+
+    bench_pair(&bench, pair);
+    number_frames(frames, iov, octets, 64);
+    while (n < 200 * 64) {
+        while (sent < 200 * 64 && !backend_is_full(bench.backend)) {
+            backend_send(bench.backend, frames, 64);
+            sent += 64;
+        }
+        /* A frame at a time, and the loop in between. */
+        if (read(pair[1], found, sizeof(found)) == 1) {
+            g_assert_cmpuint(found[0], ==, n++ % 64);
+        }
+        g_main_context_iteration(bench.context, FALSE);
+    }
+    run_for(&bench, 1);
+    g_assert_false(backend_is_full(bench.backend));
+    g_assert_cmpuint(bench.n_ready, >, 0);
+    g_assert_cmpuint(dropped(&bench), ==, 0);
+    close(pair[1]);
+    bench_close(&bench);
+}
+
+/* What a full backend is sent nevertheless is bounded: the rest is dropped and counted. */
+static void test_dgram_full(void)
 {
     struct bench bench;
     VionetFrame frames[200];
@@ -953,19 +996,47 @@ static void test_dgram_slow_peer(void)
     int pair[2];
 
     bench_pair(&bench, pair);
-    for (unsigned i = 0; i < 200; i++) {
-        octets[i] = (uint8_t)i;
-        iov[i] = (struct iovec){&octets[i], 1};
-        frames[i] = (VionetFrame){.iov = &iov[i], .n_iov = 1, .len = 1};
-    }
+    number_frames(frames, iov, octets, 200);
     for (unsigned i = 0; i < 100; i++) {
         backend_send(bench.backend, frames, 200);
     }
-    while (read(pair[1], found, sizeof(found)) == 1) {
-        g_assert_cmpuint(found[0], ==, n++ % 200);
+    g_assert_true(backend_is_full(bench.backend));
+    g_assert_cmpuint(dropped(&bench), >, 10000);
+    while (backend_is_full(bench.backend)) {
+        while (read(pair[1], found, sizeof(found)) == 1) {
+            g_assert_cmpuint(found[0], ==, n++ % 200);
+        }
+        run_for(&bench, 1);
     }
-    g_assert_cmpuint(n, >, 0);
+    while (read(pair[1], found, sizeof(found)) == 1) {
+        n++;
+    }
     g_assert_cmpuint(n + dropped(&bench), ==, 100 * 200);
+    close(pair[1]);
+    bench_close(&bench);
+}
+
+/* A peer that takes nothing any more does not stop the guest for ever. */
+static void test_dgram_stopped_peer(void)
+{
+    struct bench bench;
+    VionetFrame frames[64];
+    struct iovec iov[64];
+    uint8_t octets[64];
+    int pair[2];
+
+    bench_pair(&bench, pair);
+    number_frames(frames, iov, octets, 64);
+    while (!backend_is_full(bench.backend)) {
+        backend_send(bench.backend, frames, 64);
+    }
+    run_for(&bench, 300);
+    g_assert_true(backend_is_full(bench.backend));
+    g_assert_cmpuint(dropped(&bench), ==, 0);
+    run_for(&bench, 900);
+    g_assert_false(backend_is_full(bench.backend));
+    g_assert_cmpuint(dropped(&bench), >, 0);
+    g_assert_cmpuint(bench.n_ready, >, 0);
     close(pair[1]);
     bench_close(&bench);
 }
@@ -1051,6 +1122,8 @@ int main(int argc, char **argv)
     g_test_add_func("/dgram/inet", test_dgram_inet);
     g_test_add_func("/dgram/refused", test_dgram_refused);
     g_test_add_func("/dgram/slow-peer", test_dgram_slow_peer);
+    g_test_add_func("/dgram/full", test_dgram_full);
+    g_test_add_func("/dgram/stopped-peer", test_dgram_stopped_peer);
     g_test_add_func("/dgram/lends", test_dgram_lends);
     g_test_add_func("/dgram/sizes", test_dgram_sizes);
     return g_test_run();

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The command line of vionet-device. Errors are of domain VIONET_ERROR, one line each.
+ */
+#ifndef DEVICE_DAEMON_ARGUMENTS_H
+#define DEVICE_DAEMON_ARGUMENTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "log.h"
+
+struct arguments {
+    /* where VMMs connect: one of these */
+    char *socket;
+    int socket_fd; /* -1: none */
+    /* the device */
+    char *device;
+    char *netdev;
+    /* what is told, and where */
+    GLogLevelFlags log_level; /* the least urgent that is shown */
+    enum log_format log_format;
+    char *status; /* NULL: nowhere */
+    char *trace;  /* NULL: nowhere */
+    uint32_t trace_snaplen;
+    int ready_fd; /* -1: none */
+    bool once;
+    bool sandbox;
+    bool version; /* print it, and nothing else */
+};
+
+/* Reads the command line; prints help and ends the process if that is asked for. */
+bool arguments_parse(struct arguments *arguments, int argc, char **argv, GError **error);
+
+/* Frees what it has. */
+void arguments_clear(struct arguments *arguments);
+
+#endif
