@@ -3,7 +3,6 @@
 backend user."""
 import json
 import os
-import re
 import shutil
 import zlib
 
@@ -31,12 +30,9 @@ def boot(test, daemon, arguments, properties, **options):
 
 
 def note_features(test, daemon, who):
-    bits = daemon.negotiated()
-    if bits is None:
-        found = re.findall(r"features accepted.*", daemon.log())
-        test.note(f"{test.name}: {who}: {len(found)} times features accepted (this daemon does not say which)")
-    else:
-        test.note(f"{test.name}: {who} negotiated {test.program.feature_names(bits)}")
+    names = daemon.negotiated()
+    test.ok("negotiates features", names, daemon.status())
+    test.note(f"{test.name}: {who} negotiated {' '.join(names or [])}")
 
 
 @case(kernels=("",), quick=True)

@@ -77,10 +77,11 @@ def rss(test):
     check_hashes(test)
 
 
-@case(kernels=("bookworm",), variants=("off", "draft-v7", "draft-v10", "ratified", "queues-1"))
+@case(kernels=("bookworm",), variants=("off", "draft-v10", "ratified", "queues-1"))
 def rss_old(test):
     """The same with Linux 6.1, which sends the configuration in another way, and does not know bit 52. Today's
-    ethtool cannot set its key and table (EINVAL by the kernel), so they are what the driver chose."""
+    ethtool cannot set its key and table (EINVAL by the kernel), so they are what the driver chose. Not with
+    draft 7: there it asks for the types of tunnels that supported_hash_types shows, without their feature."""
     check_hashes(test)
 
 
@@ -189,8 +190,15 @@ def check_step(test, result, name, key, types, table_queues, packets, shown):
             found[fields[1] if fields[1] == "-" else int(fields[1])].append(line)
     n = sum(map(len, expected.values()))
     for queue in sorted(set(expected) | set(found), key=str):
-        wrong = [f"packet {i} of the queue: vionet-replay {e!r}, the guest {f!r}" for i, (e, f) in
-                 enumerate(zip(expected[queue], found[queue])) if e != f]
-        test.ok(f"{name}: hash, queue and order of {len(expected[queue])} of {n} packets, queue {queue}",
-                expected[queue] == found[queue],
-                f"{len(found[queue])} packets, {len(wrong)} others\n" + "\n".join(wrong[:5]))
+        want, got = collections.Counter(expected[queue]), collections.Counter(found[queue])
+        test.ok(f"{name}: hash and queue of {len(expected[queue])} of {n} packets, queue {queue}", want == got,
+                f"{len(found[queue])} packets; hash, queue, length: vionet-replay "
+                f"{list((want - got).elements())[:5]}, the guest {list((got - want).elements())[:5]}")
+        # Order is promised within a flow, and what has no hash is none.
+        flows = [collections.defaultdict(list) for _ in range(2)]
+        for lines, by_hash in zip((expected[queue], found[queue]), flows):
+            for line in lines:
+                if not line.startswith("00000000 "):
+                    by_hash[line.split()[0]].append(line)
+        test.ok(f"{name}: the order in each flow of queue {queue}", flows[0] == flows[1],
+                [(w, flows[1][h]) for h, w in flows[0].items() if flows[1][h] != w][:1])

@@ -100,11 +100,9 @@ class Daemon:
         return json.loads(text)
 
     def negotiated(self):
+        """Names of the features that the driver took, None if the daemon does not say."""
         status = self.status()
-        if not status:
-            return None
-        return {feature["bit"] if isinstance(feature, dict) else feature
-                for feature in status["device"]["negotiated"]}
+        return status and [re.sub(r"^VIRTIO_(NET_)?F_", "", name) for name in status["device"]["negotiated"]]
 
     def kill(self):
         self.process.kill()

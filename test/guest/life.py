@@ -29,6 +29,13 @@ vt_sync end
 """
 
 
+# Frames without end, of a kind that leaves no connections in the backend when nobody ends them.
+FLOOD = """
+vt_pktgen flood eth0 0 60 "delay 100000" &
+sleep 0.2
+"""
+
+
 def footprint(daemon):
     return daemon.descriptors(), daemon.resident()
 
@@ -62,10 +69,8 @@ def reboot(test):
     reboots = 50 if test.long else 3
     net = Internet()
     daemon = test.daemon(net.netdev, "queues=2,mq=on," + on_off(OFFLOADS))
-    script = net.script(CYCLE + """
-while true; do wget -q -O /dev/null http://10.0.2.2:WEB/file || sleep 0.1; done & loop=$!
+    script = net.script(CYCLE + FLOOD + """
 vt_sync booted
-kill "$loop"
 """)
     with test.guest(daemon, script, cpus=2, timeout=1500 if test.long else 300) as guest:
         guest.qmp("set-action", reboot="reset")
@@ -91,14 +96,12 @@ def qemu_killed(test):
     """QEMU dies with frames on their way; the daemon serves the next one."""
     net = Internet()
     daemon = test.daemon(net.netdev, on_off(OFFLOADS))
-    script = net.script(CYCLE + """
-while true; do wget -q -O /dev/null http://10.0.2.2:WEB/file || sleep 0.1; done & loop=$!
+    script = net.script(CYCLE + FLOOD + """
 vt_sync up
-kill "$loop"
 """)
     sizes = []
     for _ in range(10 if test.long else 3):
-        with test.guest(daemon, script) as guest:
+        with test.guest(daemon, script, cpus=2) as guest:
             guest.reach("up")
             test.same("HTTP", guest.result.values.get("sha.first"), DIGEST)
             time.sleep(0.2)
@@ -107,13 +110,13 @@ kill "$loop"
         while "client has gone" not in "".join(daemon.log().splitlines()[-3:]) and time.monotonic() < until:
             time.sleep(0.05)
         sizes.append(footprint(daemon))
-    with test.guest(daemon, script) as guest:
+    with test.guest(daemon, script, cpus=2) as guest:
         guest.reach("up")
         guest.go("up")
         result = test.said(guest.finish())
     test.same("HTTP with the last one", result.values.get("sha.first"), DIGEST)
     test.ok("descriptors and memory stay", sizes[-1][0] <= sizes[0][0] + 2 and
-            sizes[-1][1] <= sizes[0][1] + 2048, sizes)
+            sizes[-1][1] <= sizes[1][1] + 1024, sizes)
 
 
 @case()

@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""compare.py [--runs N] [--kernel K] [--cpus N] [--device PROPERTIES] CACHE VIONET_DEVICE
+
+vionet-device beside QEMU's own virtio-net-pci: the same guest and script, in turn, N times (5). Prints medians:
+TCP through user-mode networking out and in, and frames that pktgen sends to a datagram socket, one and 32 at a
+time. By hand, on a machine that does nothing else: a busy one slows the device in another process more."""
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+
+from guest import Guest, vfio_user
+from host import Daemon, Program, free_port
+
+TCP = """
+vt_dhcp eth0
+vt out "$(traffic tcp-send 10.0.2.2 SINK 3)"
+traffic tcp-listen 5001 >/tmp/in &
+until grep -q :1389 /proc/net/tcp; do sleep 0.05; done
+vt_sync in
+wait
+vt in "$(cat /tmp/in)"
+"""
+
+FRAMES = """
+sysctl -q -w net.ipv6.conf.eth0.disable_ipv6=1
+ip link set eth0 up; vt_wait_link eth0
+vt_pktgen warm eth0 20000 60 "burst 1"
+vt_pktgen burst1 eth0 200000 60 "burst 1"
+vt_pktgen burst32 eth0 400000 60 "burst 32"
+"""
+
+
+def megabits(text):
+    octets, seconds = text.split()
+    return int(octets) * 8 / float(seconds) / 1e6
+
+
+class Compared:
+    def __init__(self, options):
+        self.options = options
+        self.traffic = os.path.join(options.cache, "bin/traffic")
+        self.program = Program(options.program)
+
+    def guest(self, script, devices):
+        return Guest(self.options.cache, self.options.kernel, script, devices, timeout=300,
+                     cpus=self.options.cpus)
+
+    def behind(self, ours, directory, netdev):
+        """QEMU's arguments for a device on a netdev, and the daemon that has it, if one has."""
+        if not ours:
+            kind, _, rest = netdev.partition(",")
+            return ["-netdev", f"{kind},id=n0" + (f",{rest}" if rest else ""),
+                    {"driver": "virtio-net-pci", "netdev": "n0"}], None
+        daemon = Daemon(self.program, directory, netdev, self.options.device)
+        return [vfio_user(daemon.path)], daemon
+
+    def tcp(self, ours, directory):
+        sink, into = free_port(), free_port()
+        devices, daemon = self.behind(ours, directory, f"user,hostfwd=tcp:127.0.0.1:{into}-:5001")
+        with subprocess.Popen([self.traffic, "tcp-listen", str(sink)], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as listener:
+            try:
+                with self.guest(TCP.replace("SINK", str(sink)), devices) as guest:
+                    guest.reach("in")
+                    subprocess.run([self.traffic, "tcp-send", "127.0.0.1", str(into), "3"], check=True,
+                                   timeout=120, stdout=subprocess.DEVNULL)
+                    guest.go("in")
+                    values = guest.finish().values
+            finally:
+                listener.kill()
+                if daemon:
+                    daemon.stop()
+        return {"TCP out, Mbit/s": megabits(values["out"]), "TCP in, Mbit/s": megabits(values["in"])}
+
+    def frames(self, ours, directory):
+        theirs, host = os.path.join(directory, "wire.device"), os.path.join(directory, "wire.host")
+        with subprocess.Popen([self.traffic, "unix-listen", host, "300"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) as counter:
+            try:
+                counter.stderr.readline()
+                devices, daemon = self.behind(ours, directory,
+                                              f"dgram,local.type=unix,local.path={theirs},"
+                                              f"remote.type=unix,remote.path={host}")
+                try:
+                    with self.guest(FRAMES, devices) as guest:
+                        values = guest.finish().values
+                finally:
+                    if daemon:
+                        daemon.stop()
+            finally:
+                counter.kill()
+        return {f"frames, {burst} at a time, /s": float(values[f"burst{burst}"]) for burst in (1, 32)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--kernel", default="sid")
+    parser.add_argument("--cpus", type=int, default=1)
+    parser.add_argument("--device", default="", help="properties of our device")
+    parser.add_argument("cache")
+    parser.add_argument("program")
+    options = parser.parse_args()
+    compared = Compared(options)
+    figures = {}
+    for run in range(options.runs):
+        for measure in (compared.tcp, compared.frames):
+            for ours in (False, True):
+                with tempfile.TemporaryDirectory(prefix="guest-") as directory:
+                    for name, value in measure(ours, directory).items():
+                        figures.setdefault(name, ([], []))[ours].append(value)
+        print(f"run {run + 1} of {options.runs}", file=sys.stderr, flush=True)
+    print(f"Linux of {options.kernel}, {options.cpus} vCPU, medians of {options.runs}\n")
+    print(f"| {'':30} | {'QEMU':>10} | {'vionet':>10} | ratio |\n|{'-' * 32}|{'-' * 11}:|{'-' * 11}:|------:|")
+    for name, (theirs, ours) in figures.items():
+        theirs, ours = statistics.median(theirs), statistics.median(ours)
+        print(f"| {name:30} | {theirs:10.0f} | {ours:10.0f} | {ours / theirs:5.2f} |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
