@@ -77,7 +77,7 @@ def rss(test):
     check_hashes(test)
 
 
-@case(kernels=("bookworm",), variants=("off", "draft-v10", "ratified", "queues-1"))
+@case(kernels=("bookworm",), variants=("ratified", "queues-1"))
 def rss_old(test):
     """The same with Linux 6.1, which sends the configuration in another way, and does not know bit 52. Today's
     ethtool cannot set its key and table (EINVAL by the kernel), so they are what the driver chose. Not with
