@@ -275,12 +275,15 @@ static bool settle_queues(GPtrArray *options, VionetProperties *to, GError **err
     const VionetDialect *dialect = to->config.dialect;
     const uint64_t *on = to->config.features;
 
-    if (to->config.max_pairs == 1 || vionet_features_test(on, VIRTIO_NET_F_MQ) ||
-        vionet_features_test(on, VIRTIO_NET_F_RSS)) {
+    if (to->config.max_pairs == 1 || vionet_features_test(on, VIRTIO_NET_F_MQ)) {
         return true;
     }
+    /* Linux sets up one pair of a device with RSS alone. */
     if (!asked_off(to, VIRTIO_NET_F_MQ)) {
         ask_feature(to, VIRTIO_NET_F_MQ, true);
+        return true;
+    }
+    if (vionet_features_test(on, VIRTIO_NET_F_RSS)) {
         return true;
     }
     if (!asked_off(to, VIRTIO_NET_F_RSS)) {

@@ -413,7 +413,7 @@ static const struct property_kind mask_kind = {read_mask, show_mask, expect_mask
 
 static const struct property rows[] = {
     {"mac", "MAC address", .kind = &mac_kind, AT(config.mac), .makes_on = VIRTIO_NET_F_MAC},
-    {"queues", "queue pairs; more than 1 turns on mq, unless it is off or rss is on",
+    {"queues", "queue pairs; more than 1 turns on mq, unless it is off, or rss then",
      NUMBER(config.max_pairs, 1, VIONET_MAX_PAIRS), .makes_on = PROPERTY_MAKES_NOTHING},
     {"rx_queue_size", "descriptors of a receive queue",
      NUMBER(config.receive_queue_size, 2, VIONET_MAX_QUEUE_SIZE), .power_of_two = true,

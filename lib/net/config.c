@@ -160,15 +160,29 @@ static bool offers_tunnels(const VionetConfig *config)
     return config->dialect->feature >= 0 && offers(config, (unsigned)config->dialect->feature);
 }
 
-static void put_hash_fields(const VionetConfig *config, uint8_t *space)
+/*
+ * A driver that went without the draft whose types stand among the hash types does not see them any
+ * more: Linux asks for every type that it reads there.
+ */
+bool config_depends_on_driver(const VionetDevice *device)
 {
+    const VionetDialect *dialect = device->config.dialect;
+
+    return dialect->types_in_hash_types && offers_tunnels(&device->config) &&
+           (vionet_device_status(device) & VIRTIO_STATUS_FEATURES_OK) &&
+           !vionet_device_negotiated(device, (unsigned)dialect->feature);
+}
+
+static void put_hash_fields(const VionetDevice *device, uint8_t *space)
+{
+    const VionetConfig *config = &device->config;
     const VionetDialect *dialect = config->dialect;
     const bool tunnels = offers_tunnels(config);
     const bool rss = offers(config, VIRTIO_NET_F_RSS);
     uint32_t hash_types = config->hash_types;
 
     if (rss || offers(config, VIRTIO_NET_F_HASH_REPORT) || (tunnels && dialect->is_hash_feature)) {
-        if (tunnels && dialect->types_in_hash_types) {
+        if (tunnels && dialect->types_in_hash_types && !config_depends_on_driver(device)) {
             hash_types |= config->tunnel_types;
         }
         space[offsetof(struct virtio_net_config, rss_max_key_size)] = config->rss_max_key_size;
@@ -206,7 +220,7 @@ static void put_space(const VionetDevice *device, uint8_t *space)
         put_le32(space + offsetof(struct virtio_net_config, speed), config->speed);
         space[offsetof(struct virtio_net_config, duplex)] = config->duplex;
     }
-    put_hash_fields(config, space);
+    put_hash_fields(device, space);
 }
 
 void vionet_device_config_read(VionetDevice *device, uint32_t offset, void *buf, size_t len)

@@ -556,6 +556,7 @@ static void accept_features(VionetDevice *device)
         queue_reset_registers(&device->queues[i], max_queue_size(device, i));
     }
     set_status(device, VIRTIO_STATUS_FEATURES_OK);
+    device->config_dirty |= config_depends_on_driver(device);
     device_event(device, VIONET_EVENT_FEATURES);
 }
 

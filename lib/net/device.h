@@ -107,6 +107,9 @@ void device_event(VionetDevice *device, VionetEventKind kind);
 /* The caller's configuration with defaults for what it is too old to have; false if it is newer. */
 bool config_complete(const VionetConfig *config, VionetConfig *full, GError **error);
 
+/* Whether config space is another one now that these features were accepted. */
+bool config_depends_on_driver(const VionetDevice *device);
+
 /* Executes the commands in the control queue. */
 void control_run(VionetDevice *device);
 

@@ -9,6 +9,7 @@
 #include <glib.h>
 
 #include <vionet/spec.h>
+#include <vionet/transport.h>
 
 #include "machine/machine.h"
 #include "reference/reference.h"
@@ -475,6 +476,48 @@ static void test_config_fields_without_the_feature(void)
         g_assert_cmphex(machine->driver->config.supported_tunnel_types, ==, 0);
         done(machine);
     }
+}
+
+static struct net_rss usual(const char *dialect, uint32_t hash_types, uint32_t tunnel_types);
+
+static uint32_t hash_types_shown(struct machine *machine)
+{
+    uint8_t octets[4];
+
+    vionet_device_config_read(machine->device, 20, octets, 4);
+    return octets[0] | (uint32_t)octets[1] << 8 | (uint32_t)octets[2] << 16 |
+           (uint32_t)octets[3] << 24;
+}
+
+/*
+ * A driver that does not know draft 7 takes every type that it is shown (Linux 6.1), and would be
+ * refused: from FEATURES_OK on it is not shown the draft's.
+ */
+static void test_config_fields_of_a_driver_without_the_feature(void)
+{
+    const struct wanted without = {"draft-v7", true, true, false};
+    const struct wanted with = {"draft-v7", true, true, true};
+    struct machine_setup setup;
+    struct machine *machine;
+    uint8_t generation;
+
+    fill_setup(&setup, "draft-v7");
+    machine = machine_of(&setup);
+    for (unsigned round = 0; round < 2; round++) {
+        struct net_rss rss = usual("draft-v7", 0x1ff, 0);
+
+        g_assert_cmphex(hash_types_shown(machine), ==, 0xfff);
+        generation = vionet_device_config_generation(machine->device);
+        g_assert_true(boot(machine, &without));
+        g_assert_cmphex(hash_types_shown(machine), ==, 0x1ff);
+        g_assert_cmpuint(vionet_device_config_generation(machine->device), !=, generation);
+        rss.hash_types = hash_types_shown(machine);
+        g_assert_cmpint(net_control_rss(machine->net, &rss), ==, VIRTIO_NET_OK);
+        g_assert_true(boot(machine, &with));
+        g_assert_cmphex(hash_types_shown(machine), ==, 0xfff);
+        g_assert_true(guest_driver_reset(machine->driver));
+    }
+    done(machine);
 }
 
 /* ---- frames ---- */
@@ -999,6 +1042,8 @@ static void add_row_tests(void)
     g_test_add_func("/dialect/config/subset-of-types", test_config_fields_of_a_subset);
     g_test_add_func("/dialect/config/nothing-without-the-feature",
                     test_config_fields_without_the_feature);
+    g_test_add_func("/dialect/config/nothing-without-the-feature-in-the-driver",
+                    test_config_fields_of_a_driver_without_the_feature);
 }
 
 static void add_device_tests(void)

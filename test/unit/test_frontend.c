@@ -280,7 +280,8 @@ static void test_what_properties_turn_on(void)
         {"queues=2,mq=off", VIRTIO_NET_F_RSS, VIRTIO_NET_F_MQ},
         {"mq=off,queues=2", VIRTIO_NET_F_RSS, VIRTIO_NET_F_MQ},
         {"queues=2,rss=off", VIRTIO_NET_F_MQ, VIRTIO_NET_F_RSS},
-        {"queues=2,rss=on", VIRTIO_NET_F_RSS, VIRTIO_NET_F_MQ},
+        {"queues=2,rss=on", VIRTIO_NET_F_MQ, -1},
+        {"queues=2,rss=on,mq=off", VIRTIO_NET_F_RSS, VIRTIO_NET_F_MQ},
         {"queues=1", VIRTIO_NET_F_STATUS, VIRTIO_NET_F_MQ},
         {"queues=1,mq=off,rss=off", VIRTIO_NET_F_STATUS, VIRTIO_NET_F_MQ},
         {"hash-tunnel=ratified", VIRTIO_NET_F_HASH_TUNNEL, VIRTIO_NET_F_HASH_TUNNEL_DRAFT},
@@ -616,7 +617,7 @@ static void test_help(void)
     static const char *const lines[] = {
         "\n  mac=52:54:00:12:34:56           MAC address (six octets such as ",
         "\n  queues=1                        queue pairs; more than 1 turns on mq, unless it is "
-        "off or rss is on (1 to 256)\n",
+        "off, or rss then (1 to 256)\n",
         "\n  vectors=auto ",
         "\n  hash-tunnel=off                 inner-header hashing",
         "\n  notify-data=0x0000              identifier in notifications, as in the draft of "
