@@ -19,6 +19,8 @@
 #define VIONET_SPEC_NO_STRUCTS
 #include <vionet/spec.h>
 
+#include "checksum.h"
+
 #define GSO_TUNNEL (VIRTIO_NET_HDR_GSO_UDP_TUNNEL_IPV4 | VIRTIO_NET_HDR_GSO_UDP_TUNNEL_IPV6)
 
 #define ETHERNET_LEN 14
@@ -35,87 +37,12 @@ enum { OPTION_JUMBO = 0xc2, OPTION_HOME_ADDRESS = 0xc9 };
 
 enum { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_URG = 32, TCP_CWR = 128 };
 
-static uint16_t get_be16(const uint8_t *p)
+/* ---- Checksums ---- */
+
+/* The pseudo header of a packet of len octets at ip. */
+static uint64_t sum_pseudo_of(const uint8_t *headers, const struct segment_ip *ip, size_t len)
 {
-    return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static void put_be16(uint8_t *p, size_t value)
-{
-    p[0] = (uint8_t)(value >> 8);
-    p[1] = (uint8_t)value;
-}
-
-static uint32_t get_be32(const uint8_t *p)
-{
-    return (uint32_t)get_be16(p) << 16 | get_be16(p + 2);
-}
-
-static void put_be32(uint8_t *p, uint32_t value)
-{
-    put_be16(p, value >> 16);
-    put_be16(p + 2, value & 0xffff);
-}
-
-/* ---- Checksums (RFC 1071), in the order of octets in memory ---- */
-
-static uint64_t sum_octets(const uint8_t *p, size_t n)
-{
-    uint64_t sum = 0;
-    uint8_t last[2] = {0, 0};
-    uint32_t word;
-    uint16_t half;
-
-    for (; n >= sizeof(word); n -= sizeof(word), p += sizeof(word)) {
-        memcpy(&word, p, sizeof(word));
-        sum += word;
-    }
-    if (n >= sizeof(half)) {
-        memcpy(&half, p, sizeof(half));
-        sum += half;
-        n -= sizeof(half);
-        p += sizeof(half);
-    }
-    if (n > 0) {
-        last[0] = *p;
-        memcpy(&half, last, sizeof(half));
-        sum += half;
-    }
-    return sum;
-}
-
-static uint16_t fold(uint64_t sum)
-{
-    while (sum >> 16) {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    return (uint16_t)sum;
-}
-
-/* Sums up octets behind an odd number of others. */
-static uint64_t sum_odd(const uint8_t *p, size_t n)
-{
-    const uint16_t sum = fold(sum_octets(p, n));
-
-    return (uint16_t)(sum << 8 | sum >> 8);
-}
-
-static void put_checksum(uint8_t *field, uint64_t sum)
-{
-    const uint16_t checksum = (uint16_t)~fold(sum);
-
-    memcpy(field, &checksum, sizeof(checksum));
-}
-
-/* The pseudo header of a TCP or UDP packet of len octets. */
-static uint64_t sum_pseudo(const uint8_t *headers, const struct segment_ip *ip, size_t len)
-{
-    uint8_t rest[8] = {0};
-
-    put_be32(rest, (uint32_t)len);
-    rest[7] = ip->protocol;
-    return sum_octets(rest, sizeof(rest)) +
-           (ip->v6 ? sum_octets(headers + ip->at + 8, 32) : sum_octets(headers + ip->at + 12, 8));
+    return sum_pseudo(headers + ip->at, ip->v6, ip->protocol, len);
 }
 
 static unsigned checksum_offset(const struct segment_ip *ip)
@@ -367,7 +294,7 @@ static void finish_datagram(struct segmenter *s, size_t len)
 
     put_be16(udp + 4, udp_len);
     put_be16(udp + 6, 0);
-    sum = sum_pseudo(s->headers, &s->ip, udp_len) + sum_octets(udp, at);
+    sum = sum_pseudo_of(s->headers, &s->ip, udp_len) + sum_octets(udp, at);
     while (at < udp_len) {
         size_t n;
         const uint8_t *octets = next_octets(&reader, udp_len - at, &n);
@@ -507,8 +434,9 @@ static void fit_transport(uint8_t *segment, size_t len, const struct segment_ip 
     }
     put_be16(field, 0);
     if (checksum) {
-        put_transport_checksum(
-            field, ip, sum_pseudo(segment, ip, transport_len) + sum_octets(header, transport_len));
+        put_transport_checksum(field, ip,
+                               sum_pseudo_of(segment, ip, transport_len) +
+                                   sum_octets(header, transport_len));
     }
 }
 
