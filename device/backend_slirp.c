@@ -6,7 +6,8 @@
  *     guest --send--> slirp_input          sockets
  *     guest <--receive-- fifo <--send_packet-- slirp <--poll--'
  *
- * Frames for the guest are copied once, into the queue. slirp's sockets are looked at only while
+ * Frames for the guest are copied once, into the queue. To a guest that takes packets of TCP to be
+ * segmented, those that wait there go in as few of them as can be (merge.h). slirp's sockets are looked at only while
  * the guest asks in vain, and each only while the queue has room for what it may bring: so data
  * waits in the sockets, and their peers feel the pressure. What the guest's own frames call forth
  * beyond the queue is dropped and counted; TCP sends it again.
@@ -26,14 +27,21 @@
 #include <vionet/spec.h>
 
 #include "fifo.h"
+#include "merge.h"
 #include "reader.h"
 #include "slirp_options.h"
 
 #define QUEUE_FRAMES  512
+#define BURST         64 /* frames taken from it at a time */
 #define SOCKET_FRAMES 64 /* a socket is looked at while there is room for so many: a TCP window */
 
 /* slirp's own packets and the largest that IP has, with room for a VLAN tag. */
 #define FRAME_MAX (65535 + 18)
+
+#define SUITS                                                                          \
+    (BACKEND_SUITS_SENDING | UINT64_C(1) << VIRTIO_NET_F_GUEST_CSUM |                  \
+     UINT64_C(1) << VIRTIO_NET_F_GUEST_TSO4 | UINT64_C(1) << VIRTIO_NET_F_GUEST_TSO6 | \
+     UINT64_C(1) << VIRTIO_NET_F_CTRL_GUEST_OFFLOADS)
 
 struct user {
     VionetBackend backend;
@@ -44,9 +52,10 @@ struct user {
     GPtrArray *timers;     /* struct timer_source */
     GPtrArray *paths;      /* UNIX sockets, to be removed at the end */
     struct frame_fifo *fifo;
-    gint64 deadline; /* when slirp wants to be called at the latest, 0: not known */
-    bool asked;      /* the guest has room, and was not told of frames since it asked */
-    bool guest_csum; /* it looks at VIRTIO_NET_HDR_F_DATA_VALID */
+    struct merger *merger;
+    uint64_t offloads; /* what the guest takes */
+    gint64 deadline;   /* when slirp wants to be called at the latest, 0: not known */
+    bool asked;        /* the guest has room, and was not told of frames since it asked */
 };
 
 struct watch {
@@ -376,6 +385,7 @@ static void user_close(VionetBackend *backend)
     g_hash_table_unref(user->watches);
     g_ptr_array_unref(user->timers);
     g_ptr_array_unref(user->paths);
+    merger_free(user->merger);
     frame_fifo_free(user->fifo);
     g_free(user);
 }
@@ -385,8 +395,9 @@ static struct user *user_new(void)
     struct user *user = g_new0(struct user, 1);
 
     user->backend.takes = BACKEND_LONG_TCP;
-    user->backend.suits = BACKEND_SUITS_SENDING | UINT64_C(1) << VIRTIO_NET_F_GUEST_CSUM;
+    user->backend.suits = SUITS;
     user->fifo = frame_fifo_new(QUEUE_FRAMES);
+    user->merger = merger_new();
     user->watches = g_hash_table_new_full(NULL, NULL, NULL, watch_free);
     user->timers = g_ptr_array_new_with_free_func((GDestroyNotify)g_source_unref);
     user->paths = g_ptr_array_new_with_free_func(remove_path);
@@ -475,31 +486,57 @@ static bool user_send(VionetBackend *backend, const VionetFrame *frames, size_t 
     return frame_fifo_waiting(user->fifo) > 0;
 }
 
-/* slirp computes its checksums itself: a guest that can do so takes them as correct. */
+/*
+ * slirp computes its checksums itself: a guest that can do so takes them as correct, and so does
+ * the merger.
+ */
+static unsigned take_burst(struct user *user, VionetFrame *frames, size_t n)
+{
+    const bool guest_csum = user->offloads >> VIRTIO_NET_F_GUEST_CSUM & 1;
+    const unsigned taken = frame_fifo_take(user->fifo, frames, n);
+
+    for (unsigned i = 0; i < taken; i++) {
+        frames[i].flags = guest_csum ? VIRTIO_NET_HDR_F_DATA_VALID : 0;
+    }
+    return taken;
+}
+
+/* Frames are taken from the queue until they make n packets, or there are no more. */
 static size_t user_receive(VionetBackend *backend, VionetFrame *frames, size_t n)
 {
     struct user *user = (struct user *)backend;
-    const size_t taken = frame_fifo_take(user->fifo, frames, n);
+    VionetFrame burst[BURST];
+    size_t made = 0;
+    unsigned taken;
 
-    for (size_t i = 0; i < taken; i++) {
-        frames[i].flags = user->guest_csum ? VIRTIO_NET_HDR_F_DATA_VALID : 0;
-    }
-    user->asked = taken < n;
-    return taken;
+    merge_begin(user->merger, frames, n, user->offloads);
+    do {
+        taken = take_burst(user, burst, MIN(n - made, BURST));
+        for (unsigned i = 0; i < taken; i++) {
+            made = merge_add(user->merger, &burst[i]);
+        }
+    } while (taken > 0);
+    user->asked = made < n;
+    return merge_end(user->merger);
 }
 
 static void user_complete(VionetBackend *backend, const VionetFrame *frames, size_t n)
 {
     struct user *user = (struct user *)backend;
 
-    frame_fifo_give_back(user->fifo, frames, n);
+    for (size_t i = 0; i < n; i++) {
+        const VionetFrame *parts;
+        const unsigned n_parts = merge_give_back(user->merger, &frames[i], &parts);
+
+        frame_fifo_give_back(user->fifo, parts, n_parts);
+    }
 }
 
 static void user_set_offloads(VionetBackend *backend, uint64_t offloads)
 {
     struct user *user = (struct user *)backend;
 
-    user->guest_csum = offloads >> VIRTIO_NET_F_GUEST_CSUM & 1;
+    user->offloads = offloads;
 }
 
 const struct backend_ops backend_slirp = {

@@ -39,7 +39,8 @@ struct wire {
     VionetBackend *backend;
     GMainContext *context;
     unsigned n_ready;
-    uint8_t flags; /* of the last frame */
+    uint8_t flags;     /* of the last frame */
+    uint16_t gso_size; /* 0: it is not to be segmented */
     size_t len;
     uint8_t frame[MAX_FRAME];
 };
@@ -77,6 +78,15 @@ static bool wire_send(struct wire *wire, const void *octets, size_t len)
     return backend_send(wire->backend, &frame, 1);
 }
 
+/* Looks at a frame: its octets, with the checksum finished if it was not. */
+static void wire_look(struct wire *wire, const VionetFrame *frame)
+{
+    wire->len = vionet_frame_linearize(frame, wire->frame, MAX_FRAME);
+    g_assert_cmpuint(wire->len, ==, frame->len);
+    wire->flags = frame->flags;
+    wire->gso_size = frame->gso_type ? frame->gso_size : 0;
+}
+
 /* Takes a frame that is there now. */
 static bool wire_take(struct wire *wire)
 {
@@ -86,11 +96,7 @@ static bool wire_take(struct wire *wire)
         return false;
     }
     g_assert_cmpuint(frame.n_iov, ==, 1);
-    g_assert_cmpuint(frame.iov[0].iov_len, ==, frame.len);
-    g_assert_cmpuint(frame.len, <=, MAX_FRAME);
-    memcpy(wire->frame, frame.iov[0].iov_base, frame.len);
-    wire->len = frame.len;
-    wire->flags = frame.flags;
+    wire_look(wire, &frame);
     backend_complete(wire->backend, &frame, 1);
     return true;
 }
@@ -733,6 +739,121 @@ static void wait_for_ack(struct tcp *tcp)
     } while (get32(tcp->wire->frame + 42) != tcp->sent);
 }
 
+static void exchange_words(struct wire *wire, struct tcp *tcp, int peer)
+{
+    uint8_t found[5];
+
+    g_assert_cmpint(write(peer, "hello", 5), ==, 5);
+    tcp_read(tcp, found, 5);
+    g_assert_cmpmem(found, 5, "hello", 5);
+    tcp_send(tcp, PSH | ACK, "world", 5);
+    host_read(wire, peer, found, 5);
+    g_assert_cmpmem(found, 5, "world", 5);
+}
+
+/* Takes in a burst, begun with what the guest takes then; done with in reverse. How many new. */
+static size_t read_burst(struct tcp *tcp, uint8_t *octets, size_t len, uint64_t next_offloads,
+                         unsigned *n_merged)
+{
+    struct wire *wire = tcp->wire;
+    VionetFrame frames[16];
+    const size_t n = backend_receive(wire->backend, frames, G_N_ELEMENTS(frames));
+    size_t taken = 0;
+
+    backend_set_offloads(wire->backend, next_offloads);
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *payload;
+        uint8_t flags;
+        size_t here;
+
+        wire_look(wire, &frames[i]);
+        payload = tcp_segment(tcp, &flags, &here);
+        g_assert_true(wire->gso_size ? here > wire->gso_size : here <= 1460);
+        *n_merged += wire->gso_size != 0;
+        if (here > 0 && get32(wire->frame + 38) == tcp->received) {
+            g_assert_cmpuint(here, <=, len - taken);
+            memcpy(octets + taken, payload, here);
+            taken += here;
+            tcp->received += (uint32_t)here;
+        }
+    }
+    for (size_t i = n; i > 0; i--) {
+        backend_complete(wire->backend, &frames[i - 1], 1);
+    }
+    if (taken > 0) {
+        tcp_send(tcp, ACK, NULL, 0);
+    }
+    return taken;
+}
+
+/* Reads a lot while the guest switches its offloads again and again; bursts that were merged. */
+static void read_switching(struct tcp *tcp, int peer, const uint64_t *offloads, unsigned n_merged[])
+{
+    const size_t size = 1000000;
+    uint8_t *sent = pattern(size, 5);
+    uint8_t *found = g_malloc(size);
+    GSource *guard = add_timeout(tcp->wire, PATIENT * 1000, give_up, (gpointer) "merging");
+    GSource *ticks = add_timeout(tcp->wire, 1, tick, NULL);
+    size_t put = 0;
+    size_t n = 0;
+
+    for (unsigned i = 0; n < size;) {
+        const ssize_t now = put < size ? write(peer, sent + put, size - put) : 0;
+        const unsigned next = (unsigned)(n / 50000) % 5;
+
+        put += now > 0 ? (size_t)now : 0;
+        n += read_burst(tcp, found + n, size - n, offloads[next], &n_merged[i]);
+        i = next;
+        g_main_context_iteration(tcp->wire->context, FALSE);
+    }
+    g_assert_cmpmem(found, n, sent, size);
+    remove_timeout(ticks);
+    remove_timeout(guard);
+    g_free(found);
+    g_free(sent);
+}
+
+/* Packets to be segmented come if the guest takes them now, and only then; the data is the same. */
+static void test_merging(void)
+{
+    const uint64_t csum = 1u << VIRTIO_NET_F_GUEST_CSUM;
+    const uint64_t tso4 = 1u << VIRTIO_NET_F_GUEST_TSO4;
+    const uint64_t tso6 = 1u << VIRTIO_NET_F_GUEST_TSO6;
+    const uint64_t offloads[5] = {0, csum | tso4, csum, csum | tso4 | tso6, csum | tso6};
+    struct wire *wire = wire_new("user");
+    unsigned n_merged[5] = {0};
+    unsigned port;
+    const int listener = loopback_socket(SOCK_STREAM, &port, true);
+    struct tcp tcp;
+    int peer;
+
+    ask_gateway(wire);
+    tcp = tcp_connect(wire, port);
+    peer = host_accept(wire, listener);
+    read_switching(&tcp, peer, offloads, n_merged);
+    for (unsigned i = 0; i < 5; i++) {
+        g_assert_true((n_merged[i] > 0) == (i == 1 || i == 3));
+    }
+    g_assert_cmpuint(backend_counters(wire->backend).dropped, ==, 0);
+    exchange_words(wire, &tcp, peer);
+    close(peer);
+    close(listener);
+    wire_free(wire);
+}
+
+/* Nobody has to ask for these. */
+static void test_suits(void)
+{
+    VionetBackend *backend = backend_open("user", NULL);
+    const uint64_t suits = backend_suits(backend);
+
+    g_assert_true(suits >> VIRTIO_NET_F_GUEST_CSUM & 1);
+    g_assert_true(suits >> VIRTIO_NET_F_CTRL_GUEST_OFFLOADS & 1);
+    g_assert_true(suits >> VIRTIO_NET_F_GUEST_TSO4 & 1);
+    g_assert_true(suits >> VIRTIO_NET_F_GUEST_TSO6 & 1);
+    backend_close(backend);
+}
+
 static void test_tcp_to_host(void)
 {
     const unsigned before = count_fds();
@@ -763,18 +884,6 @@ static void test_tcp_to_host(void)
     g_assert_cmpuint(count_fds(), ==, before);
     g_free(found);
     g_free(sent);
-}
-
-static void exchange_words(struct wire *wire, struct tcp *tcp, int peer)
-{
-    uint8_t found[5];
-
-    g_assert_cmpint(write(peer, "hello", 5), ==, 5);
-    tcp_read(tcp, found, 5);
-    g_assert_cmpmem(found, 5, "hello", 5);
-    tcp_send(tcp, PSH | ACK, "world", 5);
-    host_read(wire, peer, found, 5);
-    g_assert_cmpmem(found, 5, "world", 5);
 }
 
 static void test_tcp_from_host(void)
@@ -1075,6 +1184,8 @@ int main(int argc, char **argv)
     g_test_add_func("/slirp/tcp/from-host", test_tcp_from_host);
     g_test_add_func("/slirp/tcp/from-unix-socket", test_unix_from_host);
     g_test_add_func("/slirp/tcp/many", test_many_connections);
+    g_test_add_func("/slirp/tcp/merging", test_merging);
+    g_test_add_func("/slirp/suits", test_suits);
     g_test_add_func("/slirp/udp/echo", test_udp_echo);
     g_test_add_func("/slirp/udp/from-host", test_udp_from_host);
     g_test_add_func("/slirp/restrict", test_restrict);
