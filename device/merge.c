@@ -383,8 +383,7 @@ static bool fits(struct packet *packet, const struct segment *s)
     const struct headers *headers = &packet->headers;
     uint8_t fixed[MAX_HEADERS];
 
-    if (s->headers.len != headers->len || s->headers.tcp != headers->tcp ||
-        s->payload > packet->size ||
+    if (s->headers.len != headers->len || s->payload > packet->size ||
         get_be32(s->headers.octets + s->headers.tcp + 4) != packet->next_seq ||
         packet->n_parts == MERGE_MOST || s->frame->n_iov > MOST_RANGES - packet->n_iov ||
         headers->len + packet->payload + s->payload > MAX_PACKET) {

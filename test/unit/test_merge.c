@@ -678,21 +678,35 @@ static void test_changes(void)
     }
 }
 
-/* Flags that segmentation treats in a way of its own stay alone though all frames bear them. */
-static void test_flags(void)
+/* Two frames that follow each other, both with an octet of TCP's header set. */
+static void check_both(unsigned at, unsigned octet, const char *parts)
 {
-    for (unsigned flags = 0; flags < 256; flags++) {
-        struct run *run = run_new();
-        uint8_t payload[200] = {0};
+    struct run *run = run_new();
+    uint8_t payload[200] = {0};
 
-        for (unsigned i = 0; i < 2; i++) {
-            const struct shape shape = {.flags = (uint8_t)flags, .seq = 100 * i, .id = (uint16_t)i};
+    for (unsigned i = 0; i < 2; i++) {
+        const struct shape shape = {.flags = ACK, .seq = 100 * i, .id = (uint16_t)i};
+        const size_t len = headers_of(&shape) + 100;
+        uint8_t *frame = build(&shape, payload, 100, false);
 
-            run_add_shape(run, &shape, payload, 100);
-        }
-        run_merge(run, TAKES_ALL);
-        assert_parts(run, flags == ACK ? "2" : "11", "flags");
-        run_free(run);
+        frame[tcp_at(&shape) + at] = (uint8_t)octet;
+        finish(&shape, frame, len, false);
+        run_add(run, frame, len, WHOLE);
+    }
+    run_merge(run, TAKES_ALL);
+    assert_parts(run, parts, "both");
+    run_free(run);
+}
+
+/* What segmentation treats in a way of its own stays alone though all frames bear it. */
+static void test_both(void)
+{
+    for (unsigned octet = 0; octet < 256; octet++) {
+        check_both(13, octet, octet == ACK ? "2" : "11");  /* flags */
+        check_both(12, octet, octet == 0x50 ? "2" : "11"); /* reserved */
+        check_both(18, octet, octet == 0 ? "2" : "11");    /* urgent */
+        check_both(19, octet, octet == 0 ? "2" : "11");
+        check_both(15, octet, "2"); /* window */
     }
 }
 
@@ -837,31 +851,41 @@ static void test_checksums(void)
     check_trust(&(struct shape){.flags = ACK}, VIRTIO_NET_HDR_F_DATA_VALID, 14 + 10, 1, "111");
 }
 
-/* 0xffff says the same as 0, but would not come back. All sums are met. */
-static void test_unusual_checksum(void)
+/* Two frames, the first with 0xffff in the checksum at field if it is 0; true if it was. */
+static bool check_unusual(struct shape shape, const uint8_t payload[4], size_t field)
 {
-    unsigned zeros = 0;
+    struct run *run = run_new();
+    uint8_t *frame = build(&shape, payload, 4, false);
+    const bool zero = get16(frame + field) == 0;
+
+    if (zero) {
+        put16(frame + field, 0xffff);
+    }
+    run_add(run, frame, headers_of(&shape) + 4, WHOLE);
+    shape.seq += 4;
+    shape.id++;
+    run_add_shape(run, &shape, payload, 4);
+    run_merge(run, TAKES_ALL);
+    assert_parts(run, zero ? "11" : "2", "sum");
+    run_free(run);
+    return zero;
+}
+
+/* 0xffff says the same as 0, but would not come back. All sums are met. */
+static void test_unusual_checksums(void)
+{
+    unsigned tcp_zeros = 0;
+    unsigned ip_zeros = 0;
 
     for (unsigned i = 0; i < 65536; i++) {
-        struct shape shape = {.flags = ACK};
-        struct run *run = run_new();
-        uint8_t payload[4] = {(uint8_t)(i >> 8), (uint8_t)i, 0, 0};
-        uint8_t *frame = build(&shape, payload, 4, false);
-        const bool zero = get16(frame + tcp_at(&shape) + 16) == 0;
+        const struct shape shape = {.flags = ACK, .id = (uint16_t)i};
+        const uint8_t payload[4] = {(uint8_t)(i >> 8), (uint8_t)i};
 
-        if (zero) {
-            put16(frame + tcp_at(&shape) + 16, 0xffff);
-        }
-        run_add(run, frame, headers_of(&shape) + 4, WHOLE);
-        shape.seq += 4;
-        shape.id++;
-        run_add_shape(run, &shape, payload, 4);
-        run_merge(run, TAKES_ALL);
-        assert_parts(run, zero ? "11" : "2", "sum");
-        zeros += zero;
-        run_free(run);
+        tcp_zeros += check_unusual(shape, payload, tcp_at(&shape) + 16);
+        ip_zeros += check_unusual(shape, payload, ip_at(&shape) + 10);
     }
-    g_assert_cmpuint(zeros, >, 0);
+    g_assert_cmpuint(tcp_zeros, >, 0);
+    g_assert_cmpuint(ip_zeros, >, 0);
 }
 
 /* ---- Connections side by side ---- */
@@ -1170,12 +1194,12 @@ int main(int argc, char **argv)
     g_test_add_func("/merge/ranges", test_ranges);
     g_test_add_func("/merge/offloads", test_offloads);
     g_test_add_func("/merge/refused/changes", test_changes);
-    g_test_add_func("/merge/refused/flags", test_flags);
+    g_test_add_func("/merge/refused/both", test_both);
     g_test_add_func("/merge/refused/lengths", test_lengths);
     g_test_add_func("/merge/refused/padding", test_padding);
     g_test_add_func("/merge/identifications", test_identifications);
     g_test_add_func("/merge/checksums", test_checksums);
-    g_test_add_func("/merge/unusual-checksum", test_unusual_checksum);
+    g_test_add_func("/merge/unusual-checksums", test_unusual_checksums);
     g_test_add_func("/merge/connections/interleaved", test_interleaved);
     g_test_add_func("/merge/connections/between", test_between);
     g_test_add_func("/merge/connections/many", test_many_connections);
