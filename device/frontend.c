@@ -123,6 +123,20 @@ static void host_trace(void *opaque, const VionetTrace *trace)
     frontend->ops.trace(frontend->opaque, trace);
 }
 
+static bool host_dma_read(void *opaque, uint64_t gpa, void *buf, size_t len)
+{
+    VionetFrontend *frontend = opaque;
+
+    return frontend->ops.dma_read(frontend->opaque, gpa, buf, len);
+}
+
+static bool host_dma_write(void *opaque, uint64_t gpa, const void *buf, size_t len)
+{
+    VionetFrontend *frontend = opaque;
+
+    return frontend->ops.dma_write(frontend->opaque, gpa, buf, len);
+}
+
 static VionetHostOps host_ops(const VionetFrontend *frontend)
 {
     const bool has_timer = frontend->ops.clock_ns && frontend->ops.timer;
@@ -134,6 +148,8 @@ static VionetHostOps host_ops(const VionetFrontend *frontend)
         .clock_ns = has_timer ? host_clock_ns : NULL,
         .timer = has_timer ? host_timer : NULL,
         .trace = frontend->ops.trace ? host_trace : NULL,
+        .dma_read = frontend->ops.dma_read ? host_dma_read : NULL,
+        .dma_write = frontend->ops.dma_write ? host_dma_write : NULL,
     };
 }
 

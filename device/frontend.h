@@ -48,6 +48,9 @@ typedef struct VionetFrontendOps {
     void (*wake)(void *opaque);
     /* As in VionetHostOps; may not call the frontend either. */
     void (*trace)(void *opaque, const VionetTrace *trace);
+    /* As in VionetHostOps, for memory that is mapped with vionet_device_map_remote(). */
+    bool (*dma_read)(void *opaque, uint64_t gpa, void *buf, size_t len);
+    bool (*dma_write)(void *opaque, uint64_t gpa, const void *buf, size_t len);
 } VionetFrontendOps;
 
 /*

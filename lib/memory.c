@@ -9,6 +9,8 @@
 
 #include <vionet/device.h>
 
+#include "bytes.h"
+
 static struct memory_map *map_alloc(unsigned n_regions, uint64_t serial)
 {
     struct memory_map *map =
@@ -33,7 +35,8 @@ static bool region_valid(const struct memory_region *region, GError **error)
                     region->gpa, region->size, MEMORY_PAGE);
         return false;
     }
-    if (region->host == NULL || (uintptr_t)region->host % MEMORY_HOST_ALIGN) {
+    if ((region->host == NULL) != ((region->flags & MEMORY_REMOTE) != 0) ||
+        (uintptr_t)region->host % MEMORY_HOST_ALIGN) {
         g_set_error(error, VIONET_ERROR, VIONET_ERROR_MEMORY,
                     "mapping at 0x%" G_GINT64_MODIFIER "x: host memory must be aligned to %u",
                     region->gpa, MEMORY_HOST_ALIGN);
@@ -76,6 +79,7 @@ struct memory_map *memory_map_with(const struct memory_map *map, const struct me
         }
     }
     next = map_alloc(map->n_regions + 1, map->serial + 1);
+    next->remote = map->remote;
     memcpy(next->regions, map->regions, at * sizeof(*region));
     next->regions[at] = *region;
     memcpy(next->regions + at + 1, map->regions + at, (map->n_regions - at) * sizeof(*region));
@@ -92,6 +96,7 @@ struct memory_map *memory_map_without(const struct memory_map *map, uint64_t gpa
             continue;
         }
         next = map_alloc(map->n_regions - 1, map->serial + 1);
+        next->remote = map->remote;
         memcpy(next->regions, map->regions, i * sizeof(map->regions[0]));
         memcpy(next->regions + i, map->regions + i + 1,
                (map->n_regions - 1 - i) * sizeof(map->regions[0]));
@@ -132,6 +137,12 @@ const struct memory_region *memory_find(const struct memory_map *map, uint64_t g
     return NULL;
 }
 
+/* Flags that a region may not have for its host pointer to be used. */
+static inline unsigned unfit(bool write)
+{
+    return write ? MEMORY_REMOTE | VIONET_MAP_READONLY : MEMORY_REMOTE;
+}
+
 bool memory_translate(const struct memory_map *map, unsigned *hint, uint64_t gpa, uint64_t len,
                       bool write, struct iovec *iov, unsigned *n, unsigned max)
 {
@@ -139,7 +150,7 @@ bool memory_translate(const struct memory_map *map, unsigned *hint, uint64_t gpa
         const struct memory_region *region = memory_find(map, gpa, hint);
         uint64_t offset, here;
 
-        if (G_UNLIKELY(region == NULL || (write && (region->flags & VIONET_MAP_READONLY)))) {
+        if (G_UNLIKELY(region == NULL || (region->flags & unfit(write)))) {
             return false;
         }
         offset = gpa - region->gpa;
@@ -164,9 +175,78 @@ uint8_t *memory_pointer(const struct memory_map *map, unsigned *hint, uint64_t g
     const struct memory_region *region = memory_find(map, gpa, hint);
     uint64_t offset;
 
-    if (region == NULL || (write && (region->flags & VIONET_MAP_READONLY))) {
+    if (region == NULL || (region->flags & unfit(write))) {
         return NULL;
     }
     offset = gpa - region->gpa;
     return len <= region->size - offset ? region->host + offset : NULL;
+}
+
+/* ---- memory of either kind ---- */
+
+bool memory_piece(const struct memory_map *map, unsigned *hint, uint64_t gpa, uint64_t len,
+                  bool write, struct memory_piece *piece)
+{
+    const struct memory_region *region = memory_find(map, gpa, hint);
+    uint64_t offset;
+
+    if (region == NULL || (write && (region->flags & VIONET_MAP_READONLY))) {
+        return false;
+    }
+    offset = gpa - region->gpa;
+    piece->gpa = gpa;
+    piece->len = MIN(len, region->size - offset);
+    piece->host = region->host ? region->host + offset : NULL;
+    /* What goes on behind it may not go past the end of the address space. */
+    return piece->len == len || piece->len <= UINT64_MAX - gpa;
+}
+
+bool memory_exists(const struct memory_map *map, unsigned *hint, uint64_t gpa, uint64_t len,
+                   bool write)
+{
+    struct memory_piece piece;
+
+    for (; len > 0; len -= piece.len, gpa += piece.len) {
+        if (!memory_piece(map, hint, gpa, len, write, &piece)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool memory_read(const struct memory_map *map, unsigned *hint, uint64_t gpa, void *buf, size_t len)
+{
+    struct memory_piece piece;
+    uint8_t *to = buf;
+
+    for (; len > 0; len -= piece.len, gpa += piece.len, to += piece.len) {
+        if (!memory_piece(map, hint, gpa, len, false, &piece)) {
+            return false;
+        }
+        if (piece.host) {
+            guest_copy(to, piece.host, (size_t)piece.len);
+        } else if (!map->remote->read(map->remote->opaque, gpa, to, (size_t)piece.len)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool memory_write(const struct memory_map *map, unsigned *hint, uint64_t gpa, const void *buf,
+                  size_t len)
+{
+    struct memory_piece piece;
+    const uint8_t *from = buf;
+
+    for (; len > 0; len -= piece.len, gpa += piece.len, from += piece.len) {
+        if (!memory_piece(map, hint, gpa, len, true, &piece)) {
+            return false;
+        }
+        if (piece.host) {
+            memcpy(piece.host, from, (size_t)piece.len);
+        } else if (!map->remote->write(map->remote->opaque, gpa, from, (size_t)piece.len)) {
+            return false;
+        }
+    }
+    return true;
 }

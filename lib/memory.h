@@ -3,6 +3,10 @@
  * The one gate to guest memory: guest physical address to bounded host ranges. A map is immutable;
  * the device replaces it whole when the embedder maps or unmaps (net/device.c), so that a queue sees
  * one map for the length of a burst. No other file does arithmetic on a guest address.
+ *
+ * Remote memory is not mapped here: it has no host pointers, and its octets are read and written by
+ * operations of the host. memory_translate() and memory_pointer() do not find it; whoever does without
+ * them goes the slow way, by memory_piece(), memory_read() and memory_write().
  */
 #ifndef VIONET_MEMORY_H
 #define VIONET_MEMORY_H
@@ -23,17 +27,28 @@ struct memory_region {
     uint64_t gpa;
     uint64_t size;
     uint8_t *host;
-    unsigned flags; /* VIONET_MAP_* */
+    unsigned flags; /* VIONET_MAP_*, MEMORY_REMOTE */
+};
+
+/* Of a region: remote. Its host is NULL. */
+#define MEMORY_REMOTE (1u << 31)
+
+/* How remote memory is reached: VionetHostOps. */
+struct memory_remote {
+    bool (*read)(void *opaque, uint64_t gpa, void *buf, size_t len);
+    bool (*write)(void *opaque, uint64_t gpa, const void *buf, size_t len);
+    void *opaque;
 };
 
 struct memory_map {
     uint64_t
         serial; /* tells maps of one device apart, even where one stands at another's address */
-    unsigned n_regions; /* sorted by gpa, without overlap */
+    const struct memory_remote *remote; /* NULL: there are no remote regions */
+    unsigned n_regions;                 /* sorted by gpa, without overlap */
     struct memory_region regions[];
 };
 
-/* The map of no memory, serial 1. Freed, like all maps, with g_free(). */
+/* The map of no memory, serial 1, remote NULL. Freed, like all maps, with g_free(). */
 struct memory_map *memory_map_empty(void);
 
 /* A new map with one region more or less; NULL with a VIONET_ERROR_MEMORY. The old one stays. */
@@ -50,13 +65,37 @@ const struct memory_region *memory_find(const struct memory_map *map, uint64_t g
 
 /*
  * Appends the host ranges of the len octets at gpa to iov, *n of max of which are used; ranges past
- * max are checked but not stored. False if any octet is not memory, or not writable while write.
+ * max are checked but not stored. False if any octet is not mapped memory, or not writable while
+ * write.
  */
 bool memory_translate(const struct memory_map *map, unsigned *hint, uint64_t gpa, uint64_t len,
                       bool write, struct iovec *iov, unsigned *n, unsigned max);
 
-/* Host pointer to len octets at gpa if they are memory in one piece, else NULL. */
+/* Host pointer to len octets at gpa if they are mapped memory in one piece, else NULL. */
 uint8_t *memory_pointer(const struct memory_map *map, unsigned *hint, uint64_t gpa, uint64_t len,
                         bool write);
+
+/* Octets in one region. */
+struct memory_piece {
+    uint64_t gpa;
+    uint64_t len;
+    uint8_t *host; /* NULL: remote */
+};
+
+/*
+ * The first piece of the len octets (not 0) at gpa, in memory of either kind. False if that is not
+ * memory, or not writable while write.
+ */
+bool memory_piece(const struct memory_map *map, unsigned *hint, uint64_t gpa, uint64_t len,
+                  bool write, struct memory_piece *piece);
+
+/* Whether all len octets are memory of either kind, and writable if write. */
+bool memory_exists(const struct memory_map *map, unsigned *hint, uint64_t gpa, uint64_t len,
+                   bool write);
+
+/* Copies out of and into memory of either kind. False if it is not there, or the host cannot. */
+bool memory_read(const struct memory_map *map, unsigned *hint, uint64_t gpa, void *buf, size_t len);
+bool memory_write(const struct memory_map *map, unsigned *hint, uint64_t gpa, const void *buf,
+                  size_t len);
 
 #endif

@@ -43,6 +43,14 @@ static bool read_switch(JsonObject *object, const char *name, bool *on)
     return true;
 }
 
+static bool read_twin(JsonObject *object, bool *on)
+{
+    JsonNode *node = json_object_get_member(object, "twin_socket");
+
+    return !node || (JSON_NODE_HOLDS_OBJECT(node) &&
+                     read_switch(json_node_get_object(node), "supported", on));
+}
+
 static bool read_root(JsonNode *root, struct capabilities *capabilities)
 {
     JsonNode *node;
@@ -61,7 +69,8 @@ static bool read_root(JsonNode *root, struct capabilities *capabilities)
     object = json_node_get_object(node);
     return read_number(object, "max_msg_fds", &capabilities->max_msg_fds) &&
            read_number(object, "max_data_xfer_size", &capabilities->max_data_xfer_size) &&
-           read_switch(object, "write_multiple", &capabilities->write_multiple);
+           read_switch(object, "write_multiple", &capabilities->write_multiple) &&
+           read_twin(object, &capabilities->twin_socket);
 }
 
 /* The code unit of a \u escape; -1 if none stands there. */
@@ -119,10 +128,12 @@ bool capabilities_read(const char *text, size_t len, struct capabilities *capabi
     return good;
 }
 
-char *capabilities_answer(const struct capabilities *client)
+char *capabilities_answer(const struct capabilities *client, bool twin_socket)
 {
     return g_strdup_printf("{\"capabilities\":{\"max_msg_fds\":%d,\"max_data_xfer_size\":%d,"
-                           "\"max_dma_maps\":%d,\"pgsizes\":4096%s}}",
+                           "\"max_dma_maps\":%d,\"pgsizes\":4096%s%s}}",
                            STREAM_MAX_FDS, STREAM_MAX_DATA, DMA_MAX_REGIONS,
-                           client->write_multiple ? ",\"write_multiple\":true" : "");
+                           client->write_multiple ? ",\"write_multiple\":true" : "",
+                           twin_socket ? ",\"twin_socket\":{\"supported\":true,\"fd_index\":0}"
+                                       : "");
 }

@@ -14,6 +14,7 @@ struct capabilities {
     uint64_t max_msg_fds;
     uint64_t max_data_xfer_size;
     bool write_multiple;
+    bool twin_socket;
 };
 
 /* JSON text longer than this is refused unread: so it cannot be nested deeply either. */
@@ -25,7 +26,10 @@ struct capabilities {
  */
 bool capabilities_read(const char *text, size_t len, struct capabilities *capabilities);
 
-/* Our answer to these, NUL-terminated. To be freed with g_free(). */
-char *capabilities_answer(const struct capabilities *client);
+/*
+ * Our answer to these, NUL-terminated; with a twin socket, which is the first descriptor of the message,
+ * or not. To be freed with g_free().
+ */
+char *capabilities_answer(const struct capabilities *client, bool twin_socket);
 
 #endif

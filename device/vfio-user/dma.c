@@ -111,12 +111,19 @@ static void unguard(const void *host)
 struct region {
     uint64_t gpa;
     uint64_t size;
-    void *host; /* NULL: not reachable */
+    void *host; /* NULL: not mapped */
+    bool remote;
+    bool readonly;
+    bool known; /* to the device */
+    bool gone;  /* the client has taken it back */
 };
 
 struct dma {
     VionetDevice *device;
     GArray *regions; /* of struct region */
+    unsigned n_gone;
+    unsigned n_remote; /* that have not gone */
+    bool held;         /* the device's map stays as it is */
     atomic_bool lost;
 };
 
@@ -134,23 +141,106 @@ static struct region *region_at(const struct dma *dma, guint i)
     return &g_array_index(dma->regions, struct region, i);
 }
 
+/* The device lets go of a region, and it is forgotten. */
+static void forget(struct dma *dma, guint i)
+{
+    struct region *region = region_at(dma, i);
+
+    if (region->known) {
+        vionet_device_unmap(dma->device, region->gpa, region->size, NULL);
+    }
+    if (region->host) {
+        unguard(region->host);
+        munmap(region->host, region->size);
+    }
+    dma->n_gone -= region->gone;
+    g_array_remove_index_fast(dma->regions, i);
+}
+
+/* The client takes a region back. */
 static void release(struct dma *dma, guint i)
 {
     struct region *region = region_at(dma, i);
 
-    if (region->host) {
-        vionet_device_unmap(dma->device, region->gpa, region->size, NULL);
-        unguard(region->host);
-        munmap(region->host, region->size);
+    dma->n_remote -= region->remote;
+    if (!dma->held) {
+        forget(dma, i);
+        return;
     }
-    g_array_remove_index_fast(dma->regions, i);
+    if (region->host && !replace((uintptr_t)region->host, (uintptr_t)region->host + region->size)) {
+        atomic_store(&dma->lost, true);
+    }
+    region->gone = true;
+    dma->n_gone++;
+}
+
+/* Makes a region known to the device. */
+static bool introduce(struct dma *dma, struct region *region)
+{
+    const unsigned flags = region->readonly ? VIONET_MAP_READONLY : 0;
+
+    if (region->host) {
+        region->known =
+            vionet_device_map(dma->device, region->gpa, region->host, region->size, flags, NULL);
+    } else {
+        region->known =
+            vionet_device_map_remote(dma->device, region->gpa, region->size, flags, NULL);
+    }
+    return region->known;
+}
+
+void dma_hold(struct dma *dma)
+{
+    dma->held = true;
+}
+
+bool dma_is_held(const struct dma *dma)
+{
+    return dma->held;
+}
+
+void dma_settle(struct dma *dma)
+{
+    if (!dma->held) {
+        return;
+    }
+    dma->held = false;
+    for (guint i = dma->regions->len; i > 0; i--) {
+        if (region_at(dma, i - 1)->gone) {
+            forget(dma, i - 1);
+        }
+    }
+    for (guint i = 0; i < dma->regions->len; i++) {
+        struct region *region = region_at(dma, i);
+
+        if (!region->known && (region->host || region->remote)) {
+            introduce(dma, region);
+        }
+    }
+}
+
+bool dma_is_remote(const struct dma *dma, uint64_t address, uint64_t len)
+{
+    for (guint i = 0; i < dma->regions->len; i++) {
+        const struct region *region = region_at(dma, i);
+
+        if (address - region->gpa < region->size && region->remote && !region->gone) {
+            return len <= region->size - (address - region->gpa);
+        }
+    }
+    return false;
+}
+
+bool dma_has_remote(const struct dma *dma)
+{
+    return dma->n_remote > 0;
 }
 
 void dma_free(struct dma *dma)
 {
     if (dma) {
         while (dma->regions->len > 0) {
-            release(dma, dma->regions->len - 1);
+            forget(dma, dma->regions->len - 1);
         }
         g_array_unref(dma->regions);
         g_free(dma);
@@ -169,7 +259,8 @@ static bool overlaps(const struct dma *dma, const struct vfio_user_dma_map *map)
     for (guint i = 0; i < dma->regions->len; i++) {
         const struct region *region = region_at(dma, i);
 
-        if (map->address - region->gpa < region->size || region->gpa - map->address < map->size) {
+        if (!region->gone &&
+            (map->address - region->gpa < region->size || region->gpa - map->address < map->size)) {
             return true;
         }
     }
@@ -215,9 +306,9 @@ static int check_file(int fd, const struct vfio_user_dma_map *map)
                : 0;
 }
 
-static int map_file(struct dma *dma, const struct vfio_user_dma_map *map, int fd, void **host)
+static int map_file(struct dma *dma, const struct vfio_user_dma_map *map, int fd, bool readonly,
+                    void **host)
 {
-    const bool readonly = !(map->flags & VFIO_USER_DMA_MAP_WRITE);
     const int error = check_file(fd, map);
 
     if (error) {
@@ -232,29 +323,50 @@ static int map_file(struct dma *dma, const struct vfio_user_dma_map *map, int fd
         munmap(*host, map->size);
         return ENOSPC;
     }
-    if (!vionet_device_map(dma->device, map->address, *host, map->size,
-                           readonly ? VIONET_MAP_READONLY : 0, NULL)) {
-        unguard(*host);
-        munmap(*host, map->size);
-        return EINVAL;
-    }
     return 0;
+}
+
+/* The same for what the message asks for, of either kind. */
+static int make_region(struct dma *dma, const struct vfio_user_dma_map *map,
+                       const struct stream_message *message, struct region *region)
+{
+    int error = 0;
+
+    *region = (struct region){
+        .gpa = map->address,
+        .size = map->size,
+        .readonly = !(map->flags & VFIO_USER_DMA_MAP_WRITE),
+    };
+    if (!(map->flags & VFIO_USER_DMA_MAP_READ)) {
+        return 0;
+    }
+    region->remote = message->n_fds == 0;
+    if (!region->remote) {
+        error = map_file(dma, map, message->fds[0], region->readonly, &region->host);
+    }
+    if (error || dma->held || introduce(dma, region)) {
+        return error;
+    }
+    if (region->host) {
+        unguard(region->host);
+        munmap(region->host, region->size);
+    }
+    return EINVAL;
 }
 
 int dma_map(struct dma *dma, struct stream_message *message)
 {
     struct vfio_user_dma_map map;
-    struct region region = {0};
+    struct region region;
     int error;
 
     memcpy(&map, message->payload, sizeof(map));
     error = check_map(dma, &map, message->n_fds);
-    if (error == 0 && message->n_fds > 0 && map.flags & VFIO_USER_DMA_MAP_READ) {
-        error = map_file(dma, &map, message->fds[0], &region.host);
+    if (error == 0) {
+        error = make_region(dma, &map, message, &region);
     }
     if (error == 0) {
-        region.gpa = map.address;
-        region.size = map.size;
+        dma->n_remote += region.remote;
         g_array_append_val(dma->regions, region);
     }
     return error;
@@ -269,13 +381,20 @@ int dma_unmap(struct dma *dma, const struct stream_message *message)
         return EINVAL;
     }
     if (unmap.flags & VFIO_USER_DMA_UNMAP_ALL) {
-        while (!unmap.address && !unmap.size && dma->regions->len > 0) {
-            release(dma, dma->regions->len - 1);
+        if (unmap.address || unmap.size) {
+            return EINVAL;
         }
-        return unmap.address || unmap.size ? EINVAL : 0;
+        for (guint i = dma->regions->len; i > 0; i--) {
+            if (!region_at(dma, i - 1)->gone) {
+                release(dma, i - 1);
+            }
+        }
+        return 0;
     }
     for (guint i = 0; i < dma->regions->len; i++) {
-        if (region_at(dma, i)->gpa == unmap.address && region_at(dma, i)->size == unmap.size) {
+        const struct region *region = region_at(dma, i);
+
+        if (!region->gone && region->gpa == unmap.address && region->size == unmap.size) {
             release(dma, i);
             return 0;
         }

@@ -10,9 +10,8 @@
 
 #include "eventfds.h"
 
-#define VECTOR_ENTRY   16 /* octets of one in the MSI-X table, which begins BAR 1 */
+#define VECTOR_ENTRY   16 /* octets of one in the MSI-X table, which begins its BAR */
 #define VECTOR_CONTROL 12
-#define BAR_MSIX       1
 
 struct irq {
     int fd; /* -1: nobody is told */
@@ -278,7 +277,7 @@ void irqs_apply(const struct irqs *irqs, VionetPci *pci)
     for (unsigned i = 0; i < irqs->n_vectors; i++) {
         const struct irq *irq = &irqs->vectors[i];
 
-        vionet_pci_bar_write(pci, BAR_MSIX, (uint64_t)i * VECTOR_ENTRY + VECTOR_CONTROL, 4,
+        vionet_pci_bar_write(pci, IRQS_BAR, (uint64_t)i * VECTOR_ENTRY + VECTOR_CONTROL, 4,
                              irq->fd < 0 || irq->masked);
     }
 }

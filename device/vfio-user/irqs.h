@@ -18,6 +18,9 @@
 
 #include "stream.h"
 
+/* The BAR that has the MSI-X table, and nothing but what belongs to it. */
+#define IRQS_BAR 1
+
 struct irqs;
 
 /* Makes them for a function with so many vectors, and INTx if it has a pin. */

@@ -170,6 +170,12 @@ struct vfio_user_region_access {
     uint32_t count;
 };
 
+/* Of a read or a write of the client's memory, and of their replies. */
+struct vfio_user_dma_access {
+    uint64_t address;
+    uint64_t count;
+};
+
 struct vfio_user_write_multi {
     uint64_t offset;
     uint32_t region;
@@ -198,6 +204,7 @@ _Static_assert(sizeof(struct vfio_user_io_fd) == 40, "40 octets");
 _Static_assert(sizeof(struct vfio_user_irq_info) == 16, "16 octets");
 _Static_assert(sizeof(struct vfio_user_irq_set) == 20, "20 octets");
 _Static_assert(sizeof(struct vfio_user_region_access) == 16, "16 octets");
+_Static_assert(sizeof(struct vfio_user_dma_access) == 16, "16 octets");
 _Static_assert(sizeof(struct vfio_user_write_multi) == 24, "24 octets");
 _Static_assert(sizeof(struct vfio_user_device_feature) == 8, "8 octets");
 

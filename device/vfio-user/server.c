@@ -7,6 +7,15 @@
  *
  * A command that cannot be done is answered with an errno value and changes nothing. What is no
  * command at all ends the connection.
+ *
+ * Memory that is not shared. The client may have to get its answer before it looks at our requests for
+ * its memory (remote.h), and goes on sending commands while we wait. So nothing touches that memory
+ * before the command under way is answered: writes to registers are posted, all of them that may lead
+ * there. Of what comes while we wait, in the midst of some queue's work, reads and the rest that leave
+ * queues alone are done at once. Notifications, and other writes of registers, are answered and held
+ * until the device has come back. If the client then wants to see what became of such a write, or
+ * resets the device, the device's work is stopped: its memory fails. As it is resets that come so, and
+ * little else, nothing is lost with that.
  */
 #include "server.h"
 
@@ -24,9 +33,11 @@
 #include "capabilities.h"
 #include "dma.h"
 #include "eventfds.h"
+#include "held.h"
 #include "irqs.h"
 #include "listener.h"
 #include "regions.h"
+#include "remote.h"
 #include "services.h"
 
 /* Messages handled before others have their turn in the event loop. */
@@ -39,6 +50,8 @@ struct VionetVfioUser {
     struct services *services;
     VionetFrontend *frontend;
     struct irqs *irqs;
+    uint32_t notify_bar; /* where notifications are written, from there on */
+    uint32_t notify_offset;
     /* where clients come */
     int listener; /* -1: nowhere */
     char *path;   /* to be removed, NULL: none */
@@ -46,9 +59,14 @@ struct VionetVfioUser {
     /* the client, if there is one */
     struct stream *stream;
     GSource *stream_source;
+    GIOCondition watched; /* by it */
     struct dma *dma;
     GSource *loss_source; /* ready when the client has taken away memory that it had shared */
     bool agreed;          /* on a version */
+    struct stream *twin;  /* for requests to the client, NULL: they go over stream */
+    struct remote *remote;
+    struct held *held; /* commands for when the device is done with remote memory */
+    bool holding;      /* the one under way will be one of them */
     struct capabilities capabilities;
     /* notifications by eventfd, which the client may ask for */
     int notify_fds[STREAM_MAX_FDS];
@@ -62,6 +80,7 @@ struct answer {
     size_t len;
     int fds[STREAM_MAX_FDS];
     unsigned n_fds;
+    int given;   /* a descriptor that is closed once it has gone, -1 */
     bool posted; /* a write to a region, which is only done now */
 };
 
@@ -83,6 +102,29 @@ static void put(struct answer *answer, const void *octets, size_t len)
 
 /* ---- Version ---- */
 
+/* A second socket for our requests, if the client wants one. */
+static void open_twin(VionetVfioUser *server, struct answer *answer)
+{
+    int ends[2];
+
+    if (!server->capabilities.twin_socket || server->capabilities.max_msg_fds == 0 ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+        return;
+    }
+    server->twin = stream_new(ends[0]);
+    answer->fds[0] = answer->given = ends[1];
+    answer->n_fds = 1;
+}
+
+static enum remote_verdict while_waiting(void *opaque, struct stream_message *message);
+
+static void open_remote(VionetVfioUser *server)
+{
+    server->remote = remote_new(server->twin ? server->twin : server->stream,
+                                server->capabilities.max_data_xfer_size,
+                                server->twin ? NULL : while_waiting, server);
+}
+
 static int do_version(VionetVfioUser *server, struct stream_message *message, struct answer *answer)
 {
     struct vfio_user_version version;
@@ -96,7 +138,9 @@ static int do_version(VionetVfioUser *server, struct stream_message *message, st
     }
     version.minor = MIN(version.minor, VFIO_USER_MINOR);
     put(answer, &version, sizeof(version));
-    text = capabilities_answer(&server->capabilities);
+    open_twin(server, answer);
+    open_remote(server);
+    text = capabilities_answer(&server->capabilities, server->twin);
     put(answer, text, strlen(text) + 1);
     g_free(text);
     server->agreed = true;
@@ -327,22 +371,36 @@ static int do_region_read(VionetVfioUser *server, struct stream_message *message
     return 0;
 }
 
-static bool is_notification(VionetVfioUser *server, const struct vfio_user_region_access *access)
-{
-    unsigned bar;
-    uint64_t offset;
+/* What a write to a register may lead to. */
+enum weight {
+    WRITE_LIGHT,        /* to nothing but the register */
+    WRITE_NOTIFICATION, /* a queue's work, which no register tells of */
+    WRITE_HEAVY,        /* queues may be started or stopped */
+};
 
-    return vionet_pci_notify_address(server_pci(server), 0, &bar, &offset) &&
-           access->region == bar && access->offset >= offset;
+static enum weight weigh(VionetVfioUser *server, uint32_t region, uint64_t offset)
+{
+    if (region == IRQS_BAR) {
+        return WRITE_LIGHT;
+    }
+    return region == server->notify_bar && offset >= server->notify_offset ? WRITE_NOTIFICATION
+                                                                           : WRITE_HEAVY;
 }
 
-static void write_region(VionetVfioUser *server, const struct stream_message *message)
+/* Whether a write of that weight is answered before it is done. */
+static bool is_posted(const VionetVfioUser *server, enum weight weight)
+{
+    return server->holding || weight == WRITE_NOTIFICATION ||
+           (weight == WRITE_HEAVY && dma_has_remote(server->dma));
+}
+
+static void write_region(VionetVfioUser *server, const uint8_t *payload)
 {
     struct vfio_user_region_access access;
 
-    memcpy(&access, message->payload, sizeof(access));
-    regions_write(server_pci(server), access.region, access.offset,
-                  message->payload + sizeof(access), access.count);
+    memcpy(&access, payload, sizeof(access));
+    regions_write(server_pci(server), access.region, access.offset, payload + sizeof(access),
+                  access.count);
 }
 
 static int do_region_write(VionetVfioUser *server, struct stream_message *message,
@@ -356,9 +414,9 @@ static int do_region_write(VionetVfioUser *server, struct stream_message *messag
         return EINVAL;
     }
     put(answer, &access, sizeof(access));
-    answer->posted = is_notification(server, &access);
+    answer->posted = is_posted(server, weigh(server, access.region, access.offset));
     if (!answer->posted) {
-        write_region(server, message);
+        write_region(server, message->payload);
     }
     return 0;
 }
@@ -378,26 +436,62 @@ static bool check_writes(VionetVfioUser *server, const uint8_t *at, uint64_t n)
     return true;
 }
 
-static int do_write_multi(VionetVfioUser *server, struct stream_message *message,
-                          struct answer *answer)
+/* The heaviest of them. */
+static enum weight weigh_multi(VionetVfioUser *server, const uint8_t *payload, size_t len)
 {
-    const uint8_t *at = message->payload + sizeof(uint64_t);
+    enum weight heaviest = WRITE_LIGHT;
+
+    for (size_t at = sizeof(uint64_t); len - at >= sizeof(struct vfio_user_write_multi);
+         at += sizeof(struct vfio_user_write_multi)) {
+        struct vfio_user_write_multi one;
+
+        memcpy(&one, payload + at, sizeof(one));
+        heaviest = MAX(heaviest, weigh(server, one.region, one.offset));
+    }
+    return heaviest;
+}
+
+static void write_all(VionetVfioUser *server, const uint8_t *payload)
+{
+    const uint8_t *at = payload + sizeof(uint64_t);
     uint64_t n;
 
-    memcpy(&n, message->payload, sizeof(n));
-    if (!server->capabilities.write_multiple ||
-        n > (message->len - sizeof(n)) / sizeof(struct vfio_user_write_multi) ||
-        !check_writes(server, at, n)) {
-        return EINVAL;
-    }
+    memcpy(&n, payload, sizeof(n));
     for (uint64_t i = 0; i < n; i++, at += sizeof(struct vfio_user_write_multi)) {
         struct vfio_user_write_multi one;
 
         memcpy(&one, at, sizeof(one));
         regions_write(server_pci(server), one.region, one.offset, one.data, one.count);
     }
+}
+
+static int do_write_multi(VionetVfioUser *server, struct stream_message *message,
+                          struct answer *answer)
+{
+    uint64_t n;
+
+    memcpy(&n, message->payload, sizeof(n));
+    if (!server->capabilities.write_multiple ||
+        n > (message->len - sizeof(n)) / sizeof(struct vfio_user_write_multi) ||
+        !check_writes(server, message->payload + sizeof(n), n)) {
+        return EINVAL;
+    }
     put(answer, &n, sizeof(n));
+    answer->posted = is_posted(server, weigh_multi(server, message->payload, message->len));
+    if (!answer->posted) {
+        write_all(server, message->payload);
+    }
     return 0;
+}
+
+/* Does what was answered already. */
+static void write_posted(VionetVfioUser *server, uint16_t command, const uint8_t *payload)
+{
+    if (command == VFIO_USER_REGION_WRITE) {
+        write_region(server, payload);
+    } else {
+        write_all(server, payload);
+    }
 }
 
 /* ---- Reset and optional things ---- */
@@ -506,16 +600,41 @@ static bool send_answer(VionetVfioUser *server, const struct stream_message *mes
                                answer->n_fds);
 }
 
+/*
+ * Does what stands behind an answer that has gone. The payload is copied: the device may wait for
+ * remote memory meanwhile, and the next messages take its place.
+ */
+static void do_posted(VionetVfioUser *server, const struct stream_message *message,
+                      struct answer *answer)
+{
+    memcpy(answer->data, message->payload, MIN(message->len, sizeof(answer->data)));
+    write_posted(server, message->header.command, answer->data);
+}
+
+static bool goes_on(const VionetVfioUser *server)
+{
+    if (dma_lost(server->dma)) {
+        g_warning("vfio-user: client took away memory that it had shared");
+        return false;
+    }
+    return server->agreed && !(server->remote && remote_is_lost(server->remote));
+}
+
 /* False if the connection is not to go on. */
 static bool handle(VionetVfioUser *server, struct stream_message *message)
 {
     struct answer answer;
+    bool sent;
     int error;
 
     answer.len = 0;
     answer.n_fds = 0;
+    answer.given = -1;
     answer.posted = false;
     if ((message->header.flags & VFIO_USER_TYPE_MASK) != VFIO_USER_TYPE_COMMAND) {
+        if (server->remote && remote_was_given_up(server->remote, message)) {
+            return true;
+        }
         g_warning("vfio-user: client sent a reply to nothing, or no command");
         return false;
     }
@@ -524,17 +643,146 @@ static bool handle(VionetVfioUser *server, struct stream_message *message)
         return false;
     }
     error = run_command(server, message, &answer);
-    if (!send_answer(server, message, &answer, error)) {
+    sent = send_answer(server, message, &answer, error);
+    if (answer.given >= 0) {
+        close(answer.given);
+    }
+    if (!sent) {
         return false;
     }
     if (answer.posted) {
-        write_region(server, message);
+        do_posted(server, message, &answer);
     }
-    if (dma_lost(server->dma)) {
-        g_warning("vfio-user: client took away memory that it had shared");
+    return goes_on(server);
+}
+
+/* ---- Commands while the device waits for the client's memory ---- */
+
+static enum weight weigh_message(VionetVfioUser *server, const struct stream_message *message)
+{
+    struct vfio_user_region_access access;
+
+    if (message->len < commands[message->header.command].min_len) {
+        return WRITE_LIGHT; /* it will be refused */
+    }
+    if (message->header.command == VFIO_USER_REGION_WRITE_MULTI) {
+        return weigh_multi(server, message->payload, message->len);
+    }
+    memcpy(&access, message->payload, sizeof(access));
+    return weigh(server, access.region, access.offset);
+}
+
+/* Is answered now, and done later: unless it is refused. */
+static bool hold(VionetVfioUser *server, struct stream_message *message, enum weight weight)
+{
+    struct answer answer = {.given = -1};
+    int error;
+
+    server->holding = true;
+    error = run_command(server, message, &answer);
+    server->holding = false;
+    return send_answer(server, message, &answer, error) &&
+           (error || held_add(server->held, message, true, weight == WRITE_NOTIFICATION));
+}
+
+/* Is left, unanswered, until the device has come back, which is to be now. */
+static enum remote_verdict stop(VionetVfioUser *server, struct stream_message *message)
+{
+    g_info("vfio-user: command %u does not wait for the device, whose work is stopped",
+           message->header.command);
+    return held_add(server->held, message, false, false) ? REMOTE_STOP : REMOTE_LOST;
+}
+
+static enum remote_verdict while_waiting(void *opaque, struct stream_message *message)
+{
+    VionetVfioUser *server = opaque;
+    const unsigned command = message->header.command;
+    enum weight weight;
+
+    if (command == VFIO_USER_REGION_WRITE || command == VFIO_USER_REGION_WRITE_MULTI) {
+        weight = weigh_message(server, message);
+        if (weight != WRITE_LIGHT || held_count_ordered(server->held) > 0) {
+            return hold(server, message, weight) ? REMOTE_GO_ON : REMOTE_LOST;
+        }
+    } else if (command == VFIO_USER_DEVICE_RESET || held_count_ordered(server->held) > 0) {
+        return stop(server, message);
+    } else if (command == VFIO_USER_DMA_MAP || command == VFIO_USER_DMA_UNMAP) {
+        dma_hold(server->dma);
+    }
+    return handle(server, message) ? REMOTE_GO_ON : REMOTE_LOST;
+}
+
+/* The device is done, or has been stopped: now it can be done. False if the connection is to end. */
+static bool do_held(VionetVfioUser *server)
+{
+    struct held_message *held;
+    bool good = true;
+
+    if (!server->remote) {
+        return true;
+    }
+    remote_resume(server->remote);
+    dma_settle(server->dma);
+    while (good && !stream_is_full(server->stream) && (held = held_take(server->held)) != NULL) {
+        if (held->answered) {
+            write_posted(server, held->message.header.command, held->message.payload);
+            good = goes_on(server);
+        } else {
+            good = handle(server, &held->message);
+        }
+        held_message_free(held);
+        remote_resume(server->remote);
+        dma_settle(server->dma);
+    }
+    return good;
+}
+
+/* What is left over is for when nothing of the device is under way. */
+static void come_again(VionetVfioUser *server)
+{
+    if (held_count(server->held) > 0 || dma_is_held(server->dma) ||
+        stream_is_full(server->stream) || stream_has_message(server->stream)) {
+        g_source_set_ready_time(server->stream_source, 0);
+        g_source_set_priority(server->stream_source, G_PRIORITY_HIGH);
+    }
+}
+
+/*
+ * Whether the device may wait for the client's memory there. Not while a command is held that is not
+ * answered: it keeps the client from answering us.
+ */
+static bool may_wait(VionetVfioUser *server, uint64_t gpa, size_t len)
+{
+    if (!server->remote || !dma_is_remote(server->dma, gpa, len)) {
         return false;
     }
-    return server->agreed;
+    if (held_owes(server->held)) {
+        remote_stop(server->remote);
+        return false;
+    }
+    return true;
+}
+
+static bool host_dma_read(void *opaque, uint64_t gpa, void *buf, size_t len)
+{
+    VionetVfioUser *server = opaque;
+    const bool good = may_wait(server, gpa, len) && remote_read(server->remote, gpa, buf, len);
+
+    if (server->remote) {
+        come_again(server);
+    }
+    return good;
+}
+
+static bool host_dma_write(void *opaque, uint64_t gpa, const void *buf, size_t len)
+{
+    VionetVfioUser *server = opaque;
+    const bool good = may_wait(server, gpa, len) && remote_write(server->remote, gpa, buf, len);
+
+    if (server->remote) {
+        come_again(server);
+    }
+    return good;
 }
 
 /* ---- The client ---- */
@@ -549,7 +797,9 @@ struct loss_source {
 
 static gboolean loss_check(GSource *source)
 {
-    return dma_lost(((struct loss_source *)source)->server->dma);
+    const VionetVfioUser *server = ((struct loss_source *)source)->server;
+
+    return dma_lost(server->dma) || (server->remote && remote_is_lost(server->remote));
 }
 
 static gboolean loss_prepare(GSource *source, gint *timeout)
@@ -562,7 +812,7 @@ static gboolean loss_dispatch(GSource *source, GSourceFunc callback, gpointer da
 {
     (void)callback;
     (void)data;
-    g_warning("vfio-user: client took away memory that it had shared");
+    goes_on(((struct loss_source *)source)->server); /* says why */
     drop_client(((struct loss_source *)source)->server);
     return G_SOURCE_REMOVE;
 }
@@ -588,6 +838,7 @@ static void watch(VionetVfioUser *server, GIOCondition condition)
         g_source_destroy(server->stream_source);
         g_clear_pointer(&server->stream_source, g_source_unref);
     }
+    server->watched = condition;
     server->stream_source = g_unix_fd_source_new(stream_fd(server->stream), condition);
     g_source_set_can_recurse(server->stream_source, TRUE); /* or the loop wakes itself each time */
     g_source_set_callback(server->stream_source, G_SOURCE_FUNC(stream_ready), server, NULL);
@@ -601,6 +852,9 @@ static void drop_client(VionetVfioUser *server)
     if (!server->stream) {
         return;
     }
+    if (server->remote) {
+        remote_stop(server->remote);
+    }
     vionet_frontend_reset(server->frontend);
     close_notify_fds(server);
     irqs_clear(server->irqs);
@@ -609,6 +863,9 @@ static void drop_client(VionetVfioUser *server)
     g_clear_pointer(&server->dma, dma_free);
     g_source_destroy(server->stream_source);
     g_clear_pointer(&server->stream_source, g_source_unref);
+    g_clear_pointer(&server->remote, remote_free);
+    g_clear_pointer(&server->held, held_free);
+    g_clear_pointer(&server->twin, stream_free);
     g_clear_pointer(&server->stream, stream_free);
     server->agreed = false;
     g_message("vfio-user: client has gone");
@@ -623,6 +880,12 @@ static bool read_messages(VionetVfioUser *server)
     for (unsigned i = 0; i < BUDGET && !stream_is_full(server->stream); i++) {
         struct stream_message *message;
 
+        if (!do_held(server)) {
+            return false;
+        }
+        if (stream_is_full(server->stream)) {
+            break;
+        }
         switch (stream_read(server->stream, &message)) {
         case STREAM_MESSAGE:
             if (!handle(server, message)) {
@@ -644,22 +907,25 @@ static bool read_messages(VionetVfioUser *server)
 static gboolean stream_ready(gint fd, GIOCondition condition, gpointer data)
 {
     VionetVfioUser *server = data;
-    const bool was_full = stream_is_full(server->stream);
+    GIOCondition wanted;
+    bool full;
 
     (void)fd;
     (void)condition;
     if (!stream_flush(server->stream) ||
-        (!stream_is_full(server->stream) && !read_messages(server))) {
+        (!stream_is_full(server->stream) && !(read_messages(server) && do_held(server)))) {
         drop_client(server);
         return G_SOURCE_REMOVE;
     }
-    if (stream_is_full(server->stream) != was_full) {
-        watch(server, was_full ? G_IO_IN : G_IO_OUT);
+    g_source_set_priority(server->stream_source, G_PRIORITY_DEFAULT);
+    full = stream_is_full(server->stream);
+    wanted = full ? G_IO_OUT : G_IO_IN;
+    if (wanted != server->watched) {
+        watch(server, wanted);
     }
     /* Others have their turn before what is here already. */
-    g_source_set_ready_time(
-        server->stream_source,
-        !stream_is_full(server->stream) && stream_has_message(server->stream) ? 0 : -1);
+    g_source_set_ready_time(server->stream_source,
+                            !full && stream_has_message(server->stream) ? 0 : -1);
     return G_SOURCE_CONTINUE;
 }
 
@@ -672,6 +938,7 @@ bool vionet_vfio_user_serve(VionetVfioUser *server, int fd)
     }
     server->stream = stream_new(fd);
     server->dma = dma_new(server_device(server));
+    server->held = held_new();
     irqs_apply(server->irqs, server_pci(server));
     watch(server, G_IO_IN);
     watch_loss(server);
@@ -804,18 +1071,28 @@ static bool run_again(void *opaque)
 
 /* ---- Life ---- */
 
-/* The MSI-X table's size, from configuration space. */
-static unsigned count_vectors(VionetPci *pci)
+/* A capability in configuration space, of the virtio kind if type is not 0; 0 if there is none. */
+static uint8_t find_capability(VionetPci *pci, uint8_t id, uint8_t type)
 {
     uint8_t at = (uint8_t)vionet_pci_config_read(pci, 0x34, 1);
 
-    while (at) {
-        if (vionet_pci_config_read(pci, at, 1) == 0x11) {
-            return (vionet_pci_config_read(pci, at + 2u, 2) & 0x7ff) + 1;
-        }
+    while (at && (vionet_pci_config_read(pci, at, 1) != id ||
+                  (type && vionet_pci_config_read(pci, at + 3u, 1) != type))) {
         at = (uint8_t)vionet_pci_config_read(pci, at + 1u, 1);
     }
-    return 0;
+    return at;
+}
+
+/* Where notifications are written; returns how many MSI-X vectors there are. */
+static unsigned read_layout(VionetVfioUser *server)
+{
+    VionetPci *pci = server_pci(server);
+    const uint8_t notify = find_capability(pci, 0x09, 2 /* VIRTIO_PCI_CAP_NOTIFY_CFG */);
+    const uint8_t msix = find_capability(pci, 0x11, 0);
+
+    server->notify_bar = vionet_pci_config_read(pci, notify + 4u, 1);
+    server->notify_offset = vionet_pci_config_read(pci, notify + 8u, 4);
+    return msix ? (vionet_pci_config_read(pci, msix + 2u, 2) & 0x7ff) + 1 : 0;
 }
 
 static bool make_device(VionetVfioUser *server, const char *properties, const char *backend,
@@ -831,6 +1108,8 @@ static bool make_device(VionetVfioUser *server, const char *properties, const ch
         .event = host_event,
         .wake = host_wake,
         .trace = server->ops.trace ? host_trace : NULL,
+        .dma_read = host_dma_read,
+        .dma_write = host_dma_write,
     };
 
     server->services =
@@ -842,7 +1121,7 @@ static bool make_device(VionetVfioUser *server, const char *properties, const ch
     if (!server->frontend || !vionet_frontend_realize(server->frontend, error)) {
         return false;
     }
-    server->irqs = irqs_new(count_vectors(server_pci(server)), true, server->context);
+    server->irqs = irqs_new(read_layout(server), true, server->context);
     vionet_frontend_attach(server->frontend, server->context);
     return true;
 }

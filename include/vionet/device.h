@@ -18,7 +18,7 @@
  * while data functions run. Those that take something away (unmap, reset) return when no data
  * function can still be using it, which is at most one burst later.
  *
- * Host operations (but for clock_ns and trace) are called with nothing held: from within one, any
+ * Host operations (but for clock_ns, trace, dma_read and dma_write) are called with nothing held: from within one, any
  * function of the device may be called but vionet_device_free(). How deep that nests is the caller's
  * business.
  *
@@ -267,6 +267,15 @@ typedef struct VionetHostOps {
      * may not call the device. What it is given is to be read during the call.
      */
     void (*trace)(void *opaque, const struct VionetTrace *trace);
+    /*
+     * Reads len octets of remote memory (vionet_device_map_remote()) at gpa into buf, or writes them
+     * there, and is done on return; in one mapping. False if that cannot be done: then the device
+     * does as if the memory were not there. From within data and control functions, in the queue's
+     * turn: like clock_ns they may not call the device, but for the functions that only look, and a
+     * transport's registers but for those that start, stop, reset or notify a queue or the device.
+     */
+    bool (*dma_read)(void *opaque, uint64_t gpa, void *buf, size_t len);
+    bool (*dma_write)(void *opaque, uint64_t gpa, const void *buf, size_t len);
 } VionetHostOps;
 
 /* ---- Life ---- */
@@ -302,6 +311,17 @@ VIONET_EXPORT const VionetConfig *vionet_device_config(const VionetDevice *devic
 #define VIONET_MAP_READONLY 1u
 VIONET_EXPORT bool vionet_device_map(VionetDevice *device, uint64_t gpa, void *host, uint64_t size,
                                      unsigned flags, GError **error);
+
+/*
+ * Control: the same for memory that cannot be mapped here: the device reads and writes it by the
+ * operations dma_read and dma_write, without which this is an error. Queues and buffers may lie in
+ * memory of either kind, or in both. That is for memory that is not to be had otherwise: each word of
+ * a queue takes an operation, and frames are copied once more. What the driver wrote is read once;
+ * what the device writes is there before the queue says so, and is no more than it says. When an
+ * operation fails the queue stops with a violation.
+ */
+VIONET_EXPORT bool vionet_device_map_remote(VionetDevice *device, uint64_t gpa, uint64_t size,
+                                            unsigned flags, GError **error);
 
 /*
  * Control: takes back a mapping made with exactly these gpa and size. On return nothing of it is in

@@ -14,6 +14,7 @@
 #include "net/filter.h"
 #include "net/header.h"
 #include "net/stats.h"
+#include "ring/bounce.h"
 
 #include <vionet/spec.h>
 
@@ -630,6 +631,7 @@ static void give_answer(struct queue *queue, const struct request *request,
         written += iov_write(&in, request->result->data, request->result->len);
         g_byte_array_unref(request->result);
     }
+    chain_write_out(&queue->ring, chain, written); /* if it fails, the flush shows nothing */
     ring_push(&queue->ring, &chain->ref, (uint32_t)written);
 }
 

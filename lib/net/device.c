@@ -10,6 +10,8 @@
 
 #include <vionet/spec.h>
 
+#define MAP_FLAGS VIONET_MAP_READONLY
+
 GQuark vionet_error_quark(void)
 {
     return g_quark_from_static_string("vionet-error");
@@ -46,17 +48,34 @@ static void device_publish_map(VionetDevice *device, struct memory_map *map)
     g_free(old);
 }
 
-bool vionet_device_map(VionetDevice *device, uint64_t gpa, void *host, uint64_t size,
-                       unsigned flags, GError **error)
+static bool add_region(VionetDevice *device, const struct memory_region *region, GError **error)
 {
-    struct memory_region region = {gpa, size, host, flags};
-    struct memory_map *map = memory_map_with(device_map(device), &region, error);
+    struct memory_map *map = memory_map_with(device_map(device), region, error);
 
     if (!map) {
         return false;
     }
     device_publish_map(device, map);
     return true;
+}
+
+bool vionet_device_map(VionetDevice *device, uint64_t gpa, void *host, uint64_t size,
+                       unsigned flags, GError **error)
+{
+    return add_region(device, &(struct memory_region){gpa, size, host, flags & MAP_FLAGS}, error);
+}
+
+bool vionet_device_map_remote(VionetDevice *device, uint64_t gpa, uint64_t size, unsigned flags,
+                              GError **error)
+{
+    const unsigned all = (flags & MAP_FLAGS) | MEMORY_REMOTE;
+
+    if (!device->remote.read || !device->remote.write) {
+        g_set_error_literal(error, VIONET_ERROR, VIONET_ERROR_MEMORY,
+                            "remote memory needs the operations dma_read and dma_write");
+        return false;
+    }
+    return add_region(device, &(struct memory_region){gpa, size, NULL, all}, error);
 }
 
 bool vionet_device_unmap(VionetDevice *device, uint64_t gpa, uint64_t size, GError **error)
@@ -455,6 +474,7 @@ void vionet_device_set_poll(VionetDevice *device, unsigned index, bool poll)
     } else {
         outcome.kick = ring_enable_kicks(&queue->ring);
     }
+    queue_check(queue, &outcome);
     gate_leave(&queue->gate);
     device_settle(device, queue, &outcome);
 }
@@ -750,7 +770,9 @@ VionetDevice *vionet_device_new(const VionetConfig *config, const VionetHostOps 
     device->rss_contexts = g_new0(struct steering *, full.max_rss_contexts);
     device->flows = g_new0(struct flow_table, 1);
     atomic_init(&device->view, view_new(&full));
+    device->remote = (struct memory_remote){all.dma_read, all.dma_write, opaque};
     atomic_init(&device->map, memory_map_empty());
+    device_map(device)->remote = &device->remote;
     memcpy(device->mac, full.mac, 6);
     vionet_device_set_interrupt(device, NULL, NULL);
     make_queues(device);

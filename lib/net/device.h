@@ -44,6 +44,7 @@ struct VionetDevice {
     void *interrupt_opaque;
     _Atomic(struct view *) view;
     _Atomic(struct memory_map *) map;
+    struct memory_remote remote; /* the host's operations, which may be NULL */
     unsigned n_queues;
     struct queue *queues;
     struct lane *lanes;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "net/feature.h"
+#include "ring/bounce.h"
 
 #include <vionet/spec.h>
 
@@ -39,7 +40,11 @@ void queue_init(struct queue *queue, uint16_t index, uint16_t max_size, bool tra
 void queue_free(struct queue *queue)
 {
     ring_free(&queue->ring);
+    chain_free(&queue->chain);
     g_free(queue->ranges);
+    for (unsigned i = 0; i < queue->n_slots; i++) {
+        g_free(queue->slots[i].bounced ? queue->slots[i].bounce : NULL);
+    }
     g_free(queue->slots);
     g_free(queue->free_slots);
     g_free(queue->large_ranges);
@@ -102,6 +107,7 @@ void queue_start(struct queue *queue, const uint64_t *features, const struct mem
         queue_break(queue, outcome);
     } else {
         outcome->kick = ring_enable_kicks(&queue->ring);
+        queue_check(queue, outcome);
     }
     gate_leave(&queue->gate);
 }
@@ -112,6 +118,11 @@ void queue_release_slot(struct queue *queue, struct slot *slot)
     slot->done = false;
     if (slot->large >= 0) {
         queue->large_out[slot->large] = false;
+    }
+    if (G_UNLIKELY(slot->bounced)) {
+        queue->bounced -= slot->bounced;
+        slot->bounced = 0;
+        g_free(slot->bounce);
     }
     queue->free_slots[queue->n_free_slots++] = (uint16_t)(slot - queue->slots);
 }
@@ -179,11 +190,18 @@ void queue_break_with(struct queue *queue, VionetViolation violation, unsigned d
     queue_break(queue, outcome);
 }
 
+void queue_check(struct queue *queue, struct outcome *outcome)
+{
+    if (G_UNLIKELY(queue->ring.lost) && queue->live) {
+        queue_break(queue, outcome);
+    }
+}
+
 static void notify(struct queue *queue, struct outcome *outcome)
 {
     queue->coalesce.pending = 0;
     queue->coalesce.armed = false;
-    if (ring_must_notify(&queue->ring)) {
+    if (ring_must_notify(&queue->ring) && G_LIKELY(!queue->ring.lost)) {
         outcome->interrupt = true;
         queue_count(queue, VIONET_COUNTER_INTERRUPTS, 1);
     }
@@ -223,13 +241,11 @@ static void wait_for_more(struct queue *queue, struct outcome *outcome)
     }
 }
 
-void queue_flush(struct queue *queue, uint32_t packets, struct outcome *outcome)
+/* Decides on notifying the driver of what it has just been shown. */
+static void decide(struct queue *queue, uint32_t packets, struct outcome *outcome)
 {
     struct coalesce *coalesce = &queue->coalesce;
 
-    if (!ring_flush(&queue->ring)) {
-        return;
-    }
     if (G_LIKELY(!coalesces(coalesce))) {
         notify(queue, outcome);
         return;
@@ -240,6 +256,14 @@ void queue_flush(struct queue *queue, uint32_t packets, struct outcome *outcome)
     } else if (coalesce->pending && !coalesce->armed) {
         wait_for_more(queue, outcome);
     }
+}
+
+void queue_flush(struct queue *queue, uint32_t packets, struct outcome *outcome)
+{
+    if (ring_flush(&queue->ring)) {
+        decide(queue, packets, outcome);
+    }
+    queue_check(queue, outcome);
 }
 
 void queue_coalesce_set(struct queue *queue, _Atomic(struct memory_map *) *map,
@@ -259,6 +283,7 @@ void queue_coalesce_set(struct queue *queue, _Atomic(struct memory_map *) *map,
     } else if (coalesce->pending) {
         wait_for_more(queue, outcome);
     }
+    queue_check(queue, outcome);
     gate_leave(&queue->gate);
 }
 
@@ -267,6 +292,7 @@ void queue_coalesce_expire(struct queue *queue, struct outcome *outcome)
     if (queue->coalesce.armed && queue->coalesce.pending) {
         notify(queue, outcome);
     }
+    queue_check(queue, outcome);
 }
 
 void queue_pause(struct queue *queue)
@@ -296,5 +322,6 @@ void queue_resume(struct queue *queue, _Atomic(struct memory_map *) *map, struct
         wait_for_more(queue, outcome);
     }
     outcome->kick = !queue->poll && ring_enable_kicks(&queue->ring);
+    queue_check(queue, outcome);
     gate_leave(&queue->gate);
 }

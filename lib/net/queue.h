@@ -22,14 +22,19 @@
 /* Frames out at once that have more. */
 #define N_LARGE_SLOTS 4
 
+/* Octets of bounce memory that frames may have out at once, if it is more than one frame. */
+#define MAX_BOUNCED (16u << 20)
+
 /* A transmitted frame that the host has. */
 struct slot {
     struct chain_ref ref;
-    bool out;  /* until the host gives the frame back, whatever becomes of the queue meanwhile */
-    bool done; /* given back while the queue was paused: goes to the driver when it goes on */
-    uint32_t life; /* of the queue when the frame was taken */
-    int8_t large;  /* index of its large slot, -1 if the ranges are here */
+    bool out;     /* until the host gives the frame back, whatever becomes of the queue meanwhile */
+    bool done;    /* given back while the queue was paused: goes to the driver when it goes on */
+    int8_t large; /* index of its large slot, -1 if the ranges are here */
+    uint32_t life;    /* of the queue when the frame was taken */
+    uint32_t bounced; /* octets of bounce, 0: none */
     uint64_t token;
+    uint8_t *bounce; /* its octets, where they are in remote memory */
     struct iovec iov[SLOT_RANGES];
 };
 
@@ -59,6 +64,7 @@ struct queue {
     uint16_t *free_slots; /* a stack of the indices of those that are not out */
     uint16_t n_free_slots;
     uint16_t n_slots;
+    size_t bounced;   /* octets of bounce memory that frames have out */
     uint64_t n_taken; /* frames ever: makes tokens unique */
     struct iovec *large_ranges;
     bool large_out[N_LARGE_SLOTS];
@@ -130,6 +136,9 @@ bool queue_enter(struct queue *queue, _Atomic(struct memory_map *) *map, struct 
 void queue_break(struct queue *queue, struct outcome *outcome);
 void queue_break_with(struct queue *queue, VionetViolation violation, unsigned descriptor,
                       uint64_t value, struct outcome *outcome);
+
+/* Breaks the queue if remote memory failed its ring. For whoever used the ring and does not pop. */
+void queue_check(struct queue *queue, struct outcome *outcome);
 
 /* Shows the driver what was pushed, for that many packets, and decides on notifying. */
 void queue_flush(struct queue *queue, uint32_t packets, struct outcome *outcome);

@@ -13,6 +13,7 @@
 #include "iov.h"
 #include "net/filter.h"
 #include "net/header.h"
+#include "ring/bounce.h"
 
 #include <vionet/spec.h>
 
@@ -171,8 +172,14 @@ static int take_buffer(struct queue *queue)
     return taken;
 }
 
-/* Host addresses of the two octets of num_buffers in the buffer just taken. */
-static void locate_num_buffers(const struct chain *chain, uint8_t *where[2])
+/* Where an octet of num_buffers is. */
+struct spot {
+    uint8_t *host; /* NULL: in remote memory */
+    uint64_t gpa;
+};
+
+/* The two octets of num_buffers in the buffer just taken. */
+static void locate_num_buffers(const struct chain *chain, struct spot spots[2])
 {
     for (unsigned i = 0; i < 2; i++) {
         struct iov_cursor cursor = iov_begin(chain->in, chain->n_in);
@@ -180,7 +187,23 @@ static void locate_num_buffers(const struct chain *chain, uint8_t *where[2])
 
         iov_skip(&cursor, HEADER_NUM_BUFFERS + i);
         iov_rest(&cursor, &octet, 1);
-        where[i] = octet.iov_base;
+        spots[i].host = octet.iov_base;
+        if (G_UNLIKELY(chain->n_remote > 0) &&
+            bounce_find(chain, HEADER_NUM_BUFFERS + i, &spots[i].gpa)) {
+            spots[i].host = NULL;
+        }
+    }
+}
+
+/* Stores an octet there, after the buffer was written out. */
+static void put_spot(struct queue *queue, const struct spot *spot, uint8_t octet)
+{
+    struct ring *ring = &queue->ring;
+
+    if (G_LIKELY(spot->host != NULL)) {
+        *spot->host = octet;
+    } else if (!memory_write(ring->map, &ring->hint, spot->gpa, &octet, 1)) {
+        ring_lose(ring, VIONET_VIOLATION_ADDRESS, VIONET_NONE, spot->gpa);
     }
 }
 
@@ -225,7 +248,7 @@ static VionetVerdict fill_several(struct queue *queue, const uint8_t *hdr, size_
     struct chain *chain = &queue->chain;
     struct iov_cursor to = iov_begin(chain->in, chain->n_in);
     size_t room = (size_t)chain->in_len - hdr_len;
-    uint8_t *num_buffers[2];
+    struct spot num_buffers[2];
     unsigned n_desc = chain->n_desc;
     unsigned n = 0;
 
@@ -236,6 +259,10 @@ static VionetVerdict fill_several(struct queue *queue, const uint8_t *hdr, size_
         int taken;
 
         iov_copy(&to, &from, here);
+        if (!chain_write_out(&queue->ring, chain, used + here)) {
+            queue_break(queue, outcome);
+            return VIONET_DROP_NOT_RUNNING;
+        }
         ring_push(&queue->ring, &chain->ref, (uint32_t)(used + here));
         n++;
         len -= here;
@@ -256,8 +283,8 @@ static VionetVerdict fill_several(struct queue *queue, const uint8_t *hdr, size_
         to = iov_begin(chain->in, chain->n_in);
         room = (size_t)chain->in_len;
     }
-    num_buffers[0][0] = (uint8_t)n;
-    num_buffers[1][0] = (uint8_t)(n >> 8);
+    put_spot(queue, &num_buffers[0], (uint8_t)n);
+    put_spot(queue, &num_buffers[1], (uint8_t)(n >> 8));
     return VIONET_DELIVERED;
 }
 
@@ -283,6 +310,10 @@ static VionetVerdict deliver(struct queue *queue, const struct view *view, const
     header_write(view, frame, hash, hdr);
     if (G_LIKELY(chain->in_len >= hdr_len + len)) {
         fill_one(chain, hdr, hdr_len, frame, len);
+        if (!chain_write_out(&queue->ring, chain, hdr_len + len)) {
+            queue_break(queue, outcome);
+            return VIONET_DROP_NOT_RUNNING;
+        }
         ring_push(&queue->ring, &chain->ref, (uint32_t)(hdr_len + len));
         return VIONET_DELIVERED;
     }

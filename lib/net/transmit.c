@@ -11,6 +11,7 @@
 #include "bytes.h"
 #include "iov.h"
 #include "net/header.h"
+#include "ring/bounce.h"
 
 #define ETHERNET_HEADER 14
 /* Octets copied to learn a flow from: plain headers, VXLAN or GENEVE with a few options. */
@@ -26,7 +27,7 @@ static struct slot *slot_take(struct queue *queue, unsigned n, struct iovec **ra
     struct slot *slot;
     int8_t large = -1;
 
-    if (queue->n_free_slots == 0) {
+    if (queue->n_free_slots == 0 || G_UNLIKELY(queue->bounced > MAX_BOUNCED)) {
         return NULL;
     }
     if (G_UNLIKELY(n > SLOT_RANGES)) {
@@ -42,6 +43,16 @@ static struct slot *slot_take(struct queue *queue, unsigned n, struct iovec **ra
     slot->large = large;
     *ranges = large < 0 ? slot->iov : queue->large_ranges + (size_t)large * queue->chain.max;
     return slot;
+}
+
+/* What the chain has in bounce memory is the frame's until it is given back. */
+static void slot_take_bounce(struct queue *queue, struct slot *slot)
+{
+    size_t len;
+
+    slot->bounce = bounce_steal(&queue->chain, &len);
+    slot->bounced = (uint32_t)len;
+    queue->bounced += len;
 }
 
 /* A token tells the slot, and which of all frames ever taken it is. */
@@ -156,6 +167,9 @@ static enum taken take_frame(const VionetDevice *device, struct queue *queue,
     frame->token = slot->token = token_make(queue, slot);
     slot->ref = *ref;
     slot->life = queue->life;
+    if (G_UNLIKELY(queue->chain.n_remote > 0)) {
+        slot_take_bounce(queue, slot);
+    }
     if (G_UNLIKELY(device->ops.trace)) {
         trace_chain(device, queue, view, frame, VIONET_DELIVERED);
     }

@@ -24,6 +24,12 @@
  */
 #define CHAIN_RANGES(n) (2u * (n) + VIONET_MAX_FRAME / 4096u + 16u)
 
+/*
+ * Octets of a chain in remote memory that are kept, in each direction: more than any frame or command
+ * that the device takes has. What lies beyond is checked, not kept.
+ */
+#define CHAIN_REMOTE_MAX (256u * 1024)
+
 /* Which of the driver's buffers this is, for giving it back. */
 struct chain_ref {
     uint16_t id;   /* as the driver knows it */
@@ -40,6 +46,10 @@ struct chain {
     struct iovec *out; /* storage, of max ranges each: chain_init() */
     struct iovec *in;
     unsigned max;
+    unsigned keep_out; /* ranges kept of this one: max, or where remote octets became too many */
+    unsigned keep_in;
+    unsigned n_remote;     /* ranges in remote memory; 0: there is no bounce memory in it */
+    struct bounce *bounce; /* NULL until there are some */
 };
 
 /* Gives a chain its storage: 2 * max ranges at iov, which stays the caller's. */
@@ -48,6 +58,21 @@ static inline void chain_init(struct chain *chain, struct iovec *iov, unsigned m
     chain->out = iov;
     chain->in = iov + max;
     chain->max = max;
+    chain->keep_out = chain->keep_in = max;
+    chain->n_remote = 0;
+    chain->bounce = NULL;
+}
+
+/* Before a chain is filled in. */
+static inline void chain_clear(struct chain *chain)
+{
+    chain->n_desc = 0;
+    chain->n_out = chain->n_in = 0;
+    chain->out_len = chain->in_len = 0;
+    if (__builtin_expect(chain->n_remote > 0, 0)) {
+        chain->keep_out = chain->keep_in = chain->max;
+        chain->n_remote = 0;
+    }
 }
 
 #endif

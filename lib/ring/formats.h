@@ -16,6 +16,14 @@ static inline bool ring_area_written(unsigned area)
     return area == 2;
 }
 
+/*
+ * What a part has at offset, in one load or as a copy that is good until the next one; and a value of
+ * 2 or 4 octets stored there, in order behind what was stored before. For parts without a host pointer.
+ * Where memory fails the ring is lost, and what is loaded is all ones.
+ */
+const uint8_t *ring_load(struct ring *ring, unsigned area, uint32_t offset, uint32_t len);
+void ring_store(struct ring *ring, unsigned area, uint32_t offset, uint32_t value, uint32_t len);
+
 static inline struct ring_turn *ring_turn(struct ring *ring, uint16_t turn)
 {
     return &ring->turns[turn % ring->setup.size];

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "bytes.h"
 #include "ring/formats.h"
 
 void ring_init(struct ring *ring, uint16_t max_size)
@@ -28,6 +29,46 @@ static bool ring_fail(struct ring *ring, VionetViolation violation, uint64_t val
     return false;
 }
 
+void ring_lose(struct ring *ring, VionetViolation violation, unsigned descriptor, uint64_t value)
+{
+    if (!ring->lost) {
+        ring->lost = true;
+        ring->fault = (struct ring_fault){violation, descriptor, value};
+    }
+}
+
+const uint8_t *ring_load(struct ring *ring, unsigned area, uint32_t offset, uint32_t len)
+{
+    const uint64_t gpa = ring->setup.area_gpa[area] + offset;
+    const uint8_t *p = memory_pointer(ring->map, &ring->hint, gpa, len, false);
+
+    if (p) {
+        return p;
+    }
+    if (!memory_read(ring->map, &ring->hint, gpa, ring->word, len)) {
+        memset(ring->word, 0xff, len);
+        ring_lose(ring, VIONET_VIOLATION_RING_ADDRESS, VIONET_NONE, gpa);
+    }
+    return ring->word;
+}
+
+void ring_store(struct ring *ring, unsigned area, uint32_t offset, uint32_t value, uint32_t len)
+{
+    const uint64_t gpa = ring->setup.area_gpa[area] + offset;
+    uint8_t *p = memory_pointer(ring->map, &ring->hint, gpa, len, true);
+
+    if (p && len == 2) {
+        guest_store16_release(p, (uint16_t)value);
+    } else if (p) {
+        guest_store32(p, value);
+    } else if (!ring->lost) {
+        put_le32(ring->word, value);
+        if (!memory_write(ring->map, &ring->hint, gpa, ring->word, len)) {
+            ring_lose(ring, VIONET_VIOLATION_RING_ADDRESS, VIONET_NONE, gpa);
+        }
+    }
+}
+
 bool ring_remap(struct ring *ring, const struct memory_map *map)
 {
     const struct ring_setup *setup = &ring->setup;
@@ -40,11 +81,10 @@ bool ring_remap(struct ring *ring, const struct memory_map *map)
     for (unsigned area = 0; area < 3; area++) {
         uint64_t gpa = setup->area_gpa[area];
         uint32_t size = ring->ops->area_size(area, setup->size);
-        unsigned n = 0;
 
         ring->area[area] = memory_pointer(map, &ring->hint, gpa, size, ring_area_written(area));
         if (ring->area[area] == NULL &&
-            !memory_translate(map, &ring->hint, gpa, size, ring_area_written(area), NULL, &n, 0)) {
+            !memory_exists(map, &ring->hint, gpa, size, ring_area_written(area))) {
             return ring_fail(ring, VIONET_VIOLATION_RING_ADDRESS, gpa);
         }
     }
@@ -114,7 +154,7 @@ void ring_rewind(struct ring *ring, unsigned n)
 
 bool ring_flush(struct ring *ring)
 {
-    if (ring->staged == 0) {
+    if (ring->staged == 0 || G_UNLIKELY(ring->lost)) {
         return false;
     }
     ring->next_used = (uint16_t)(ring->next_used + ring->staged);

@@ -16,6 +16,9 @@
  * The ring keeps its own copy of every index and reads each word of guest memory once; what it wrote
  * there it never reads back. When the driver breaks a rule, pop returns -1 and fault says which; the
  * ring is then stopped for good, until ring_start().
+ *
+ * Parts that lie in remote memory are read word by word into a copy, and written through. If the host
+ * cannot do that the ring is lost: pop fails, and nothing that was not flushed before is shown.
  */
 #ifndef VIONET_RING_H
 #define VIONET_RING_H
@@ -67,8 +70,9 @@ struct ring {
     const struct ring_ops *ops;
     const struct memory_map *map; /* valid while the queue's gate is held */
     uint64_t map_serial;          /* of the map that the pointers below are of */
-    uint8_t *area[3];             /* host pointers of the parts, NULL for one in several pieces */
-    unsigned hint;                /* for memory_find() */
+    /* host pointers of the parts, NULL for one in several pieces or in remote memory */
+    uint8_t *area[3];
+    unsigned hint; /* for memory_find() */
     struct ring_setup setup;
     uint16_t chain_limit; /* descriptors of one chain */
 
@@ -80,6 +84,7 @@ struct ring {
     bool told_valid;     /* told_used means something */
     uint32_t untold;     /* used buffers since that decision: more than an index counts void it */
     bool kicks_wanted;
+    bool lost;          /* remote memory failed, fault says where: nothing is shown any more */
     uint16_t in_flight; /* buffers taken and not yet pushed (or, IN_ORDER, not yet staged) */
 
     uint16_t next_turn;      /* turns[] is indexed modulo size */
@@ -87,6 +92,7 @@ struct ring {
     struct ring_turn *turns; /* setup.size of them; allocated by ring_init() for the largest size */
     uint32_t *taken;         /* a bit for each id in flight */
     struct ring_fault fault;
+    _Alignas(16) uint8_t word[16]; /* copy of what was read last from remote memory */
 };
 
 /* Allocates for up to max_size descriptors; ring_free() gives back. */
@@ -98,6 +104,9 @@ void ring_free(struct ring *ring);
  * rule.
  */
 bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct memory_map *map);
+
+/* Stops the ring because memory that was there could not be reached; the first reason stays. */
+void ring_lose(struct ring *ring, VionetViolation violation, unsigned descriptor, uint64_t value);
 
 /* Makes the ring use map from now on; false with fault set if a part is not in it. */
 bool ring_remap(struct ring *ring, const struct memory_map *map);

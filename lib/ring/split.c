@@ -14,6 +14,7 @@
 #include "ring/formats.h"
 
 #include "bytes.h"
+#include "ring/bounce.h"
 
 #include <stdatomic.h>
 
@@ -39,22 +40,47 @@ static uint32_t split_area_size(unsigned area, uint16_t size)
 }
 
 /*
- * Host pointer to len octets at offset of a part. Parts were checked to be memory when the map was
- * taken up; mappings begin at page boundaries and the parts are aligned, so that no word (and no
- * descriptor, which is aligned to its size) lies across two of them.
+ * Where to load len octets at offset of a part from, once. Parts were checked to be memory when the
+ * map was taken up; mappings begin at page boundaries and the parts are aligned, so that no word (and
+ * no descriptor, which is aligned to its size) lies across two of them.
  */
-static inline uint8_t *at(struct ring *ring, unsigned area, uint32_t offset, uint32_t len)
+static inline const uint8_t *at(struct ring *ring, unsigned area, uint32_t offset, uint32_t len)
 {
     if (G_LIKELY(ring->area[area] != NULL)) {
         return ring->area[area] + offset;
     }
-    return memory_pointer(ring->map, &ring->hint, ring->setup.area_gpa[area] + offset, len,
-                          ring_area_written(area));
+    return ring_load(ring, area, offset, len);
 }
 
+/* The same for storing, in the part that the device writes. */
+static inline void store16(struct ring *ring, uint32_t offset, uint16_t value)
+{
+    uint8_t *device = ring->area[VIONET_AREA_DEVICE];
+
+    if (G_LIKELY(device != NULL)) {
+        guest_store16(device + offset, value);
+    } else {
+        ring_store(ring, VIONET_AREA_DEVICE, offset, value, 2);
+    }
+}
+
+static inline void store32(struct ring *ring, uint32_t offset, uint32_t value)
+{
+    uint8_t *device = ring->area[VIONET_AREA_DEVICE];
+
+    if (G_LIKELY(device != NULL)) {
+        guest_store32(device + offset, value);
+    } else {
+        ring_store(ring, VIONET_AREA_DEVICE, offset, value, 4);
+    }
+}
+
+/* What was read of memory that failed is not the driver's doing: that fault stays. */
 static int fault(struct ring *ring, VionetViolation violation, unsigned descriptor, uint64_t value)
 {
-    ring->fault = (struct ring_fault){violation, descriptor, value};
+    if (!ring->lost) {
+        ring->fault = (struct ring_fault){violation, descriptor, value};
+    }
     return -1;
 }
 
@@ -89,26 +115,20 @@ struct walk {
     uint32_t table_len; /* entries */
 };
 
-/* Copies entry index of the indirect table; it may lie across mappings. */
+/* Copies entry index of the indirect table; it may lie across mappings, or in remote memory. */
 static bool indirect_load(struct walk *walk, uint32_t index, struct desc *desc)
 {
     uint64_t gpa = walk->table_gpa + 16u * (uint64_t)index;
     struct ring *ring = walk->ring;
     const uint8_t *p = memory_pointer(ring->map, &ring->hint, gpa, 16, false);
-    struct iovec piece[2];
-    unsigned n = 0;
     uint8_t copy[16];
 
     if (G_LIKELY(p != NULL && (uintptr_t)p % 8 == 0)) {
         *desc = desc_load(p);
         return true;
     }
-    if (!memory_translate(ring->map, &ring->hint, gpa, 16, false, piece, &n, 2)) {
+    if (!memory_read(ring->map, &ring->hint, gpa, copy, sizeof(copy))) {
         return false;
-    }
-    guest_copy(copy, piece[0].iov_base, piece[0].iov_len);
-    if (n > 1) {
-        guest_copy(copy + piece[0].iov_len, piece[1].iov_base, piece[1].iov_len);
     }
     *desc =
         (struct desc){get_le64(copy), get_le32(copy + 8), get_le16(copy + 12), get_le16(copy + 14)};
@@ -121,14 +141,17 @@ static inline int add_element(struct walk *walk, unsigned index, const struct de
     bool write = desc->flags & VIRTQ_DESC_F_WRITE;
     struct chain *chain = walk->chain;
     struct ring *ring = walk->ring;
+    unsigned before;
 
     if (G_UNLIKELY(++walk->n > ring->chain_limit)) {
         return fault(ring, VIONET_VIOLATION_CHAIN_LENGTH, walk->head, ring->chain_limit);
     }
     if (write) {
         chain->in_len += desc->len;
-        if (!memory_translate(ring->map, &ring->hint, desc->addr, desc->len, true, chain->in,
-                              &chain->n_in, chain->max)) {
+        before = chain->n_in;
+        if (G_UNLIKELY(!memory_translate(ring->map, &ring->hint, desc->addr, desc->len, true,
+                                         chain->in, &chain->n_in, chain->keep_in)) &&
+            !bounce_add(ring, chain, before, desc->addr, desc->len, true)) {
             return fault(ring, VIONET_VIOLATION_ADDRESS, index, desc->addr);
         }
     } else {
@@ -136,8 +159,10 @@ static inline int add_element(struct walk *walk, unsigned index, const struct de
             return fault(ring, VIONET_VIOLATION_READABLE_AFTER_WRITABLE, index, walk->head);
         }
         chain->out_len += desc->len;
-        if (!memory_translate(ring->map, &ring->hint, desc->addr, desc->len, false, chain->out,
-                              &chain->n_out, chain->max)) {
+        before = chain->n_out;
+        if (G_UNLIKELY(!memory_translate(ring->map, &ring->hint, desc->addr, desc->len, false,
+                                         chain->out, &chain->n_out, chain->keep_out)) &&
+            !bounce_add(ring, chain, before, desc->addr, desc->len, false)) {
             return fault(ring, VIONET_VIOLATION_ADDRESS, index, desc->addr);
         }
     }
@@ -238,6 +263,9 @@ static int look(struct ring *ring)
     }
     /* Acquire: the ring entries and descriptors behind idx are read after it. */
     idx = guest_load16_acquire(at(ring, VIONET_AREA_DRIVER, AVAIL_IDX, 2));
+    if (G_UNLIKELY(ring->lost)) {
+        return -1;
+    }
     if (idx == ring->next_avail) {
         return 0;
     }
@@ -254,6 +282,7 @@ static int split_pop(struct ring *ring, struct chain *chain)
 {
     struct walk walk = {.ring = ring, .chain = chain};
     uint16_t slot, head;
+    uint64_t gpa;
     int found = look(ring);
 
     if (found <= 0) {
@@ -268,11 +297,12 @@ static int split_pop(struct ring *ring, struct chain *chain)
         return fault(ring, VIONET_VIOLATION_HEAD_IN_FLIGHT, head, ring->next_avail);
     }
     walk.head = head;
-    chain->n_desc = 0;
-    chain->n_out = chain->n_in = 0;
-    chain->out_len = chain->in_len = 0;
+    chain_clear(chain);
     if (G_UNLIKELY(walk_chain(&walk, head) < 0)) {
         return -1;
+    }
+    if (G_UNLIKELY(chain->n_remote > 0) && !bounce_fetch(ring, chain, &gpa)) {
+        return fault(ring, VIONET_VIOLATION_ADDRESS, head, gpa);
     }
     ring_take(ring, head, &chain->ref);
     ring->next_avail++;
@@ -291,14 +321,18 @@ static void split_put_used(struct ring *ring, uint16_t id, uint32_t written)
     const uint32_t elem = USED_RING + 8u * slot;
 
     /* Two words: the element is aligned to 4 only, and may lie across mappings. */
-    guest_store32(at(ring, VIONET_AREA_DEVICE, elem, 4), id);
-    guest_store32(at(ring, VIONET_AREA_DEVICE, elem + 4, 4), written);
+    store32(ring, elem, id);
+    store32(ring, elem + 4, written);
 }
 
 static void split_publish(struct ring *ring)
 {
     /* Release: data and used elements are there before the index that covers them. */
-    guest_store16_release(at(ring, VIONET_AREA_DEVICE, USED_IDX, 2), ring->next_used);
+    if (G_LIKELY(ring->area[VIONET_AREA_DEVICE] != NULL)) {
+        guest_store16_release(ring->area[VIONET_AREA_DEVICE] + USED_IDX, ring->next_used);
+    } else {
+        ring_store(ring, VIONET_AREA_DEVICE, USED_IDX, ring->next_used, 2);
+    }
 }
 
 static bool split_must_notify(struct ring *ring)
@@ -326,10 +360,9 @@ static void split_set_kicks(struct ring *ring, bool wanted)
     uint16_t size = ring->setup.size;
 
     if (!ring->setup.event_idx) {
-        guest_store16(at(ring, VIONET_AREA_DEVICE, USED_FLAGS, 2),
-                      wanted ? 0 : VIRTQ_USED_F_NO_NOTIFY);
+        store16(ring, USED_FLAGS, wanted ? 0 : VIRTQ_USED_F_NO_NOTIFY);
     } else if (wanted) {
-        guest_store16(at(ring, VIONET_AREA_DEVICE, USED_RING + 8u * size, 2), ring->next_avail);
+        store16(ring, USED_RING + 8u * size, ring->next_avail);
     }
     /* Unwanted with event index: the event word is left behind, which is how it is said. */
 }

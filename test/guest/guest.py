@@ -80,7 +80,8 @@ class Qemu:
     # TCG has all of this model; with "max" a guest takes longer to boot.
     CPU = "Haswell-noTSX,-pcid,-tsc-deadline,-invpcid"
 
-    def __init__(self, cache, arguments, timeout=60, memory=256, cpus=1, cpu=CPU, echo=None, machine="",
+    def __init__(self, cache, arguments, timeout=60, memory=256, shared=True, cpus=1, cpu=CPU, echo=None,
+                 machine="",
                  wrapper=()):
         self.deadline = time.monotonic() + timeout
         self.timeout = timeout
@@ -97,7 +98,8 @@ class Qemu:
         self.serial, self.port, self.qmp_socket = ours
         command = [*wrapper, *qemu_command(cache), "-nodefaults", "-no-user-config", "-no-reboot",
                    "-display", "none",
-                   "-object", f"memory-backend-memfd,id=mem,share=on,size={memory}M",
+                   "-object", (f"memory-backend-memfd,id=mem,share=on,size={memory}M" if shared
+                               else f"memory-backend-ram,id=mem,size={memory}M"),
                    "-machine", "q35,memory-backend=mem,hpet=off,vmport=off" + machine,
                    "-accel", "tcg,thread=multi", "-cpu", cpu, "-smp", str(cpus), "-m", f"{memory}M"]
         for name, end in zip(("console", "port", "qmp"), theirs):

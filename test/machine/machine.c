@@ -9,6 +9,8 @@
 #define DEFAULT_MEMORY_BASE (UINT64_C(1) << 20)
 #define DEFAULT_MEMORY_SIZE (UINT64_C(64) << 20)
 #define DRAIN_BURST         64
+#define MIXED_PART          (3u * 4096)
+#define MIXED_PARTS         128
 
 /* ---- the guest's accesses ---- */
 
@@ -75,6 +77,33 @@ static void host_trace(void *opaque, const VionetTrace *trace)
     machine->on_trace(machine, trace);
 }
 
+/* Remote memory. */
+static bool host_dma(struct machine *machine, uint64_t gpa, size_t len, bool write)
+{
+    machine->n_dma++;
+    g_assert_cmpuint(len, >, 0);
+    g_assert_nonnull(guest_ptr(machine->memory, gpa, len));
+    if (machine->on_dma) {
+        machine->on_dma(machine, gpa, len, write);
+    }
+    return !machine->dma_fail_at || machine->n_dma < machine->dma_fail_at;
+}
+
+static bool host_dma_read(void *opaque, uint64_t gpa, void *buf, size_t len)
+{
+    struct machine *machine = opaque;
+
+    return host_dma(machine, gpa, len, false) && guest_read(machine->memory, gpa, buf, len);
+}
+
+static bool host_dma_write(void *opaque, uint64_t gpa, const void *buf, size_t len)
+{
+    struct machine *machine = opaque;
+
+    machine->dma_written += len;
+    return host_dma(machine, gpa, len, true) && guest_write(machine->memory, gpa, buf, len);
+}
+
 static void host_msi(void *opaque, unsigned vector, uint64_t address, uint32_t data)
 {
     struct machine *machine = opaque;
@@ -104,14 +133,40 @@ void machine_setup_init(struct machine_setup *setup)
     vionet_pci_config_init(&setup->pci);
 }
 
-static bool map_memory(struct machine *machine, GError **error)
+/* Some pages of a region, remote or not. */
+static bool map_part(struct machine *machine, const struct guest_region *region, uint64_t at,
+                     uint64_t size, bool remote, GError **error)
+{
+    return remote ? vionet_device_map_remote(machine->device, region->gpa + at, size, 0, error)
+                  : vionet_device_map(machine->device, region->gpa + at,
+                                      (uint8_t *)region->host + at, size, 0, error);
+}
+
+static bool map_mixed(struct machine *machine, const struct guest_region *region, GError **error)
+{
+    uint64_t at = 0;
+
+    for (unsigned i = 0; i < MIXED_PARTS && region->size - at > MIXED_PART; i++, at += MIXED_PART) {
+        if (!map_part(machine, region, at, MIXED_PART, i % 2 == 0, error)) {
+            return false;
+        }
+    }
+    return map_part(machine, region, at, region->size - at, false, error);
+}
+
+static bool map_memory(struct machine *machine, enum machine_memory kind, GError **error)
 {
     const struct guest_region *regions;
     unsigned n = guest_memory_regions(machine->memory, &regions);
+    const char *asked = g_getenv("VIONET_TEST_REMOTE");
 
+    if (kind == MACHINE_DEFAULT && asked) {
+        kind = strcmp(asked, "mixed") == 0 ? MACHINE_MIXED : MACHINE_REMOTE;
+    }
     for (unsigned i = 0; i < n; i++) {
-        if (!vionet_device_map(machine->device, regions[i].gpa, regions[i].host, regions[i].size, 0,
-                               error)) {
+        if (!(kind == MACHINE_MIXED ? map_mixed(machine, &regions[i], error)
+                                    : map_part(machine, &regions[i], 0, regions[i].size,
+                                               kind == MACHINE_REMOTE, error))) {
             return false;
         }
     }
@@ -127,6 +182,8 @@ static bool build(struct machine *machine, const struct machine_setup *setup, GE
         .clock_ns = host_clock,
         .timer = host_timer,
         .trace = setup->on_trace ? host_trace : NULL,
+        .dma_read = host_dma_read,
+        .dma_write = host_dma_write,
     };
     const VionetPciOps bus = {
         .size = sizeof(bus),
@@ -147,7 +204,7 @@ static bool build(struct machine *machine, const struct machine_setup *setup, GE
                                     : guest_memory_flat(DEFAULT_MEMORY_BASE,
                                                         setup->memory_size ? setup->memory_size
                                                                            : DEFAULT_MEMORY_SIZE);
-    return map_memory(machine, error);
+    return map_memory(machine, setup->kind, error);
 }
 
 struct machine *machine_new(const struct machine_setup *setup, GError **error)

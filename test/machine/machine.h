@@ -23,6 +23,13 @@
 
 struct machine;
 
+/*
+ * How the device reaches guest memory: mapped; by operations of the host; or in runs of a few pages of
+ * either kind in turn, where a driver's allocations begin. VIONET_TEST_REMOTE=remote or mixed in the
+ * environment is for machines whose test does not say.
+ */
+enum machine_memory { MACHINE_DEFAULT, MACHINE_MAPPED, MACHINE_REMOTE, MACHINE_MIXED };
+
 /* All zero (machine_setup_init) is a machine with the library's defaults. */
 struct machine_setup {
     VionetConfig device;
@@ -31,6 +38,7 @@ struct machine_setup {
     bool no_intx;
     const struct guest_memory_options *memory; /* NULL: memory_size octets at 1 MiB */
     uint64_t memory_size;                      /* 0: 64 MiB */
+    enum machine_memory kind;
     struct guest_driver_options driver;
     struct net_options net;
     void (*on_trace)(struct machine *machine,
@@ -55,6 +63,11 @@ struct machine {
     unsigned last_kick;                             /* queue of the last */
     uint64_t now_ns;                                /* the clock: moves only when a test moves it */
     uint64_t deadline_ns[2 * VIONET_MAX_PAIRS + 1]; /* timers, 0: none */
+    /* remote memory */
+    uint64_t n_dma;       /* operations on it; the driver's addresses they had are checked */
+    uint64_t dma_fail_at; /* the one that fails, and all behind it; 0: none */
+    uint64_t dma_written; /* octets */
+    void (*on_dma)(struct machine *machine, uint64_t gpa, size_t len, bool write); /* before it */
     void (*on_kick)(struct machine *machine, unsigned queue);
     void (*on_event)(struct machine *machine, const VionetEvent *event);
     void (*on_trace)(struct machine *machine, const VionetTrace *trace);

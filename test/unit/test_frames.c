@@ -1262,10 +1262,14 @@ static struct machine *start_segmenting(bool tunnels)
     return start(&setup, features_known());
 }
 
-/* Sends a frame of 100 octets with a header; whether it is taken, and then as what. */
+/*
+ * Sends a frame of 100 octets with a header; whether it is taken, and then as what: without its octets,
+ * which are gone.
+ */
 static bool send_header(struct machine *machine, const struct net_header *header, VionetFrame *as)
 {
     uint8_t frame[100];
+    uint8_t copy[100];
     size_t n;
 
     fill_frame(frame, sizeof(frame), 9);
@@ -1273,7 +1277,9 @@ static bool send_header(struct machine *machine, const struct net_header *header
     n = take(machine, 0);
     if (n) {
         *as = taken[0];
+        as->iov = NULL;
         assert_octets(&taken[0], frame, sizeof(frame));
+        g_assert_cmpuint(vionet_frame_linearize(&taken[0], copy, sizeof(copy)), ==, sizeof(copy));
         give_back(machine, 0, taken, 1);
     }
     g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 1);
@@ -1287,7 +1293,6 @@ static void test_checksum_positions(void)
                                       99, 100, 101, 0x7fff, 0x8000, 0xfffe, 0xffff};
     static const uint16_t offsets[] = {0, 1, 2, 6, 16, 98, 99, 0x7fff, 0x8001, 0xfffe, 0xffff};
     struct machine *machine = start_segmenting(false);
-    static uint8_t copy[LONGEST];
 
     for (size_t s = 0; s < G_N_ELEMENTS(starts); s++) {
         for (size_t o = 0; o < G_N_ELEMENTS(offsets); o++) {
@@ -1302,7 +1307,6 @@ static void test_checksum_positions(void)
                 g_assert_cmpuint(as.flags, ==, VIRTIO_NET_HDR_F_NEEDS_CSUM);
                 g_assert_cmpuint(as.csum_start, ==, starts[s]);
                 g_assert_cmpuint(as.csum_offset, ==, offsets[o]);
-                g_assert_cmpuint(vionet_frame_linearize(&as, copy, sizeof(copy)), ==, 100);
             }
         }
     }

@@ -524,6 +524,78 @@ static void test_random_maps(void)
     g_free(model);
 }
 
+/* ---- remote memory ---- */
+
+static uint8_t remote_pages[3 * PAGE];
+static _Alignas(MEMORY_HOST_ALIGN) uint8_t mapped_page[PAGE];
+static unsigned remote_left; /* operations that succeed */
+
+static bool remote_read(void *opaque, uint64_t gpa, void *buf, size_t len)
+{
+    g_assert_true(opaque == remote_pages);
+    if (remote_left == 0) {
+        return false;
+    }
+    remote_left--;
+    memcpy(buf, remote_pages + (gpa - 0x10000), len);
+    return true;
+}
+
+static bool remote_write(void *opaque, uint64_t gpa, const void *buf, size_t len)
+{
+    g_assert_true(opaque == remote_pages);
+    if (remote_left == 0) {
+        return false;
+    }
+    remote_left--;
+    memcpy(remote_pages + (gpa - 0x10000), buf, len);
+    return true;
+}
+
+/* Remote, mapped, remote and read-only: found by what looks for either kind, and by nothing else. */
+static void test_remote(void)
+{
+    static const struct memory_remote remote = {remote_read, remote_write, remote_pages};
+    struct memory_map *map = memory_map_empty();
+    struct memory_piece piece;
+    struct iovec iov[4];
+    uint8_t from[2 * PAGE];
+    uint8_t to[2 * PAGE];
+    unsigned hint = 0;
+    unsigned n = 0;
+
+    map->remote = &remote;
+    map = add(map, 0x10000, PAGE, NULL, MEMORY_REMOTE);
+    map = add(map, 0x10000 + PAGE, PAGE, mapped_page, 0);
+    map = add(map, 0x10000 + 2 * PAGE, PAGE, NULL, MEMORY_REMOTE | VIONET_MAP_READONLY);
+    g_assert_true(map->remote == &remote);
+    assert_refused(map, &(struct memory_region){0, PAGE, NULL, 0});
+    assert_refused(map, &(struct memory_region){0, PAGE, host_at(1), MEMORY_REMOTE});
+    g_assert_null(memory_pointer(map, &hint, 0x10000, 1, false));
+    g_assert_false(memory_translate(map, &hint, 0x10000 + PAGE - 1, 2, false, iov, &n, 4));
+    g_assert_false(memory_translate(map, &hint, 0x10000 + 2 * PAGE - 1, 2, false, iov, &n, 4));
+    g_assert_true(memory_exists(map, &hint, 0x10000, 3 * PAGE, false));
+    g_assert_false(memory_exists(map, &hint, 0x10000, 3 * PAGE, true));
+    g_assert_false(memory_exists(map, &hint, 0x10000, 3 * PAGE + 1, false));
+    g_assert_true(memory_piece(map, &hint, 0x10000 + 8, 2 * PAGE, true, &piece));
+    g_assert_null(piece.host);
+    g_assert_cmpuint(piece.len, ==, PAGE - 8);
+    for (unsigned i = 0; i < sizeof(from); i++) {
+        from[i] = (uint8_t)(i * 3);
+    }
+    remote_left = 2;
+    g_assert_true(memory_write(map, &hint, 0x10000, from, sizeof(from)));
+    g_assert_true(memory_read(map, &hint, 0x10000, to, sizeof(to)));
+    g_assert_cmpmem(from, sizeof(from), to, sizeof(to));
+    g_assert_cmpmem(mapped_page, PAGE, from + PAGE, PAGE);
+    g_assert_cmpuint(remote_left, ==, 0);
+    g_assert_false(memory_read(map, &hint, 0x10000 + PAGE - 1, to, 2));
+    remote_left = 9;
+    g_assert_false(memory_write(map, &hint, 0x10000 + 2 * PAGE, from, 1));
+    g_assert_cmpuint(remote_left, ==, 9);
+    g_free(map);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -546,5 +618,6 @@ int main(int argc, char **argv)
     g_test_add_func("/memory/translate/ranges-beyond-room-are-checked",
                     test_ranges_beyond_room_are_checked);
     g_test_add_func("/memory/translate/read-only-is-not-written", test_read_only);
+    g_test_add_func("/memory/remote", test_remote);
     return g_test_run();
 }

@@ -1571,16 +1571,17 @@ static uint64_t counted_load64(const void *p)
     return guest_load64(p);
 }
 
-static void counted_copy(void *to, const void *from, size_t n)
+static bool counted_read(const struct memory_map *map, unsigned *hint, uint64_t gpa, void *to,
+                         size_t n)
 {
-    count_read(from, n);
-    guest_copy(to, from, n);
+    count_read(counted_base + (gpa - BASE), n);
+    return memory_read(map, hint, gpa, to, n);
 }
 
 #define guest_load16(p)         counted_load16(p)
 #define guest_load16_acquire(p) counted_load16_acquire(p)
 #define guest_load64(p)         counted_load64(p)
-#define guest_copy(to, from, n) counted_copy(to, from, n)
+#define memory_read             counted_read
 #define ring_format_split       counted_format
 #include "ring/split.c"
 

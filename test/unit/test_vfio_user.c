@@ -49,8 +49,18 @@ static void test_version(void)
     g_assert_cmpuint(client_version(&client, "{\"capabilities\":{\"write_multiple\":true,"
                                              "\"twin_socket\":{\"supported\":true}},\"x\":[]}"),
                      ==, 0);
-    g_assert_nonnull(strstr((char *)client.data + 4, ",\"write_multiple\":true}}"));
+    g_assert_nonnull(strstr((char *)client.data + 4, ",\"write_multiple\":true,"
+                                                     "\"twin_socket\":{\"supported\":true,"
+                                                     "\"fd_index\":0}}}"));
+    g_assert_cmpuint(client.n_fds, ==, 1);
+    client_close(&client);
+    /* Who does not take descriptors, or does not ask, has no second socket. */
+    client_connect(&client, &host);
+    g_assert_cmpuint(client_version(&client, "{\"capabilities\":{\"max_msg_fds\":0,"
+                                             "\"twin_socket\":{\"supported\":true}}}"),
+                     ==, 0);
     g_assert_null(strstr((char *)client.data + 4, "twin"));
+    g_assert_cmpuint(client.n_fds, ==, 0);
     client_close(&client);
     host_end(&host);
 }
@@ -922,7 +932,7 @@ static void test_listen(void)
     g_assert_true(vionet_vfio_user_listen(host.server, place.path, &error));
     g_assert_no_error(error);
     client.host = &host;
-    client.fd = dial(&place);
+    client.fd = client.out = dial(&place);
     host_settle(&host);
     g_assert_cmpuint(client_version(&client, "{}"), ==, 0);
     second = dial(&place);
@@ -930,7 +940,7 @@ static void test_listen(void)
     g_assert_cmpint(recv(second, &octet, 1, 0), ==, 0);
     close(second);
     client_close(&client);
-    client.fd = dial(&place);
+    client.fd = client.out = dial(&place);
     host_settle(&host);
     g_assert_cmpuint(client_version(&client, "{}"), ==, 0);
     client_close(&client);

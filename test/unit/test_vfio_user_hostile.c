@@ -759,7 +759,7 @@ static void test_receive_to_readonly_memory(void)
 
 static void test_receive_to_unreachable_memory(void)
 {
-    receive_to(3, false);
+    receive_to(2, false);
     receive_to(2, true);
 }
 

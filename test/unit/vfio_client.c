@@ -126,7 +126,7 @@ void client_connect(struct client *client, struct host *host)
     client->host = host;
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), ==,
                     0);
-    client->fd = ends[0];
+    client->fd = client->out = ends[0];
     g_assert_true(vionet_vfio_user_serve(host->server, ends[1]));
     g_assert_true(vionet_vfio_user_is_connected(host->server));
 }
@@ -169,7 +169,7 @@ bool client_send(struct client *client, const void *octets, size_t len, const in
         control.header.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
         memcpy(CMSG_DATA(&control.header), fds, n_fds * sizeof(int));
     }
-    return sendmsg(client->fd, &msg, MSG_NOSIGNAL) == (ssize_t)len;
+    return sendmsg(client->out, &msg, MSG_NOSIGNAL) == (ssize_t)len;
 }
 
 static void put_16(GByteArray *to, uint16_t value)
@@ -208,7 +208,12 @@ void client_post(struct client *client, uint16_t command, uint32_t flags, const 
 /* Receives exactly so many octets, which must be there if the first is. */
 static bool take(struct client *client, void *to, size_t len)
 {
+    struct pollfd wanted = {.fd = client->fd, .events = POLLIN};
     size_t n_read = 0;
+
+    if (client->out != client->fd) {
+        poll(&wanted, 1, 2000); /* another thread passes it on */
+    }
 
     while (n_read < len) {
         union {
@@ -293,7 +298,12 @@ bool client_is_lost(struct client *client)
     uint8_t octets[4096];
     ssize_t n;
 
+    struct pollfd wanted = {.fd = client->fd, .events = POLLIN};
+
     host_settle(client->host);
+    if (client->out != client->fd) {
+        poll(&wanted, 1, 2000);
+    }
     do {
         n = recv(client->fd, octets, sizeof(octets), 0);
     } while (n > 0);
@@ -499,15 +509,22 @@ static void guest_bar_write(void *opaque, unsigned bar, uint64_t offset, unsigne
     access_write(opaque, bar, offset, size, value);
 }
 
-static void map_guest_memory(struct guest *guest)
+static void map_guest_memory(struct guest *guest, unsigned parts)
 {
     const struct guest_region *regions;
     const unsigned n = guest_memory_regions(guest->memory, &regions);
 
     for (unsigned i = 0; i < n; i++) {
-        g_assert_cmpuint(client_map(&guest->client, regions[i].gpa, regions[i].size, 3,
-                                    regions[i].fd, regions[i].fd_offset),
-                         ==, 0);
+        const uint64_t size = parts ? regions[i].size / parts : regions[i].size;
+
+        for (uint64_t at = 0; at < regions[i].size; at += size) {
+            const bool shared = parts == 0 || (parts > 1 && at / size % 2 == 0);
+
+            g_assert_cmpuint(client_map(&guest->client, regions[i].gpa + at, size, 3,
+                                        shared ? regions[i].fd : -1,
+                                        shared ? regions[i].fd_offset + at : 0),
+                             ==, 0);
+        }
     }
 }
 
@@ -527,13 +544,23 @@ static void open_vectors(struct guest *guest)
 
 void guest_open(struct guest *guest, struct host *host, bool intx)
 {
-    const struct guest_driver_options options = {.intx = intx, .max_vectors = GUEST_VECTORS};
-
     memset(guest, 0, sizeof(*guest));
     client_open(&guest->client, host);
+    guest_begin(guest);
+    guest_connect(guest, intx, 0);
+}
+
+void guest_begin(struct guest *guest)
+{
     guest->memory = guest_memory_flat(1 << 20, 32 << 20);
     g_assert_nonnull(guest->memory);
-    map_guest_memory(guest);
+}
+
+void guest_connect(struct guest *guest, bool intx, unsigned parts)
+{
+    const struct guest_driver_options options = {.intx = intx, .max_vectors = GUEST_VECTORS};
+
+    map_guest_memory(guest, parts);
     guest->intx = -1;
     if (intx) {
         guest->intx = new_eventfd();

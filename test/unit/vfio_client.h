@@ -83,6 +83,7 @@ bool host_wait(struct host *host, int fd);
 struct client {
     struct host *host;
     int fd;
+    int out;     /* where messages go: fd, unless a responder (vfio_responder.h) reads what comes */
     uint16_t id; /* of the last message */
     /* the last reply */
     uint32_t error;
@@ -174,6 +175,12 @@ struct guest {
 
 /* A client whose guest has memory and interrupts; the driver has not touched the device. */
 void guest_open(struct guest *guest, struct host *host, bool intx);
+/*
+ * The same in two steps: a client that is open is given memory (1 MiB to 33 MiB), and then it maps that,
+ * in parts of which the odd ones are not shared (parts 1: none is), and has interrupts.
+ */
+void guest_begin(struct guest *guest);
+void guest_connect(struct guest *guest, bool intx, unsigned parts);
 /* The guest's driver starts the device and fills the receive queues. */
 void guest_boot(struct guest *guest);
 /* Interrupts that came by eventfd reach the driver; how many. */
