@@ -50,9 +50,9 @@ until [ -S "$work/net0" ]; do
     sleep 0.05
 done
 # Two and three: QEMU, with memory that the device can share, and the device in it.
-root=$PWD/build/guest/root
-"$root/lib64/ld-linux-x86-64.so.2" --library-path "$root/usr/lib/x86_64-linux-gnu" \
-    "$root/usr/bin/qemu-system-x86_64" -L "$root/usr/share/qemu" -L "$root/usr/share/seabios" \
+tree=$PWD/build/guest/tree
+"$tree/lib64/ld-linux-x86-64.so.2" --library-path "$tree/usr/lib/x86_64-linux-gnu" \
+    "$tree/usr/bin/qemu-system-x86_64" -L "$tree/usr/share/qemu" -L "$tree/usr/share/seabios" \
     -m 256M -object memory-backend-memfd,id=mem,size=256M,share=on -machine q35,memory-backend=mem \
     -device '{"driver":"vfio-user-pci","socket":{"type":"unix","path":"'"$work/net0"'"}}' \
     -nodefaults -no-reboot -display none -serial stdio -serial null -kernel "$kernel" -initrd "$work/initrd" \

@@ -347,7 +347,7 @@ def tap(cache, kernel, device, echo, cpus, count):
 
 def firmware(cache, device, echo):
     """DHCP and a file of 1 MiB by TFTP: iPXE out of the ROM, OVMF's own driver, U-Boot's."""
-    root = os.path.join(cache, "root/usr")
+    root = os.path.join(cache, "tree/usr")
     with tempfile.TemporaryDirectory(prefix="guest-") as directory:
         content = os.urandom(1 << 20)
         with open(os.path.join(directory, "file"), "wb") as file:

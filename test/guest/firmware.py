@@ -37,7 +37,7 @@ def note_features(test, daemon, who):
 
 @case(kernels=("",), quick=True)
 def ipxe(test):
-    root = os.path.join(test.cache, "root/usr")
+    root = os.path.join(test.cache, "tree/usr")
     daemon = served(test, "boot.ipxe")
     with boot(test, daemon, [], {"romfile": os.path.join(root, "share/qemu/pxe-virtio.rom"), "bootindex": 1},
               machine=",graphics=off") as qemu:
@@ -50,7 +50,7 @@ def ipxe(test):
 
 @case(kernels=("",))
 def ovmf(test):
-    root = os.path.join(test.cache, "root/usr")
+    root = os.path.join(test.cache, "tree/usr")
     daemon = served(test, "file")
     variables = os.path.join(test.directory, "variables")
     shutil.copy(os.path.join(root, "share/OVMF/OVMF_VARS_4M.fd"), variables)
@@ -67,7 +67,7 @@ def ovmf(test):
 
 @case(kernels=("",))
 def u_boot(test):
-    root = os.path.join(test.cache, "root/usr")
+    root = os.path.join(test.cache, "tree/usr")
     daemon = served(test, "file")
     # U-Boot's device tree has another machine's south bridge in slot 1; a device there gets its driver.
     with boot(test, daemon, ["-bios", os.path.join(root, "lib/u-boot/qemu-x86_64/u-boot.rom")],

@@ -47,7 +47,7 @@ class Result:
 
 
 def qemu_command(cache):
-    root = os.path.join(os.path.abspath(cache), "root")
+    root = os.path.join(os.path.abspath(cache), "tree")
     libraries = os.path.join(root, "usr/lib/x86_64-linux-gnu")
     command = [os.path.join(root, "lib64/ld-linux-x86-64.so.2"), "--library-path", libraries,
                os.path.join(root, "usr/bin/qemu-system-x86_64")]
@@ -115,7 +115,7 @@ class Qemu:
                 pass_fds=[end.fileno() for end in theirs], start_new_session=True,
                 preexec_fn=_die_with_parent,
                 env={**os.environ, "QEMU_MODULE_DIR": os.path.join(
-                    os.path.abspath(cache), "root/usr/lib/x86_64-linux-gnu/qemu"), "LC_ALL": "C"})
+                    os.path.abspath(cache), "tree/usr/lib/x86_64-linux-gnu/qemu"), "LC_ALL": "C"})
         except BaseException:
             self.close()
             raise

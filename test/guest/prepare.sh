@@ -6,7 +6,7 @@
 #
 #   prepare.sh DIR       makes, or completes, DIR; quick and offline if all is there
 #
-#   DIR/root/            sid's qemu-system-x86_64, firmware, busybox, ethtool, ip, tc
+#   DIR/tree/            sid's qemu-system-x86_64, firmware, busybox, ethtool, ip, tc
 #   DIR/sid/             vmlinuz, modules/, version: the kernel of sid; vmlinux, the same unpacked
 #   DIR/bookworm/        the same of bookworm, but for vmlinux
 #   DIR/bin/             guest programs built here, static; they run on the host too
@@ -31,7 +31,7 @@ case "$dir" in
     ;;
 esac
 
-root_packages=(qemu-system-x86 busybox-static ethtool iproute2 ipxe-qemu ovmf-generic u-boot-qemu)
+tree_packages=(qemu-system-x86 busybox-static ethtool iproute2 ipxe-qemu ovmf-generic u-boot-qemu)
 suites=(sid bookworm)
 # Raised when what is unpacked, or how, changes.
 format=1
@@ -64,7 +64,7 @@ fetched()
 
 key()
 {
-    if [ "$1" = root ]; then echo "$format ${root_packages[*]}"; else echo "$format"; fi
+    if [ "$1" = tree ]; then echo "$format ${tree_packages[*]}"; else echo "$format"; fi
 }
 
 # finish NAME: new/NAME, complete, becomes NAME.
@@ -127,22 +127,22 @@ unpack()
         --exclude=./usr/share/man
 }
 
-fetch_root()
+fetch_tree()
 {
     local state=$new/apt-sid name
-    say "fetching from Debian sid: ${root_packages[*]}"
-    apt-get "${apt[@]}" install -y --no-install-recommends --download-only "${root_packages[@]}" \
+    say "fetching from Debian sid: ${tree_packages[*]}"
+    apt-get "${apt[@]}" install -y --no-install-recommends --download-only "${tree_packages[@]}" \
         >"$log" 2>&1 </dev/null || missing "packages of Debian sid: $(complaint "$log")"
     for name in bin sbin lib lib64; do
-        mkdir -p "$new/root/usr/$name"
-        ln -s "usr/$name" "$new/root/$name"
+        mkdir -p "$new/tree/usr/$name"
+        ln -s "usr/$name" "$new/tree/$name"
     done
     for name in "$state"/cache/archives/*.deb; do
-        unpack "$name" "$new/root"
+        unpack "$name" "$new/tree"
         # shellcheck disable=SC2016 # dpkg's own variables
-        dpkg-deb --show --showformat '${Package} ${Version}\n' "$name" >>"$new/root/.packages"
+        dpkg-deb --show --showformat '${Package} ${Version}\n' "$name" >>"$new/tree/.packages"
     done
-    finish root
+    finish tree
 }
 
 # fetch_kernel SUITE. bookworm has one package of all, sid separate ones for kernel and modules.
@@ -172,7 +172,7 @@ fetch_kernel()
         echo "guest: linux-image-$version holds no kernel where it used to" >&2
         exit 1
     fi
-    python3 "$here/unpack_kernel" "$dir/root/usr/lib/x86_64-linux-gnu" "$new/$suite/vmlinuz" \
+    python3 "$here/unpack_kernel" "$dir/tree/usr/lib/x86_64-linux-gnu" "$new/$suite/vmlinuz" \
         "$new/$suite/vmlinux" 2>>"$log"
     echo "$version" >"$new/$suite/version"
     finish "$suite"
@@ -197,7 +197,7 @@ flock 9
 # What an interrupted run left.
 new=$dir/.new
 rm -rf "$new"
-if ! fetched root "${suites[@]}"; then
+if ! fetched tree "${suites[@]}"; then
     mkdir "$new"
     log=$new/log
     : >"$log"
@@ -205,10 +205,10 @@ if ! fetched root "${suites[@]}"; then
     [ -f /usr/share/keyrings/debian-archive-keyring.gpg ] || missing "debian-archive-keyring is not installed"
     for suite in "${suites[@]}"; do
         what=("$suite")
-        [ "$suite" != sid ] || what+=(root)
+        [ "$suite" != sid ] || what+=(tree)
         if fetched "${what[@]}"; then continue; fi
         open_suite "$suite"
-        if [ "$suite" = sid ] && ! fetched root; then fetch_root; fi
+        if [ "$suite" = sid ] && ! fetched tree; then fetch_tree; fi
         fetched "$suite" || fetch_kernel "$suite"
     done
 fi
@@ -222,7 +222,7 @@ for suite in "${suites[@]}"; do
 done
 {
     grep -E '^(qemu-system-x86|ethtool|iproute2|busybox-static|libslirp0|ipxe-qemu|ovmf-generic|u-boot-qemu) ' \
-        "$dir/root/.packages"
+        "$dir/tree/.packages"
     for suite in "${suites[@]}"; do
         echo "linux-$suite $(cat "$dir/$suite/version")"
     done
