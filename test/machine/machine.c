@@ -133,6 +133,15 @@ void machine_setup_init(struct machine_setup *setup)
     vionet_pci_config_init(&setup->pci);
 }
 
+void machine_setup_offer_all(struct machine_setup *setup)
+{
+    const VionetFeature *feature;
+
+    for (unsigned i = 0; (feature = vionet_feature_at(setup->device.dialect, i)) != NULL; i++) {
+        vionet_features_set(setup->device.features, feature->bit, true);
+    }
+}
+
 /* Some pages of a region, remote or not. */
 static bool map_part(struct machine *machine, const struct guest_region *region, uint64_t at,
                      uint64_t size, bool remote, GError **error)
@@ -255,6 +264,16 @@ bool machine_boot(struct machine *machine, struct guest_features wanted)
         machine->net = net_new(machine->driver, &machine->net_options);
     }
     return machine->net && net_start(machine->net);
+}
+
+struct machine *machine_booted(const struct machine_setup *setup, struct guest_features wanted)
+{
+    struct machine *machine = machine_new(setup, NULL);
+
+    if (!machine || !machine_boot(machine, wanted)) {
+        g_error("the machine does not boot");
+    }
+    return machine;
 }
 
 /* ---- traffic ---- */

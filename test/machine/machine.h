@@ -77,6 +77,9 @@ struct machine {
 /* The library's defaults in everything. */
 void machine_setup_init(struct machine_setup *setup);
 
+/* Offers every feature that a device of its dialect can have. */
+void machine_setup_offer_all(struct machine_setup *setup);
+
 /* Builds the machine; the driver has not touched the device yet. */
 struct machine *machine_new(const struct machine_setup *setup, GError **error);
 void machine_free(struct machine *machine);
@@ -86,6 +89,9 @@ void machine_free(struct machine *machine);
  * queues. False with complaints.
  */
 bool machine_boot(struct machine *machine, struct guest_features wanted);
+
+/* Builds one and boots it; the program ends if either fails. */
+struct machine *machine_booted(const struct machine_setup *setup, struct guest_features wanted);
 
 /* One frame from the host to the guest, in one piece, on lane 0. */
 VionetVerdict machine_deliver(struct machine *machine, const void *frame, size_t len);

@@ -41,10 +41,7 @@ static struct machine *boot_with(bool event_idx, bool all_features, uint16_t rec
     if (!all_features) {
         features_remove(&wanted, VIRTIO_NET_F_VQ_NOTF_COAL);
     }
-    machine = machine_new(&setup, NULL);
-    if (!machine || !machine_boot(machine, wanted)) {
-        g_error("the machine does not boot");
-    }
+    machine = machine_booted(&setup, wanted);
     return machine;
 }
 

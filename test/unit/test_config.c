@@ -157,22 +157,12 @@ static void test_accesses(void)
 
 /* ---- a machine ---- */
 
-static struct machine *boot(struct machine_setup *setup, struct guest_features wanted)
-{
-    struct machine *machine = machine_new(setup, NULL);
-
-    if (!machine || !machine_boot(machine, wanted)) {
-        g_error("the machine does not boot");
-    }
-    return machine;
-}
-
 static struct machine *boot_usual(void)
 {
     struct machine_setup setup;
 
     machine_setup_init(&setup);
-    return boot(&setup, features_known());
+    return machine_booted(&setup, features_known());
 }
 
 static void finish(struct machine *machine)
@@ -365,7 +355,7 @@ static void test_link_down_at_birth(void)
 
     machine_setup_init(&setup);
     setup.device.link_up = false;
-    machine = boot(&setup, features_known());
+    machine = machine_booted(&setup, features_known());
     g_assert_cmphex(link_status(machine), ==, 0);
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DROP_LINK_DOWN);
     vionet_device_set_link(machine->device, true);
@@ -382,7 +372,7 @@ static void test_link_without_status(void)
     machine_setup_init(&setup);
     vionet_features_set(setup.device.features, VIRTIO_NET_F_STATUS, false);
     vionet_features_set(setup.device.features, VIRTIO_NET_F_GUEST_ANNOUNCE, false);
-    machine = boot(&setup, features_known());
+    machine = machine_booted(&setup, features_known());
     config_interrupts(machine);
     vionet_device_set_link(machine->device, false);
     g_assert_cmpuint(config_interrupts(machine), ==, 0);
@@ -434,7 +424,7 @@ static void test_announce_not_negotiated(void)
 
     machine_setup_init(&setup);
     features_remove(&wanted, VIRTIO_NET_F_GUEST_ANNOUNCE);
-    machine = boot(&setup, wanted);
+    machine = machine_booted(&setup, wanted);
     config_interrupts(machine);
     g_assert_false(vionet_device_announce(machine->device));
     g_assert_cmphex(link_status(machine), ==, 1);
@@ -498,7 +488,7 @@ static void test_mac_command_without_mac(void)
 
     machine_setup_init(&setup);
     features_remove(&wanted, VIRTIO_NET_F_MAC);
-    machine = boot(&setup, wanted);
+    machine = machine_booted(&setup, wanted);
     g_assert_cmpint(net_control_mac(machine->net, other_mac), ==, VIRTIO_NET_OK);
     read_mac(machine, mac);
     g_assert_cmpmem(mac, 6, "\x52\x54\x00\x12\x34\x56", 6);
@@ -520,7 +510,7 @@ static void test_constant_fields(void)
     setup.device.mtu = 1280;
     setup.device.speed = 0x7fffffff;
     setup.device.duplex = 0;
-    machine = boot(&setup, features_known());
+    machine = machine_booted(&setup, features_known());
     before = machine->driver->config;
     g_assert_cmpuint(before.mtu, ==, 1280);
     g_assert_cmpuint(before.speed, ==, 0x7fffffff);

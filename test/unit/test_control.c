@@ -38,26 +38,12 @@ static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 static void setup_all(struct machine_setup *setup, const char *dialect)
 {
-    const VionetFeature *feature;
-
     machine_setup_init(setup);
     setup->device.dialect = vionet_dialect_find(dialect);
     setup->device.tunnel_types = setup->device.dialect->all_types;
     setup->device.max_pairs = PAIRS;
     setup->net.transmit_size = 4096;
-    for (unsigned i = 0; (feature = vionet_feature_at(setup->device.dialect, i)) != NULL; i++) {
-        vionet_features_set(setup->device.features, feature->bit, true);
-    }
-}
-
-static struct machine *boot(const struct machine_setup *setup, struct guest_features wanted)
-{
-    struct machine *machine = machine_new(setup, NULL);
-
-    if (!machine || !machine_boot(machine, wanted)) {
-        g_error("the machine does not boot");
-    }
-    return machine;
+    machine_setup_offer_all(setup);
 }
 
 static struct machine *boot_all(const char *dialect)
@@ -65,7 +51,7 @@ static struct machine *boot_all(const char *dialect)
     struct machine_setup setup;
 
     setup_all(&setup, dialect);
-    return boot(&setup, features_known());
+    return machine_booted(&setup, features_known());
 }
 
 static void finish(struct machine *machine)
@@ -1033,7 +1019,7 @@ static void test_draft_not_negotiated(gconstpointer data)
 
     setup_all(&setup, data);
     features_remove(&wanted, 52);
-    machine = boot(&setup, wanted);
+    machine = machine_booted(&setup, wanted);
     baseline(machine);
     for (unsigned hash_only = 0; hash_only < 2; hash_only++) {
         trial.rss = rss_of(machine, true);
@@ -1069,7 +1055,7 @@ static void test_context_ids(void)
 
     setup_all(&setup, "ratified");
     setup.device.max_rss_contexts = 5;
-    machine = boot(&setup, features_known());
+    machine = machine_booted(&setup, features_known());
     rss = rss_of(machine, true);
     g_assert_cmpint(net_control_context_max(machine->net, &max), ==, VIRTIO_NET_OK);
     g_assert_cmpuint(max, ==, 5);
@@ -1225,7 +1211,7 @@ static void test_contexts_not_negotiated(void)
 
     setup_all(&setup, "ratified");
     features_remove(&wanted, VIRTIO_NET_F_RSS_CONTEXT);
-    machine = boot(&setup, wanted);
+    machine = machine_booted(&setup, wanted);
     rss = rss_of(machine, true);
     g_assert_cmpint(net_control_context_max(machine->net, &max), ==, VIRTIO_NET_ERR);
     g_assert_cmpint(net_control_context_add(machine->net, 1, &rss), ==, VIRTIO_NET_ERR);
@@ -1244,7 +1230,7 @@ static void test_longest_commands(void)
     setup_all(&setup, "draft-v10");
     setup.device.rss_max_table = 32768;
     setup.device.rss_max_key_size = 255;
-    machine = boot(&setup, features_known());
+    machine = machine_booted(&setup, features_known());
     baseline(machine);
     rss = rss_of(machine, true);
     rss.table = NULL;
@@ -1295,7 +1281,7 @@ static void test_tunnel_command_limit(void)
 
     setup_all(&setup, "ratified");
     setup.device.tunnel_types = 0x112;
-    machine = boot(&setup, features_known());
+    machine = machine_booted(&setup, features_known());
     baseline(machine);
     g_assert_cmpint(apply(machine, &changes[10], true), ==, VIRTIO_NET_OK);
     g_assert_cmpint(net_control_hash_tunnel(machine->net, 0x10), ==, VIRTIO_NET_OK);
@@ -1440,7 +1426,7 @@ static void check_many(uint16_t queue_size)
 
     setup_all(&setup, "ratified");
     setup.device.control_queue_size = queue_size;
-    machine = boot(&setup, features_known());
+    machine = machine_booted(&setup, features_known());
     for (unsigned i = 0; i < 70000; i++) {
         const bool good = i % 3;
         const int ack = net_control_vlan_add(machine->net, good ? i % 4096 : 4096);
@@ -1564,7 +1550,7 @@ static void test_endless_commands(void)
 
     setup_all(&setup, "ratified");
     setup.device.control_queue_size = 8;
-    machine = boot(&setup, features_known());
+    machine = machine_booted(&setup, features_known());
     start_feeding(machine, &feeder);
     machine->kicks = 0;
     vionet_device_kick(machine->device, machine->driver->control);

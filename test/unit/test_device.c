@@ -440,10 +440,7 @@ static struct machine *boot_pairs(uint16_t pairs, uint16_t queue_size)
     vionet_features_set(setup.device.features, VIRTIO_NET_F_MQ, true);
     vionet_features_set(setup.device.features, VIRTIO_NET_F_RSS, true);
     vionet_features_set(setup.device.features, VIRTIO_NET_F_NOTF_COAL, true);
-    machine = machine_new(&setup, NULL);
-    if (!machine || !machine_boot(machine, features_known())) {
-        g_error("the machine does not boot");
-    }
+    machine = machine_booted(&setup, features_known());
     return machine;
 }
 

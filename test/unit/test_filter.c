@@ -40,16 +40,6 @@ enum tag { UNTAGGED, LISTED_VLAN, OTHER_VLAN, PRIORITY_TAG, N_TAGS };
 
 /* ---- machines ---- */
 
-static struct machine *boot_with(struct machine_setup *setup, struct guest_features wanted)
-{
-    struct machine *machine = machine_new(setup, NULL);
-
-    if (!machine || !machine_boot(machine, wanted)) {
-        g_error("the machine does not boot");
-    }
-    return machine;
-}
-
 static struct machine *boot_without(int first, int second)
 {
     struct guest_features wanted =
@@ -57,7 +47,7 @@ static struct machine *boot_without(int first, int second)
     struct machine_setup setup;
 
     machine_setup_init(&setup);
-    return boot_with(&setup, wanted);
+    return machine_booted(&setup, wanted);
 }
 
 /* No bit 127 to leave out. */
@@ -220,7 +210,8 @@ static void test_no_control_queue(void)
     struct machine *machine;
 
     machine_setup_init(&setup);
-    machine = boot_with(&setup, features_of(VIRTIO_F_VERSION_1, VIRTIO_NET_F_MAC, FEATURES_END));
+    machine =
+        machine_booted(&setup, features_of(VIRTIO_F_VERSION_1, VIRTIO_NET_F_MAC, FEATURES_END));
     for (unsigned i = 0; i < N_KINDS * N_TAGS; i++) {
         uint8_t p[64];
         const size_t len = put_kind(p, i / N_TAGS, i % N_TAGS);
@@ -550,7 +541,7 @@ static struct machine *boot_mtu(uint16_t mtu, bool negotiate)
         features_remove(&wanted, VIRTIO_NET_F_MTU);
     }
     features_remove(&wanted, VIRTIO_NET_F_CTRL_VLAN);
-    return boot_with(&setup, wanted);
+    return machine_booted(&setup, wanted);
 }
 
 /* Frames with so many tags in front, around the limit of 14 octets and 4 for each of two tags. */

@@ -43,24 +43,10 @@ static const uint8_t frame[200] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2,
 
 static void setup_all(struct machine_setup *setup)
 {
-    const VionetFeature *feature;
-
     machine_setup_init(setup);
     setup->device.max_pairs = PAIRS;
     setup->net.transmit_size = 4096;
-    for (unsigned i = 0; (feature = vionet_feature_at(setup->device.dialect, i)) != NULL; i++) {
-        vionet_features_set(setup->device.features, feature->bit, true);
-    }
-}
-
-static struct machine *start(const struct machine_setup *setup, struct guest_features wanted)
-{
-    struct machine *machine = machine_new(setup, NULL);
-
-    if (!machine || !machine_boot(machine, wanted)) {
-        g_error("the machine does not boot");
-    }
-    return machine;
+    machine_setup_offer_all(setup);
 }
 
 static struct machine *boot(void)
@@ -68,7 +54,7 @@ static struct machine *boot(void)
     struct machine_setup setup;
 
     setup_all(&setup);
-    return start(&setup, features_known());
+    return machine_booted(&setup, features_known());
 }
 
 static void finish(struct machine *machine)
@@ -176,7 +162,7 @@ static void test_not_negotiated(void)
 
     setup_all(&setup);
     features_remove(&wanted, VIRTIO_NET_F_DEVICE_STATS);
-    machine = start(&setup, wanted);
+    machine = machine_booted(&setup, wanted);
     g_assert_cmpint(net_control_stats_query(machine->net, &told), ==, VIRTIO_NET_ERR);
     g_assert_cmpint(net_control_stats_get(machine->net, &entry, 1, reply, sizeof(reply)), ==,
                     VIRTIO_NET_ERR);
@@ -290,7 +276,7 @@ static void test_queues_of_one_pair(void)
     setup_all(&setup);
     features_remove(&wanted, VIRTIO_NET_F_MQ);
     wanted = features_without(wanted, features_of(51, 60, 64, FEATURES_END));
-    machine = start(&setup, wanted);
+    machine = machine_booted(&setup, wanted);
     for (uint16_t queue = 0; queue <= CONTROL; queue++) {
         const struct net_stats_entry entry = {queue, queue == 2 ? CVQ_TYPE : 0};
         uint8_t reply[24];
@@ -467,7 +453,8 @@ static void test_receive_basic(void)
     setup_all(&setup);
     setup.net.receive_size = 128;
     setup.net.hold = true;
-    machine = start(&setup, features_without(features_known(), features_of(15, FEATURES_END)));
+    machine =
+        machine_booted(&setup, features_without(features_known(), features_of(15, FEATURES_END)));
     assert_reading(read_type(machine, 0, 0), READING(machine->driver->queues[0].notifications));
     g_assert_cmpint(deliver(machine, 0, 0, 60), ==, VIONET_DROP_NO_BUFFER);
     g_assert_cmpuint(net_post(machine->net, 0, 4), ==, 4);
@@ -506,7 +493,7 @@ static void test_transmit_basic(void)
 
     setup_all(&setup);
     setup.device.max_frame = 1514;
-    machine = start(&setup, features_known());
+    machine = machine_booted(&setup, features_known());
     send(machine, NULL, 60);
     send(machine, NULL, 14);
     send(machine, NULL, 199);

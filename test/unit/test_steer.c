@@ -200,26 +200,12 @@ static Frame *encapsulate(enum encapsulation kind)
 
 static void setup_all(struct machine_setup *setup, const char *dialect)
 {
-    const VionetFeature *feature;
-
     machine_setup_init(setup);
     setup->device.dialect = vionet_dialect_find(dialect);
     setup->device.tunnel_types = setup->device.dialect->all_types;
     setup->device.max_pairs = PAIRS;
     setup->net.transmit_size = 4096;
-    for (unsigned i = 0; (feature = vionet_feature_at(setup->device.dialect, i)) != NULL; i++) {
-        vionet_features_set(setup->device.features, feature->bit, true);
-    }
-}
-
-static struct machine *boot_with(const struct machine_setup *setup, struct guest_features wanted)
-{
-    struct machine *machine = machine_new(setup, NULL);
-
-    if (!machine || !machine_boot(machine, wanted)) {
-        g_error("the machine does not boot");
-    }
-    return machine;
+    machine_setup_offer_all(setup);
 }
 
 static struct machine *boot_without(const char *dialect, int first, int second)
@@ -231,7 +217,7 @@ static struct machine *boot_without(const char *dialect, int first, int second)
         features_add(&without, VIRTIO_NET_F_RSS_CONTEXT);
     }
     setup_all(&setup, dialect);
-    return boot_with(&setup, features_without(features_known(), without));
+    return machine_booted(&setup, features_without(features_known(), without));
 }
 
 /* No bit 127 to leave out. */
@@ -487,7 +473,7 @@ static void test_long_key(void)
 
     setup_all(&setup, "ratified");
     setup.device.rss_max_key_size = 255;
-    machine = boot_with(&setup, features_known());
+    machine = machine_booted(&setup, features_known());
     memset(long_key, 0xff, sizeof(long_key));
     memcpy(long_key, key, 40);
     rss.key = long_key;
@@ -509,7 +495,7 @@ static void test_only_the_right_queue(void)
 
     setup_all(&setup, "ratified");
     setup.net.hold = true;
-    machine = boot_with(&setup, features_known());
+    machine = machine_booted(&setup, features_known());
     set_rss(machine, rss);
     for (unsigned i = 0; i < 64; i++) {
         Frame *frame = flow(i);
@@ -845,7 +831,7 @@ static void test_rss_queue_never_enabled(void)
 
     setup_all(&setup, "ratified");
     setup.driver.pairs = 2;
-    machine = boot_with(&setup, features_known());
+    machine = machine_booted(&setup, features_known());
     set_rss(machine, usual_rss(0x3f));
     for (unsigned i = 0; i < 64; i++) {
         struct guest_packet packet;
@@ -1022,7 +1008,7 @@ static void test_automatic_queue_never_enabled(void)
 
     setup_all(&setup, "ratified");
     setup.driver.pairs = 3;
-    machine = boot_with(&setup, features_known());
+    machine = machine_booted(&setup, features_known());
     g_assert_cmpint(net_control_pairs(machine->net, PAIRS), ==, VIRTIO_NET_OK);
     for (unsigned i = 0; i < 256; i++) {
         const unsigned pair = pair_of(machine, flow(i));
@@ -1125,7 +1111,7 @@ static void test_one_pair_reports(void)
     vionet_features_set(setup.device.features, VIRTIO_NET_F_MQ, false);
     vionet_features_set(setup.device.features, VIRTIO_NET_F_RSS, false);
     vionet_features_set(setup.device.features, VIRTIO_NET_F_RSS_CONTEXT, false);
-    machine = boot_with(&setup, features_known());
+    machine = machine_booted(&setup, features_known());
     hash.table = NULL;
     set_hash(machine, hash);
     check_hash(machine, flow(1), &hash, 0);
@@ -1436,7 +1422,7 @@ static void test_header_octets(void)
         if (variant < 2) {
             wanted = features_without(wanted, features_of(65, 66, 67, 68, FEATURES_END));
         }
-        machine = boot_with(&setup, wanted);
+        machine = machine_booted(&setup, wanted);
         check_header(machine, variant == 0 ? 12 : variant == 1 ? 20 : 24, false);
         set_rss(machine, usual_rss(0x3f));
         check_header(machine, variant == 0 ? 12 : variant == 1 ? 20 : 24, variant > 0);
@@ -1453,7 +1439,7 @@ static void test_short_frames(void)
     setup_all(&setup, "ratified");
     setup.net.poison = true;
     setup.net.receive_buffers = 8;
-    machine = boot_with(&setup, features_known());
+    machine = machine_booted(&setup, features_known());
     for (unsigned len = 14; len <= 64; len++) {
         struct guest_packet packet;
 
@@ -1473,7 +1459,7 @@ static void test_header_without_report(void)
     setup_all(&setup, "ratified");
     setup.net.poison = true;
     features_remove(&wanted, VIRTIO_NET_F_HASH_REPORT);
-    machine = boot_with(&setup, wanted);
+    machine = machine_booted(&setup, wanted);
     set_rss(machine, usual_rss(0x3f));
     check_header(machine, 24, false);
     finish(machine);
@@ -1494,7 +1480,7 @@ static void check_read_only(const struct net_layout *layout, uint32_t receive_si
     setup.net.receive_layout = *layout;
     setup.net.receive_size = receive_size;
     setup.net.receive_buffers = 8;
-    machine = boot_with(&setup, features_known());
+    machine = machine_booted(&setup, features_known());
     set_rss(machine, usual_rss(0x3f));
     memcpy(memory, frame->data, frame->len);
     mprotect(memory, (size_t)page, PROT_READ);
@@ -1534,7 +1520,7 @@ static void test_short_chains(void)
         if (i == 0) {
             wanted = features_without(wanted, features_of(65, 66, 67, 68, FEATURES_END));
         }
-        machine = boot_with(&setup, wanted);
+        machine = machine_booted(&setup, wanted);
         for (uint32_t len = 1; len <= header + 20; len++) {
             g_assert_true(net_transmit_octets(machine->net, 0, NULL, octets, len));
             net_transmit_flush(machine->net, 0);
