@@ -94,6 +94,15 @@ static VionetDevice *server_device(const VionetVfioUser *server)
     return vionet_frontend_device(server->frontend);
 }
 
+/* Its data stay as they are: they are many, and read no further than they were put. */
+static void answer_init(struct answer *answer)
+{
+    answer->len = 0;
+    answer->n_fds = 0;
+    answer->given = -1;
+    answer->posted = false;
+}
+
 static void put(struct answer *answer, const void *octets, size_t len)
 {
     memcpy(answer->data + answer->len, octets, len);
@@ -627,10 +636,7 @@ static bool handle(VionetVfioUser *server, struct stream_message *message)
     bool sent;
     int error;
 
-    answer.len = 0;
-    answer.n_fds = 0;
-    answer.given = -1;
-    answer.posted = false;
+    answer_init(&answer);
     if ((message->header.flags & VFIO_USER_TYPE_MASK) != VFIO_USER_TYPE_COMMAND) {
         if (server->remote && remote_was_given_up(server->remote, message)) {
             return true;
@@ -675,9 +681,10 @@ static enum weight weigh_message(VionetVfioUser *server, const struct stream_mes
 /* Is answered now, and done later: unless it is refused. */
 static bool hold(VionetVfioUser *server, struct stream_message *message, enum weight weight)
 {
-    struct answer answer = {.given = -1};
+    struct answer answer;
     int error;
 
+    answer_init(&answer);
     server->holding = true;
     error = run_command(server, message, &answer);
     server->holding = false;
