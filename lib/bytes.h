@@ -94,9 +94,19 @@ static inline uint16_t guest_load16_acquire(const void *p)
     return CPU_LE16(__atomic_load_n((const uint16_t *)p, __ATOMIC_ACQUIRE));
 }
 
+static inline uint32_t guest_load32(const void *p)
+{
+    return CPU_LE32(__atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED));
+}
+
 static inline uint64_t guest_load64(const void *p)
 {
     return CPU_LE64(__atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED));
+}
+
+static inline uint64_t guest_load64_acquire(const void *p)
+{
+    return CPU_LE64(__atomic_load_n((const uint64_t *)p, __ATOMIC_ACQUIRE));
 }
 
 static inline void guest_store16(void *p, uint16_t v)
@@ -112,6 +122,16 @@ static inline void guest_store16_release(void *p, uint16_t v)
 static inline void guest_store32(void *p, uint32_t v)
 {
     __atomic_store_n((uint32_t *)p, CPU_LE32(v), __ATOMIC_RELAXED);
+}
+
+static inline void guest_store64(void *p, uint64_t v)
+{
+    __atomic_store_n((uint64_t *)p, CPU_LE64(v), __ATOMIC_RELAXED);
+}
+
+static inline void guest_store64_release(void *p, uint64_t v)
+{
+    __atomic_store_n((uint64_t *)p, CPU_LE64(v), __ATOMIC_RELEASE);
 }
 
 #endif

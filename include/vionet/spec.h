@@ -55,6 +55,17 @@
 #define VIRTQ_AVAIL_SIZE(n)      (6u + 2u * (uint32_t)(n))
 #define VIRTQ_USED_SIZE(n)       (6u + 8u * (uint32_t)(n))
 
+/* ---- 2.8 Packed Virtqueues: descriptor flags beside those of 2.7, event suppression ---- */
+#define VIRTQ_DESC_F_AVAIL       0x0080
+#define VIRTQ_DESC_F_USED        0x8000
+#define RING_EVENT_FLAGS_ENABLE  0
+#define RING_EVENT_FLAGS_DISABLE 1
+#define RING_EVENT_FLAGS_DESC    2
+#define RING_EVENT_OFF_MASK      0x7fff
+#define RING_EVENT_WRAP          0x8000
+#define PVIRTQ_EVENT_SIZE        4u
+#define PVIRTQ_DESC_RING_SIZE(n) (16u * (uint32_t)(n))
+
 /* ---- 4.1 Virtio Over PCI Bus ---- */
 #define VIRTIO_PCI_VENDOR_ID             0x1af4
 #define VIRTIO_PCI_DEVICE_ID_NET         0x1041

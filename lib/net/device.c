@@ -294,7 +294,8 @@ void vionet_device_write_queue_size(VionetDevice *device, unsigned index, uint16
     if (!queue) {
         return;
     }
-    if (size == 0 || size > queue->max_size || (size & (size - 1))) {
+    if (size == 0 || size > queue->max_size ||
+        ((size & (size - 1)) && !vionet_device_negotiated(device, VIRTIO_F_RING_PACKED))) {
         vionet_device_violation(device, VIONET_VIOLATION_QUEUE_SIZE_WRITE, index, VIONET_NONE,
                                 size);
         return;

@@ -12,7 +12,7 @@
 /* clang-format off */
 static const VionetViolationInfo violations[VIONET_N_VIOLATIONS] = {
     [VIONET_VIOLATION_QUEUE_SIZE] = {"queue-size", "2.7", true,
-                                     "queue %q: size %v is not a power of two"},
+                                     "queue %q: size %v, which no queue of its format has"},
     [VIONET_VIOLATION_RING_MISALIGNED] = {"ring-misaligned", "2.7", true,
                                           "queue %q: part at %x is not aligned"},
     [VIONET_VIOLATION_RING_ADDRESS] = {"ring-outside-memory", "2.7", true,
@@ -52,6 +52,12 @@ static const VionetViolationInfo violations[VIONET_N_VIOLATIONS] = {
                                              "(flags %x)"},
     [VIONET_VIOLATION_INDIRECT_LENGTH] = {"indirect-length", "2.7.5.3", true,
                                           "descriptor %d of queue %q: indirect table of %v octets"},
+    [VIONET_VIOLATION_INDIRECT_MIXED] = {"indirect-in-list", "2.8.7", true,
+                                         "descriptor %d of queue %q: indirect, in a list of several "
+                                         "that begins at %v"},
+    [VIONET_VIOLATION_CHAIN_UNAVAILABLE] = {"list-not-available", "2.8.6", true,
+                                            "descriptor %d of queue %q: not available, though the "
+                                            "list that begins at %v goes on there"},
     [VIONET_VIOLATION_RECEIVE_BUFFER] = {"receive-buffer-too-small", "5.1.6.3.1", true,
                                          "descriptor %d of queue %q: receive buffer of %v octets does "
                                          "not hold the packet header"},

@@ -121,6 +121,7 @@ static const struct feature_row rows[] = {
     {RING(INDIRECT_DESC, "indirect_desc", true, "indirect descriptors")},
     {RING(EVENT_IDX, "event_idx", true, "notifications by index")},
     {RING(VERSION_1, "version_1", true, "the modern interface; always offered")},
+    {RING(RING_PACKED, "packed", false, "the packed format of queues")},
     {RING(IN_ORDER, "in_order", false, "buffers are used in order")},
     {RING(NOTIFICATION_DATA, "notification_data", false, "notifications carry the ring position")},
     {RING(NOTIF_CONFIG_DATA, "notif_config_data", false,

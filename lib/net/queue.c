@@ -91,6 +91,7 @@ void queue_start(struct queue *queue, const uint64_t *features, const struct mem
         .indirect = feature_test(features, VIRTIO_F_INDIRECT_DESC),
         .event_idx = feature_test(features, VIRTIO_F_EVENT_IDX),
         .in_order = feature_test(features, VIRTIO_F_IN_ORDER),
+        .packed = feature_test(features, VIRTIO_F_RING_PACKED),
     };
 
     memcpy(setup.area_gpa, queue->area_gpa, sizeof(setup.area_gpa));

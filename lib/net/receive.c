@@ -239,17 +239,18 @@ static bool holds_header(struct queue *queue, size_t hdr_len, struct outcome *ou
 /*
  * The frame over as many buffers as it takes, the first of which has been taken. Nothing is shown to
  * the driver before the flush, so that a frame that does not fit leaves no trace but octets in
- * buffers that are the device's to write.
+ * buffers that are the device's to write. mark is from before the first was taken.
  */
 static VionetVerdict fill_several(struct queue *queue, const uint8_t *hdr, size_t hdr_len,
-                                  const VionetFrame *frame, size_t len, struct outcome *outcome)
+                                  const VionetFrame *frame, size_t len,
+                                  const struct ring_mark *mark, struct outcome *outcome)
 {
     struct iov_cursor from = iov_begin(frame->iov, frame->n_iov);
     struct chain *chain = &queue->chain;
     struct iov_cursor to = iov_begin(chain->in, chain->n_in);
     size_t room = (size_t)chain->in_len - hdr_len;
     struct spot num_buffers[2];
-    unsigned n_desc = chain->n_desc;
+    unsigned n_desc = chain->ref.n_desc;
     unsigned n = 0;
 
     locate_num_buffers(chain, num_buffers);
@@ -271,7 +272,7 @@ static VionetVerdict fill_several(struct queue *queue, const uint8_t *hdr, size_
         }
         taken = take_buffer(queue);
         if (taken <= 0) {
-            ring_rewind(&queue->ring, n);
+            ring_rewind(&queue->ring, mark);
             if (taken < 0) {
                 queue_break(queue, outcome);
                 return VIONET_DROP_NOT_RUNNING;
@@ -279,7 +280,7 @@ static VionetVerdict fill_several(struct queue *queue, const uint8_t *hdr, size_
             /* With the whole ring in hand there is nothing to wait for. */
             return n_desc < queue->ring.setup.size ? VIONET_HELD : VIONET_DROP_BUFFER_TOO_SMALL;
         }
-        n_desc += chain->n_desc;
+        n_desc += chain->ref.n_desc;
         to = iov_begin(chain->in, chain->n_in);
         room = (size_t)chain->in_len;
     }
@@ -293,6 +294,7 @@ static VionetVerdict deliver(struct queue *queue, const struct view *view, const
                              size_t len, const struct hash_result *hash, struct outcome *outcome)
 {
     const size_t hdr_len = view->hdr_len;
+    const struct ring_mark mark = ring_mark(&queue->ring);
     struct chain *chain = &queue->chain;
     uint8_t hdr[HEADER_MAX];
     int taken = take_buffer(queue);
@@ -318,7 +320,7 @@ static VionetVerdict deliver(struct queue *queue, const struct view *view, const
         return VIONET_DELIVERED;
     }
     if (view->mergeable) {
-        return fill_several(queue, hdr, hdr_len, frame, len, outcome);
+        return fill_several(queue, hdr, hdr_len, frame, len, &mark, outcome);
     }
     ring_unpop(&queue->ring, &chain->ref);
     return VIONET_DROP_BUFFER_TOO_SMALL;

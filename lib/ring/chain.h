@@ -32,13 +32,13 @@
 
 /* Which of the driver's buffers this is, for giving it back. */
 struct chain_ref {
-    uint16_t id;   /* as the driver knows it */
-    uint16_t turn; /* as the ring knows it: position in the order of taking */
+    uint16_t id;     /* as the driver knows it */
+    uint16_t turn;   /* as the ring knows it: position in the order of taking */
+    uint16_t n_desc; /* descriptors of the ring itself that it takes up */
 };
 
 struct chain {
     struct chain_ref ref;
-    unsigned n_desc;  /* descriptors of the ring itself that it takes up */
     unsigned n_out;   /* ranges that the device may read, in order */
     unsigned n_in;    /* ranges that it may write, in order */
     uint64_t out_len; /* octets of all of them, kept or not */
@@ -66,7 +66,7 @@ static inline void chain_init(struct chain *chain, struct iovec *iov, unsigned m
 /* Before a chain is filled in. */
 static inline void chain_clear(struct chain *chain)
 {
-    chain->n_desc = 0;
+    chain->ref.n_desc = 0;
     chain->n_out = chain->n_in = 0;
     chain->out_len = chain->in_len = 0;
     if (__builtin_expect(chain->n_remote > 0, 0)) {

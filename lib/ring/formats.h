@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the ring formats share among themselves: the list of them, and the account of buffers that
- * are out. Internal to lib/ring.
+ * What the ring formats share among themselves: the list of them, access to the parts, the account of
+ * buffers that are out. Internal to lib/ring.
  */
 #ifndef VIONET_RING_FORMATS_H
 #define VIONET_RING_FORMATS_H
@@ -9,12 +9,7 @@
 #include "ring/ring.h"
 
 extern const struct ring_ops ring_format_split;
-
-/* The device writes to the Device Area only; see the format for exceptions. */
-static inline bool ring_area_written(unsigned area)
-{
-    return area == 2;
-}
+extern const struct ring_ops ring_format_packed;
 
 /*
  * What a part has at offset, in one load or as a copy that is good until the next one; and a value of
@@ -24,31 +19,77 @@ static inline bool ring_area_written(unsigned area)
 const uint8_t *ring_load(struct ring *ring, unsigned area, uint32_t offset, uint32_t len);
 void ring_store(struct ring *ring, unsigned area, uint32_t offset, uint32_t value, uint32_t len);
 
+/*
+ * Where to load len octets at offset of a part from, once. Parts were checked to be memory when the
+ * map was taken up; mappings begin at page boundaries and the parts are aligned, so that no word (and
+ * no descriptor, which is aligned to its size) lies across two of them.
+ */
+static inline const uint8_t *ring_at(struct ring *ring, unsigned area, uint32_t offset,
+                                     uint32_t len)
+{
+    if (G_LIKELY(ring->area[area] != NULL)) {
+        return ring->area[area] + offset;
+    }
+    return ring_load(ring, area, offset, len);
+}
+
+/* What was read of memory that failed is not the driver's doing: that fault stays. */
+static inline int ring_fault(struct ring *ring, VionetViolation violation, unsigned descriptor,
+                             uint64_t value)
+{
+    if (!ring->lost) {
+        ring->fault = (struct ring_fault){violation, descriptor, value};
+    }
+    return -1;
+}
+
 static inline struct ring_turn *ring_turn(struct ring *ring, uint16_t turn)
 {
     return &ring->turns[turn % ring->setup.size];
 }
 
-/* Whether a buffer of that id is out. */
-static inline bool ring_is_taken(const struct ring *ring, uint16_t id)
+/* Notes that a buffer, whose id and descriptors are in ref, is out; its turn goes there too. */
+static inline void ring_take_turn(struct ring *ring, struct chain_ref *ref)
 {
-    return ring->taken[id / 32] >> (id % 32) & 1;
-}
-
-/* Notes that a buffer is out; its turn goes to ref. */
-static inline void ring_take(struct ring *ring, uint16_t id, struct chain_ref *ref)
-{
-    ref->id = id;
     ref->turn = ring->next_turn++;
-    *ring_turn(ring, ref->turn) = (struct ring_turn){.id = id};
-    ring->taken[id / 32] |= 1u << (id % 32);
-    ring->in_flight++;
+    if (ring->setup.in_order) {
+        *ring_turn(ring, ref->turn) = (struct ring_turn){.ref = *ref};
+    }
 }
 
-static inline void ring_release(struct ring *ring, uint16_t id)
+/*
+ * Where plain buffers are looked for: the region that the last one was in. All of it is the ring's
+ * map's.
+ */
+struct ring_window {
+    uint64_t gpa;
+    uint64_t size;
+    uint8_t *host; /* NULL: none */
+};
+
+static inline void ring_window_move(struct ring *ring, struct ring_window *window, uint64_t gpa,
+                                    bool write)
 {
-    ring->taken[id / 32] &= ~(1u << (id % 32));
-    ring->in_flight--;
+    const struct memory_region *region = memory_find(ring->map, gpa, &ring->hint);
+
+    *window = (struct ring_window){0};
+    if (region && region->host && !(write && (region->flags & VIONET_MAP_READONLY))) {
+        *window = (struct ring_window){region->gpa, region->size, region->host};
+    }
+}
+
+/* Host pointer to len octets at gpa, NULL if they are not plain memory. */
+static inline uint8_t *ring_window_find(struct ring *ring, struct ring_window *window, uint64_t gpa,
+                                        uint32_t len, bool write)
+{
+    if (G_UNLIKELY(gpa - window->gpa >= window->size)) {
+        ring_window_move(ring, window, gpa, write);
+        if (!window->host) {
+            return NULL;
+        }
+    }
+    return G_LIKELY(len <= window->size - (gpa - window->gpa)) ? window->host + (gpa - window->gpa)
+                                                               : NULL;
 }
 
 #endif

@@ -10,16 +10,20 @@
 #include "bytes.h"
 #include "ring/formats.h"
 
+#include <vionet/spec.h>
+
 void ring_init(struct ring *ring, uint16_t max_size)
 {
     memset(ring, 0, sizeof(*ring));
     ring->turns = g_new0(struct ring_turn, max_size);
+    ring->shown = g_new0(struct ring_staged, max_size);
     ring->taken = g_new0(uint32_t, (max_size + 31u) / 32u);
 }
 
 void ring_free(struct ring *ring)
 {
     g_free(ring->turns);
+    g_free(ring->shown);
     g_free(ring->taken);
 }
 
@@ -81,10 +85,10 @@ bool ring_remap(struct ring *ring, const struct memory_map *map)
     for (unsigned area = 0; area < 3; area++) {
         uint64_t gpa = setup->area_gpa[area];
         uint32_t size = ring->ops->area_size(area, setup->size);
+        bool written = ring->ops->area_written[area];
 
-        ring->area[area] = memory_pointer(map, &ring->hint, gpa, size, ring_area_written(area));
-        if (ring->area[area] == NULL &&
-            !memory_exists(map, &ring->hint, gpa, size, ring_area_written(area))) {
+        ring->area[area] = memory_pointer(map, &ring->hint, gpa, size, written);
+        if (ring->area[area] == NULL && !memory_exists(map, &ring->hint, gpa, size, written)) {
             return ring_fail(ring, VIONET_VIOLATION_RING_ADDRESS, gpa);
         }
     }
@@ -93,15 +97,17 @@ bool ring_remap(struct ring *ring, const struct memory_map *map)
 
 bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct memory_map *map)
 {
-    struct ring fresh = {.turns = ring->turns, .taken = ring->taken};
+    struct ring fresh = {.turns = ring->turns, .shown = ring->shown, .taken = ring->taken};
 
     fresh.setup = *setup;
-    fresh.ops = &ring_format_split;
+    fresh.ops = setup->packed ? &ring_format_packed : &ring_format_split;
+    fresh.avail_wrap = fresh.used_wrap = true;
     fresh.kicks_wanted = true;
     fresh.chain_limit = (uint16_t)MAX(setup->size, CHAIN_MAX_INDIRECT);
     *ring = fresh;
     memset(ring->taken, 0, ((setup->size + 31u) / 32u) * sizeof(ring->taken[0]));
-    if (setup->size == 0 || (setup->size & (setup->size - 1)) != 0) {
+    if (setup->size == 0 || setup->size > VIRTQ_MAX_SIZE ||
+        (ring->ops->size_is_power_of_two && (setup->size & (setup->size - 1)) != 0)) {
         return ring_fail(ring, VIONET_VIOLATION_QUEUE_SIZE, setup->size);
     }
     for (unsigned area = 0; area < 3; area++) {
@@ -115,15 +121,7 @@ bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct 
 void ring_unpop(struct ring *ring, const struct chain_ref *ref)
 {
     ring->ops->unpop(ring, ref);
-    ring_release(ring, ref->id);
     ring->next_turn--;
-}
-
-static void ring_stage(struct ring *ring, uint16_t id, uint32_t written)
-{
-    ring->ops->put_used(ring, id, written);
-    ring->staged++;
-    ring_release(ring, id);
 }
 
 void ring_push(struct ring *ring, const struct chain_ref *ref, uint32_t written)
@@ -131,7 +129,8 @@ void ring_push(struct ring *ring, const struct chain_ref *ref, uint32_t written)
     struct ring_turn *turn;
 
     if (!ring->setup.in_order) {
-        ring_stage(ring, ref->id, written);
+        ring->ops->put_used(ring, ref, written);
+        ring->staged++;
         return;
     }
     turn = ring_turn(ring, ref->turn);
@@ -139,17 +138,32 @@ void ring_push(struct ring *ring, const struct chain_ref *ref, uint32_t written)
     turn->written = written;
     while (ring->first_turn != ring->next_turn &&
            (turn = ring_turn(ring, ring->first_turn))->done) {
-        ring_stage(ring, turn->id, turn->written);
+        ring->ops->put_used(ring, &turn->ref, turn->written);
+        ring->staged++;
         ring->first_turn++;
     }
 }
 
-void ring_rewind(struct ring *ring, unsigned n)
+struct ring_mark ring_mark(const struct ring *ring)
 {
-    ring->next_avail = (uint16_t)(ring->next_avail - n);
-    ring->next_turn = (uint16_t)(ring->next_turn - n);
-    ring->first_turn = ring->setup.in_order ? ring->next_turn : 0;
-    ring->staged = (uint16_t)(ring->staged - n);
+    return (struct ring_mark){
+        .next_avail = ring->next_avail,
+        .avail_wrap = ring->avail_wrap,
+        .in_flight = ring->in_flight,
+        .next_turn = ring->next_turn,
+        .first_turn = ring->first_turn,
+        .staged = ring->staged,
+    };
+}
+
+void ring_rewind(struct ring *ring, const struct ring_mark *mark)
+{
+    ring->next_avail = mark->next_avail;
+    ring->avail_wrap = mark->avail_wrap;
+    ring->in_flight = mark->in_flight;
+    ring->next_turn = mark->next_turn;
+    ring->first_turn = mark->first_turn;
+    ring->staged = mark->staged;
 }
 
 bool ring_flush(struct ring *ring)
@@ -157,14 +171,12 @@ bool ring_flush(struct ring *ring)
     if (ring->staged == 0 || G_UNLIKELY(ring->lost)) {
         return false;
     }
-    ring->next_used = (uint16_t)(ring->next_used + ring->staged);
-    ring->untold += ring->staged;
+    ring->untold += ring->ops->publish(ring);
     if (ring->untold > UINT16_MAX) {
         ring->told_valid = false;
-        ring->untold = 0;
+        ring->untold = UINT16_MAX;
     }
     ring->staged = 0;
-    ring->ops->publish(ring);
     return true;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A virtqueue as the device sees it (VIRTIO 1.4, 2.6 to 2.8): take chains, give them back, decide on
- * notifications. The only interface to queues; which format the driver and device agreed on is known
- * in this folder alone. A ring knows no network, and is used by one thread at a time (its queue's
+ * notifications. The only interface to queues; which format the driver and device agreed on, split or
+ * packed, is known in this folder alone. A ring knows no network, and is used by one thread at a time (its queue's
  * gate).
  *
  *     driver's memory                      struct ring
@@ -38,24 +38,55 @@ struct ring_fault {
     uint64_t value;
 };
 
+/*
+ * A buffer of the plainest kind, and by far the most frequent: one descriptor, all of it in one
+ * mapping of this process.
+ */
+struct ring_plain {
+    uint8_t *host;
+    uint32_t len; /* not 0 */
+    struct chain_ref ref;
+};
+
 struct ring_ops {
-    /* Octets of a part (VionetQueueArea) for size descriptors, and its alignment. */
+    /* Octets of a part (VionetQueueArea) for size descriptors, its alignment, who writes to it. */
     uint32_t (*area_size)(unsigned area, uint16_t size);
     unsigned area_align[3];
+    bool area_written[3];      /* by the device */
+    bool size_is_power_of_two; /* or any */
     int (*pop)(struct ring *ring, struct chain *chain);
+    unsigned (*pop_plain)(struct ring *ring, bool write, struct ring_plain *buffers, unsigned n);
     void (*unpop)(struct ring *ring, const struct chain_ref *ref);
-    void (*put_used)(struct ring *ring, uint16_t id, uint32_t written);
-    void (*publish)(struct ring *ring);
+    void (*put_used)(struct ring *ring, const struct chain_ref *ref, uint32_t written);
+    /* Shows what was put; by how many places of the ring the driver's view advances. */
+    unsigned (*publish)(struct ring *ring);
     bool (*must_notify)(struct ring *ring);
     void (*set_kicks)(struct ring *ring, bool wanted);
     bool (*has_more)(struct ring *ring);
 };
 
-/* How a buffer stands that was taken and not given back in the driver's sight. */
+/* How a buffer stands that was taken and not given back in the driver's sight (IN_ORDER). */
 struct ring_turn {
-    uint16_t id;
-    bool done; /* given back, but one before it is not yet (IN_ORDER) */
+    struct chain_ref ref;
+    bool done; /* given back, but one before it is not yet */
     uint32_t written;
+};
+
+/* A buffer that was given back and is not shown yet (packed). */
+struct ring_staged {
+    uint16_t id;
+    uint16_t n_desc;
+    uint32_t written;
+};
+
+/* Where the taking stands; ring_rewind() goes back to it. */
+struct ring_mark {
+    uint16_t next_avail;
+    bool avail_wrap;
+    uint16_t in_flight;
+    uint16_t next_turn;
+    uint16_t first_turn;
+    uint16_t staged;
 };
 
 struct ring_setup {
@@ -64,6 +95,7 @@ struct ring_setup {
     bool indirect;        /* VIRTIO_F_INDIRECT_DESC */
     bool event_idx;       /* VIRTIO_F_EVENT_IDX */
     bool in_order;        /* VIRTIO_F_IN_ORDER */
+    bool packed;          /* VIRTIO_F_RING_PACKED */
 };
 
 struct ring {
@@ -76,21 +108,32 @@ struct ring {
     struct ring_setup setup;
     uint16_t chain_limit; /* descriptors of one chain */
 
-    uint16_t next_avail; /* index of the next buffer to take */
-    uint16_t seen_avail; /* the driver's index, as last read */
-    uint16_t next_used;  /* index that the driver sees */
-    uint16_t staged;     /* used buffers written past it */
-    uint16_t told_used;  /* next_used at the last notification decision */
-    bool told_valid;     /* told_used means something */
-    uint32_t untold;     /* used buffers since that decision: more than an index counts void it */
+    /*
+     * Split: indices that run freely through 16 bits. Packed: places in the ring, with a wrap counter
+     * each.
+     */
+    uint16_t next_avail; /* of the next buffer to take */
+    uint16_t seen_avail; /* the driver's, as last read (split) */
+    uint16_t next_used;  /* that the driver sees */
+    uint16_t staged;     /* used buffers past it */
+    bool avail_wrap;     /* of next_avail */
+    bool used_wrap;      /* of next_used */
     bool kicks_wanted;
     bool lost;          /* remote memory failed, fault says where: nothing is shown any more */
-    uint16_t in_flight; /* buffers taken and not yet pushed (or, IN_ORDER, not yet staged) */
+    uint16_t told_used; /* next_used at the last notification decision (split) */
+    bool told_valid;    /* told_used means something */
+    uint32_t untold;    /* places that next_used advanced since that decision */
+    /*
+     * Taken and not yet pushed (or, IN_ORDER, not yet staged): buffers (split), or descriptors of the
+     * ring (packed), where those staged count until they are shown.
+     */
+    uint16_t in_flight;
 
     uint16_t next_turn;      /* turns[] is indexed modulo size */
     uint16_t first_turn;     /* oldest turn not yet staged; only kept with IN_ORDER */
     struct ring_turn *turns; /* setup.size of them; allocated by ring_init() for the largest size */
-    uint32_t *taken;         /* a bit for each id in flight */
+    struct ring_staged *shown; /* the staged ones, setup.size at most (packed) */
+    uint32_t *taken;           /* a bit for each id in flight (split) */
     struct ring_fault fault;
     _Alignas(16) uint8_t word[16]; /* copy of what was read last from remote memory */
 };
@@ -120,6 +163,16 @@ static inline int ring_pop(struct ring *ring, struct chain *chain)
     return ring->ops->pop(ring, chain);
 }
 
+/*
+ * Takes up to n of the next buffers as long as they are plain, for writing or for reading; how many.
+ * Where it stops there is none, or one for ring_pop(), which also finds out what is wrong with it.
+ */
+static inline unsigned ring_pop_plain(struct ring *ring, bool write, struct ring_plain *buffers,
+                                      unsigned n)
+{
+    return ring->ops->pop_plain(ring, write, buffers, n);
+}
+
 /* Puts the buffer taken last back, as if it had not been taken. Not after it was pushed. */
 void ring_unpop(struct ring *ring, const struct chain_ref *ref);
 
@@ -130,10 +183,11 @@ void ring_unpop(struct ring *ring, const struct chain_ref *ref);
 void ring_push(struct ring *ring, const struct chain_ref *ref, uint32_t written);
 
 /*
- * Undoes the last n pairs of pop and push, none of which has been flushed: nobody but the device
- * knows of them.
+ * Undoes what was taken since a mark, all of which was pushed and none of it flushed: nobody but the
+ * device knows of it.
  */
-void ring_rewind(struct ring *ring, unsigned n);
+struct ring_mark ring_mark(const struct ring *ring);
+void ring_rewind(struct ring *ring, const struct ring_mark *mark);
 
 /* Lets the driver see all buffers pushed so far, at once. False if there was nothing new to see. */
 bool ring_flush(struct ring *ring);

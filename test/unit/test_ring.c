@@ -829,6 +829,7 @@ static void test_rewind_leaves_no_trace(void)
             struct chain_ref ref;
 
             for (unsigned round = 0; round < 10000; round++) {
+                const struct ring_mark mark = ring_mark(&bench->ring);
                 const unsigned n = 8 - kept;
 
                 for (unsigned i = 0; i < n; i++) {
@@ -836,7 +837,7 @@ static void test_rewind_leaves_no_trace(void)
                     g_assert_cmpuint(ref.id, ==, kept + i);
                     ring_push(&bench->ring, &ref, 99);
                 }
-                ring_rewind(&bench->ring, n);
+                ring_rewind(&bench->ring, &mark);
             }
             ref = pop_one(bench);
             ring_push(&bench->ring, &ref, kept);
@@ -1583,7 +1584,12 @@ static bool counted_read(const struct memory_map *map, unsigned *hint, uint64_t 
 #define guest_load64(p)         counted_load64(p)
 #define memory_read             counted_read
 #define ring_format_split       counted_format
+#define walk_add                counted_walk_add
+#define walk_enter              counted_walk_enter
+#define walk_entry              counted_walk_entry
+#define walk_finish             counted_walk_finish
 #include "ring/split.c"
+#include "ring/walk.c"
 
 static struct bench *bench_counted(uint16_t size, bool event_idx)
 {

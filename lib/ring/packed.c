@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The packed virtqueue (VIRTIO 1.4, 2.8): one ring of descriptors, which both sides write.
+ *
+ *     Descriptor Area            Driver Area              Device Area
+ *     desc[0..N)                 event suppression        event suppression
+ *       addr len id flags          off:15 wrap:1 flags      off:15 wrap:1 flags
+ *
+ * The driver makes a buffer available by writing its descriptors, the flags of the first one last;
+ * the device gives it back by writing one used descriptor at the next used place, over whatever was
+ * there, and skips as many places as the buffer had. Two bits of the flags, AVAIL and USED, tell in
+ * which state a place is, in terms of a wrap counter that flips each time round.
+ *
+ * A used descriptor destroys the available one in its place, which may be needed again when a frame
+ * turns out not to fit. So nothing is written before the flush; then the first of those staged is
+ * written last, as drivers look at one place after the other. The second half of a descriptor (len,
+ * id, flags) is one aligned word of 64 bits, and read and written as one.
+ */
+#include "ring/formats.h"
+
+#include "bytes.h"
+#include "ring/walk.h"
+
+#include <stdatomic.h>
+
+#include <vionet/spec.h>
+
+#define DESC_SIZE 16u
+#define DESC_REST 8u /* len, id, flags */
+
+static uint32_t packed_area_size(unsigned area, uint16_t size)
+{
+    return area == VIONET_AREA_DESC ? PVIRTQ_DESC_RING_SIZE(size) : PVIRTQ_EVENT_SIZE;
+}
+
+/* ---- Places and their states ---- */
+
+struct place {
+    uint16_t slot;
+    bool wrap;
+};
+
+static struct place place_next(const struct ring *ring, struct place place, unsigned n)
+{
+    const unsigned slot = place.slot + n;
+
+    if (slot < ring->setup.size) {
+        return (struct place){(uint16_t)slot, place.wrap};
+    }
+    return (struct place){(uint16_t)(slot - ring->setup.size), !place.wrap};
+}
+
+static struct place place_back(const struct ring *ring, struct place place, unsigned n)
+{
+    if (n <= place.slot) {
+        return (struct place){(uint16_t)(place.slot - n), place.wrap};
+    }
+    return (struct place){(uint16_t)(place.slot + ring->setup.size - n), !place.wrap};
+}
+
+static struct place avail_place(const struct ring *ring)
+{
+    return (struct place){ring->next_avail, ring->avail_wrap};
+}
+
+static void set_avail_place(struct ring *ring, struct place place)
+{
+    ring->next_avail = place.slot;
+    ring->avail_wrap = place.wrap;
+}
+
+static bool is_available(uint16_t flags, bool wrap)
+{
+    return !!(flags & VIRTQ_DESC_F_AVAIL) == wrap && !!(flags & VIRTQ_DESC_F_USED) != wrap;
+}
+
+/* ---- Taking ---- */
+
+static uint16_t rest_flags(uint64_t rest)
+{
+    return (uint16_t)(rest >> 48);
+}
+
+static uint16_t rest_id(uint64_t rest)
+{
+    return (uint16_t)(rest >> 32);
+}
+
+static struct walk_desc desc_of(uint64_t addr, uint64_t rest)
+{
+    return (struct walk_desc){.addr = addr, .len = (uint32_t)rest, .flags = rest_flags(rest)};
+}
+
+/*
+ * The second half of the descriptor there. Acquire: what the driver wrote before it, of this buffer or
+ * in it, is read after it.
+ */
+static uint64_t load_rest(struct ring *ring, unsigned slot)
+{
+    return guest_load64_acquire(
+        ring_at(ring, VIONET_AREA_DESC, DESC_SIZE * slot + DESC_REST, DESC_SIZE - DESC_REST));
+}
+
+static uint64_t load_addr(struct ring *ring, unsigned slot)
+{
+    return guest_load64(ring_at(ring, VIONET_AREA_DESC, DESC_SIZE * slot, DESC_REST));
+}
+
+/* The entries of a table, one after the other; in their flags nothing counts but WRITE (2.8.7). */
+static int walk_table(struct walk *walk, unsigned slot, const struct walk_table *table)
+{
+    uint64_t words[2];
+
+    for (uint32_t i = 0; i < table->n; i++) {
+        if (walk_entry(walk, slot, table, i, words) < 0) {
+            return -1;
+        }
+        const struct walk_desc desc = desc_of(words[0], words[1]);
+
+        if (walk_add(walk, slot, &desc) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* A buffer of one descriptor that refers to a table. */
+static int walk_indirect(struct walk *walk, unsigned slot, const struct walk_desc *desc)
+{
+    struct walk_table table;
+
+    return walk_enter(walk, slot, desc, &table) < 0 ? -1 : walk_table(walk, slot, &table);
+}
+
+/*
+ * The list that begins at the next available place, the second half of which is rest. Its id is the
+ * last descriptor's.
+ */
+static int walk_list(struct walk *walk, uint64_t rest)
+{
+    struct ring *ring = walk->ring;
+    struct chain_ref *ref = &walk->chain->ref;
+    const unsigned room = ring->setup.size - ring->in_flight;
+    struct place place = avail_place(ring);
+
+    for (;;) {
+        const struct walk_desc desc = desc_of(load_addr(ring, place.slot), rest);
+
+        ref->n_desc++;
+        ref->id = rest_id(rest);
+        if (G_UNLIKELY(desc.flags & VIRTQ_DESC_F_INDIRECT)) {
+            return ref->n_desc > 1
+                       ? ring_fault(ring, VIONET_VIOLATION_INDIRECT_MIXED, place.slot, walk->head)
+                       : walk_indirect(walk, place.slot, &desc);
+        }
+        if (walk_add(walk, place.slot, &desc) < 0) {
+            return -1;
+        }
+        if (!(desc.flags & VIRTQ_DESC_F_NEXT)) {
+            return 0;
+        }
+        if (G_UNLIKELY(ref->n_desc == room)) {
+            return ring_fault(ring, VIONET_VIOLATION_CHAIN_LENGTH, walk->head, room);
+        }
+        place = place_next(ring, place, 1);
+        rest = load_rest(ring, place.slot);
+        if (G_UNLIKELY(!is_available(rest_flags(rest), place.wrap))) {
+            return ring_fault(ring, VIONET_VIOLATION_CHAIN_UNAVAILABLE, place.slot, walk->head);
+        }
+    }
+}
+
+static void take(struct ring *ring, struct chain_ref *ref)
+{
+    ring->in_flight = (uint16_t)(ring->in_flight + ref->n_desc);
+    ring_take_turn(ring, ref);
+    set_avail_place(ring, place_next(ring, avail_place(ring), ref->n_desc));
+}
+
+static int packed_pop(struct ring *ring, struct chain *chain)
+{
+    struct walk walk = {.ring = ring, .chain = chain, .head = ring->next_avail};
+    const uint64_t rest = load_rest(ring, ring->next_avail);
+
+    if (G_UNLIKELY(ring->lost)) {
+        return -1;
+    }
+    if (!is_available(rest_flags(rest), ring->avail_wrap)) {
+        return 0;
+    }
+    if (G_UNLIKELY(ring->in_flight == ring->setup.size)) {
+        /* The place of a buffer that is out. */
+        return ring_fault(ring, VIONET_VIOLATION_AVAIL_JUMP, VIONET_NONE, ring->in_flight + 1u);
+    }
+    chain_clear(chain);
+    if (G_UNLIKELY(walk_list(&walk, rest) < 0 || walk_finish(&walk) < 0)) {
+        return -1;
+    }
+    take(ring, &chain->ref);
+    return 1;
+}
+
+static unsigned packed_pop_plain(struct ring *ring, bool write, struct ring_plain *buffers,
+                                 unsigned n)
+{
+    const uint16_t others = (uint16_t) ~(VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED);
+    const uint16_t wanted = write ? VIRTQ_DESC_F_WRITE : 0;
+    const uint8_t *table = ring->area[VIONET_AREA_DESC];
+    struct place place = avail_place(ring);
+    struct ring_window window = {0};
+    unsigned i;
+
+    if (G_UNLIKELY(!table)) {
+        return 0;
+    }
+    n = MIN(n, (unsigned)ring->setup.size - ring->in_flight);
+    for (i = 0; i < n; i++) {
+        const uint8_t *p = table + DESC_SIZE * place.slot;
+        const uint64_t rest = guest_load64_acquire(p + DESC_REST);
+        const uint16_t flags = rest_flags(rest);
+        struct ring_plain *buffer = &buffers[i];
+
+        buffer->len = (uint32_t)rest;
+        if (!is_available(flags, place.wrap) || (flags & others) != wanted || buffer->len == 0) {
+            break;
+        }
+        buffer->host = ring_window_find(ring, &window, guest_load64(p), buffer->len, write);
+        if (G_UNLIKELY(!buffer->host)) {
+            break;
+        }
+        buffer->ref = (struct chain_ref){.id = rest_id(rest), .n_desc = 1};
+        ring_take_turn(ring, &buffer->ref);
+        place = place_next(ring, place, 1);
+    }
+    ring->in_flight = (uint16_t)(ring->in_flight + i);
+    set_avail_place(ring, place);
+    return i;
+}
+
+static void packed_unpop(struct ring *ring, const struct chain_ref *ref)
+{
+    ring->in_flight = (uint16_t)(ring->in_flight - ref->n_desc);
+    set_avail_place(ring, place_back(ring, avail_place(ring), ref->n_desc));
+}
+
+/* ---- Giving back ---- */
+
+static void packed_put_used(struct ring *ring, const struct chain_ref *ref, uint32_t written)
+{
+    ring->shown[ring->staged] = (struct ring_staged){ref->id, ref->n_desc, written};
+}
+
+/*
+ * Writes a used descriptor. If it is the first of several, which is written last, what was written
+ * before it is there before it is.
+ */
+static void write_used(struct ring *ring, struct place place, const struct ring_staged *staged,
+                       bool first)
+{
+    const uint32_t at = DESC_SIZE * place.slot + DESC_REST;
+    const uint16_t flags = (uint16_t)((place.wrap ? VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED : 0) |
+                                      (staged->written ? VIRTQ_DESC_F_WRITE : 0));
+    uint8_t *table = ring->area[VIONET_AREA_DESC];
+    uint64_t rest;
+
+    if (G_UNLIKELY(!table)) {
+        ring_store(ring, VIONET_AREA_DESC, at, staged->written, 4);
+        ring_store(ring, VIONET_AREA_DESC, at + 4, staged->id, 2);
+        ring_store(ring, VIONET_AREA_DESC, at + 6, flags, 2);
+        return;
+    }
+    rest = (uint64_t)flags << 48 | (uint64_t)staged->id << 32 | staged->written;
+    if (first) {
+        guest_store64_release(table + at, rest);
+    } else {
+        guest_store64(table + at, rest);
+    }
+}
+
+static unsigned packed_publish(struct ring *ring)
+{
+    const struct place first = {ring->next_used, ring->used_wrap};
+    struct place place = place_next(ring, first, ring->shown[0].n_desc);
+    unsigned n = ring->shown[0].n_desc;
+
+    for (unsigned i = 1; i < ring->staged; i++) {
+        const struct ring_staged *staged = &ring->shown[i];
+
+        write_used(ring, place, staged, false);
+        place = place_next(ring, place, staged->n_desc);
+        n += staged->n_desc;
+    }
+    write_used(ring, first, &ring->shown[0], true);
+    ring->next_used = place.slot;
+    ring->used_wrap = place.wrap;
+    ring->in_flight = (uint16_t)(ring->in_flight - n);
+    return n;
+}
+
+/* ---- Notifications ---- */
+
+static bool packed_must_notify(struct ring *ring)
+{
+    const uint32_t shown = ring->untold;
+    uint32_t event, off, distance;
+
+    ring->untold = 0;
+    /* Orders our stores of used descriptors with the driver's of its event words, which we read. */
+    atomic_thread_fence(memory_order_seq_cst);
+    event = guest_load32(ring_at(ring, VIONET_AREA_DRIVER, 0, PVIRTQ_EVENT_SIZE));
+    switch (event >> 16 & 3) {
+    case RING_EVENT_FLAGS_DISABLE:
+        return false;
+    case RING_EVENT_FLAGS_DESC:
+        break;
+    default:
+        return true;
+    }
+    off = event & RING_EVENT_OFF_MASK;
+    if (!ring->setup.event_idx || off >= ring->setup.size) {
+        return true;
+    }
+    distance = ring->next_used - off;
+    if (!!(event & RING_EVENT_WRAP) != ring->used_wrap) {
+        distance += ring->setup.size;
+    }
+    return distance - 1 < shown; /* from 1 to shown */
+}
+
+static void packed_set_kicks(struct ring *ring, bool wanted)
+{
+    const uint32_t flags = !wanted                 ? RING_EVENT_FLAGS_DISABLE
+                           : ring->setup.event_idx ? RING_EVENT_FLAGS_DESC
+                                                   : RING_EVENT_FLAGS_ENABLE;
+    const uint32_t off = ring->next_avail | (ring->avail_wrap ? RING_EVENT_WRAP : 0);
+    uint8_t *device = ring->area[VIONET_AREA_DEVICE];
+
+    if (G_LIKELY(device != NULL)) {
+        guest_store32(device, flags << 16 | off);
+    } else {
+        ring_store(ring, VIONET_AREA_DEVICE, 0, flags << 16 | off, 4);
+    }
+}
+
+static bool packed_has_more(struct ring *ring)
+{
+    /* Orders our store of the event word with the driver's of its flags, which we read. */
+    atomic_thread_fence(memory_order_seq_cst);
+    return is_available(rest_flags(load_rest(ring, ring->next_avail)), ring->avail_wrap);
+}
+
+const struct ring_ops ring_format_packed = {
+    .area_size = packed_area_size,
+    .area_align = {16, 4, 4},
+    .area_written = {true, false, true},
+    .size_is_power_of_two = false,
+    .pop = packed_pop,
+    .pop_plain = packed_pop_plain,
+    .unpop = packed_unpop,
+    .put_used = packed_put_used,
+    .publish = packed_publish,
+    .must_notify = packed_must_notify,
+    .set_kicks = packed_set_kicks,
+    .has_more = packed_has_more,
+};
