@@ -6,6 +6,7 @@
 #ifndef VIONET_NET_HEADER_H
 #define VIONET_NET_HEADER_H
 
+#include "bytes.h"
 #include "net/view.h"
 
 /* Octets of the longest header; no buffer for one is smaller. */
@@ -42,6 +43,23 @@ uint8_t header_flags(const struct view *view, const VionetFrame *frame);
 /* Writes view->hdr_len octets: the header of a received frame with one buffer. */
 void header_write(const struct view *view, const VionetFrame *frame, const struct hash_result *hash,
                   uint8_t hdr[HEADER_MAX]);
+
+/* The same for a frame without offloads, to any memory. */
+static inline void header_write_plain(const struct view *view, const struct hash_result *hash,
+                                      uint8_t *hdr)
+{
+    put_le64(hdr, 0);
+    put_le32(hdr + 8, UINT32_C(1) << 16); /* num_buffers */
+    if (view->hdr_len > 12) {
+        const bool told = view->reports_hash;
+
+        put_le32(hdr + 12, told ? hash->value : 0);
+        put_le32(hdr + 16, told ? hash->report | (uint32_t)hash->tunnel << 16 : 0);
+    }
+    if (view->hdr_len > 20) {
+        put_le32(hdr + 20, 0);
+    }
+}
 
 /*
  * Reads the header of a frame of len octets from the guest into frame; false if it breaks a rule for

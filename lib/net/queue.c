@@ -26,10 +26,12 @@ void queue_init(struct queue *queue, uint16_t index, uint16_t max_size, bool tra
     chain_init(&queue->chain, queue->ranges, ranges);
     if (transmit) {
         queue->n_slots = max_size;
-        queue->slots = g_new0(struct slot, max_size);
+        queue->slots = g_aligned_alloc0(max_size, sizeof(struct slot), CACHE_LINE);
         queue->free_slots = g_new(uint16_t, max_size);
         queue->n_free_slots = max_size;
         for (uint16_t i = 0; i < max_size; i++) {
+            queue->slots[i].index = i;
+            queue->slots[i].large = -1;
             queue->free_slots[i] = (uint16_t)(max_size - 1 - i);
         }
         queue->large_ranges = g_new(struct iovec, N_LARGE_SLOTS * (size_t)ranges);
@@ -45,7 +47,7 @@ void queue_free(struct queue *queue)
     for (unsigned i = 0; i < queue->n_slots; i++) {
         g_free(queue->slots[i].bounced ? queue->slots[i].bounce : NULL);
     }
-    g_free(queue->slots);
+    g_aligned_free(queue->slots);
     g_free(queue->free_slots);
     g_free(queue->large_ranges);
 }
@@ -113,19 +115,17 @@ void queue_start(struct queue *queue, const uint64_t *features, const struct mem
     gate_leave(&queue->gate);
 }
 
-void queue_release_slot(struct queue *queue, struct slot *slot)
+void queue_release_slot_extras(struct queue *queue, struct slot *slot)
 {
-    slot->out = false;
-    slot->done = false;
     if (slot->large >= 0) {
         queue->large_out[slot->large] = false;
+        slot->large = -1;
     }
-    if (G_UNLIKELY(slot->bounced)) {
+    if (slot->bounced) {
         queue->bounced -= slot->bounced;
         slot->bounced = 0;
         g_free(slot->bounce);
     }
-    queue->free_slots[queue->n_free_slots++] = (uint16_t)(slot - queue->slots);
 }
 
 /* Gives the driver what the host gave back during a pause, or forgets it with the life it is of. */

@@ -25,9 +25,10 @@
 /* Octets of bounce memory that frames may have out at once, if it is more than one frame. */
 #define MAX_BOUNCED (16u << 20)
 
-/* A transmitted frame that the host has. */
+/* A transmitted frame that the host has; what of it every frame uses stands in one cache line. */
 struct slot {
-    struct chain_ref ref;
+    _Alignas(CACHE_LINE) struct chain_ref ref;
+    uint16_t index; /* of the slot itself */
     bool out;     /* until the host gives the frame back, whatever becomes of the queue meanwhile */
     bool done;    /* given back while the queue was paused: goes to the driver when it goes on */
     int8_t large; /* index of its large slot, -1 if the ranges are here */
@@ -120,8 +121,19 @@ void queue_stop(struct queue *queue);
 void queue_pause(struct queue *queue);
 void queue_resume(struct queue *queue, _Atomic(struct memory_map *) *map, struct outcome *outcome);
 
+/* Gives up what of a slot not every one has. */
+void queue_release_slot_extras(struct queue *queue, struct slot *slot);
+
 /* Makes a slot free again. Inside the gate. */
-void queue_release_slot(struct queue *queue, struct slot *slot);
+static inline void queue_release_slot(struct queue *queue, struct slot *slot)
+{
+    if (G_UNLIKELY(slot->large >= 0 || slot->bounced)) {
+        queue_release_slot_extras(queue, slot);
+    }
+    slot->out = false;
+    slot->done = false;
+    queue->free_slots[queue->n_free_slots++] = slot->index;
+}
 
 /*
  * Enters the gate; false, with the gate left, if the queue is not live, or breaks because its memory

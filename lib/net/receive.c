@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Host to guest (VIRTIO 1.4, 5.1.6.3 and 5.1.6.4). A frame's way, top to bottom in this file's last
- * functions: checks, filter, dissect, hash, steer; then, queue by queue, pop, header, copy, push;
- * then one flush and one notification decision for each queue. Called by the embedder from any
+ * functions: checks, filter, dissect, hash, steer; then, queue by queue, pop, header, copy, push, in
+ * bursts as long as buffers are plain ones; then one flush and one notification decision for each queue. Called by the embedder from any
  * thread; a lane's gate holds the view in place, a queue's gate its ring.
  */
 #include "net/device.h"
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "copy.h"
 #include "iov.h"
 #include "net/filter.h"
 #include "net/header.h"
@@ -24,13 +25,21 @@
 /* A frame on its way. */
 struct station {
     const VionetFrame *frame;
-    size_t len;
+    struct hash_result hash;
+    uint32_t len; /* of a frame that is admitted, else anything */
     uint16_t pair;
     bool pending; /* neither delivered nor dropped yet */
     bool steered; /* pair is where it belongs */
     bool needs_checksum;
-    VionetVerdict verdict;
-    struct hash_result hash;
+    uint8_t verdict; /* VionetVerdict */
+};
+
+/* Plain buffers in hand, while frames are put into them one after the other. */
+struct hand {
+    unsigned n;    /* taken */
+    unsigned done; /* of them, filled */
+    struct ring_plain buffers[CHUNK];
+    struct ring_used used[CHUNK];
 };
 
 /* A queue that was worked on, and what is to be said about it afterwards. */
@@ -44,6 +53,7 @@ struct burst {
     struct lane *lane;
     const struct view *view;
     bool hold;
+    bool steers; /* there is more than one way for a frame to go, or a hash to tell */
     unsigned n;
     unsigned n_visits;
     struct station stations[CHUNK];
@@ -67,7 +77,7 @@ static bool exceeds_mtu(const struct view *view, const struct station *station, 
     size_t limit = view->mtu + ETHERNET_HEADER;
     size_t at = ETHERNET_HEADER - 2;
 
-    if (!view->mtu || station->len <= limit ||
+    if (G_LIKELY(!view->mtu || station->len <= limit) ||
         (station->frame->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) != VIRTIO_NET_HDR_GSO_NONE) {
         return false;
     }
@@ -83,12 +93,12 @@ static bool exceeds_mtu(const struct view *view, const struct station *station, 
 }
 
 /* What can be said of a frame by its length and the device's state. */
-static VionetVerdict admit(const struct view *view, const struct station *station)
+static inline VionetVerdict admit(const struct view *view, size_t len)
 {
-    if (station->len < ETHERNET_HEADER) {
+    if (len < ETHERNET_HEADER) {
         return VIONET_DROP_RUNT;
     }
-    if (station->len > view->max_frame) {
+    if (len > view->max_frame) {
         return VIONET_DROP_OVERSIZE;
     }
     if (!view->running) {
@@ -113,18 +123,20 @@ static void find_queue(struct burst *burst, struct station *station, const uint8
     }
     steer_hash(view, &flow, &station->hash);
     station->pair = (uint16_t)steer_pair(view, burst->device->flows, &flow, &station->hash);
-    station->steered = true;
 }
 
-static VionetVerdict prepare(struct burst *burst, struct station *station)
+static inline VionetVerdict prepare(struct burst *burst, struct station *station)
 {
     const VionetFrame *frame = station->frame;
     const struct view *view = burst->view;
-    VionetVerdict verdict = admit(view, station);
+    const size_t len =
+        G_LIKELY(frame->n_iov == 1) ? frame->iov[0].iov_len : iov_length(frame->iov, frame->n_iov);
+    VionetVerdict verdict = admit(view, len);
     const uint8_t *data;
     size_t linear;
 
-    if (verdict != VIONET_DELIVERED) {
+    station->len = (uint32_t)len;
+    if (G_UNLIKELY(verdict != VIONET_DELIVERED)) {
         return verdict;
     }
     data = frame->iov[0].iov_base;
@@ -134,7 +146,7 @@ static VionetVerdict prepare(struct burst *burst, struct station *station)
         linear = station->len;
     }
     verdict = filter_frame(view, data, linear);
-    if (verdict != VIONET_DELIVERED) {
+    if (G_UNLIKELY(verdict != VIONET_DELIVERED)) {
         return verdict;
     }
     if (exceeds_mtu(view, station, data, linear)) {
@@ -149,7 +161,10 @@ static VionetVerdict prepare(struct burst *burst, struct station *station)
     case HEADER_FITS:
         break;
     }
-    find_queue(burst, station, data, linear);
+    station->steered = true;
+    if (burst->steers) {
+        find_queue(burst, station, data, linear);
+    }
     return VIONET_DELIVERED;
 }
 
@@ -349,14 +364,107 @@ static unsigned count_offloads(struct queue *queue, const struct view *view,
     return queue_count_offloads(queue, header_flags(view, frame), frame->gso_type, station->len);
 }
 
+/* ---- plain buffers ---- */
+
+static void hand_take(struct queue *queue, struct hand *hand, unsigned n)
+{
+    hand->done = 0;
+    hand->n = ring_pop_plain(&queue->ring, true, hand->buffers, n);
+    for (unsigned i = 0; i < hand->n; i++) {
+        __builtin_prefetch(hand->buffers[i].host, 1);
+    }
+    if (hand->n > 0) {
+        ring_disable_kicks(&queue->ring);
+    }
+}
+
+/* Gives back what was filled, and what was not as if it had not been taken. */
+static void hand_put_down(struct queue *queue, struct hand *hand)
+{
+    if (hand->done > 0) {
+        ring_push_burst(&queue->ring, hand->used, hand->done);
+    }
+    while (hand->n > hand->done) {
+        ring_unpop(&queue->ring, &hand->buffers[--hand->n].ref);
+    }
+    hand->n = hand->done = 0;
+}
+
+/* Writes header and frame to the next buffer in hand; false if they do not fit into it. */
+static inline bool hand_fill(struct hand *hand, const struct view *view,
+                             const struct station *station)
+{
+    const struct ring_plain *buffer = &hand->buffers[hand->done];
+    const VionetFrame *frame = station->frame;
+    const uint32_t hdr_len = view->hdr_len;
+
+    if (G_UNLIKELY(buffer->len < hdr_len || buffer->len - hdr_len < station->len)) {
+        return false;
+    }
+    if (G_LIKELY((frame->flags | frame->gso_type) == 0)) {
+        header_write_plain(view, &station->hash, buffer->host);
+    } else {
+        uint8_t hdr[HEADER_MAX];
+
+        header_write(view, frame, &station->hash, hdr);
+        memcpy(buffer->host, hdr, hdr_len);
+    }
+    if (G_LIKELY(frame->n_iov == 1)) {
+        copy_frame(buffer->host + hdr_len, frame->iov[0].iov_base, station->len);
+    } else {
+        struct iov_cursor from = iov_begin(frame->iov, frame->n_iov);
+
+        iov_read(&from, buffer->host + hdr_len, station->len);
+    }
+    hand->used[hand->done++] = (struct ring_used){buffer->ref, hdr_len + station->len};
+    return true;
+}
+
+/*
+ * Delivers one of left frames to the pair's queue: into a plain buffer if there are any, the ordinary
+ * way if not.
+ */
+static inline VionetVerdict deliver_next(struct burst *burst, struct queue *queue,
+                                         struct hand *hand, const struct station *station,
+                                         unsigned left, struct outcome *outcome)
+{
+    if (hand->done == hand->n) {
+        hand_put_down(queue, hand);
+        hand_take(queue, hand, left);
+    }
+    if (G_LIKELY(hand->n > 0 && !station->needs_checksum) &&
+        G_LIKELY(hand_fill(hand, burst->view, station))) {
+        return VIONET_DELIVERED;
+    }
+    hand_put_down(queue, hand);
+    if (G_UNLIKELY(station->needs_checksum)) {
+        return deliver_completed(burst, queue, station, outcome);
+    }
+    return deliver(queue, burst->view, station->frame, station->len, &station->hash, outcome);
+}
+
+static unsigned count_pending(const struct burst *burst, unsigned pair)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < burst->n; i++) {
+        n += burst->stations[i].pending && burst->stations[i].pair == pair;
+    }
+    return n;
+}
+
 /* All frames of the burst that go to this pair. */
 static void deliver_to(struct burst *burst, struct queue *queue, unsigned pair,
                        struct outcome *outcome)
 {
+    unsigned left = burst->steers ? count_pending(burst, pair) : burst->n;
+    struct hand hand; /* large: only what is used is set */
     uint32_t checked = 0;
     uint32_t packets = 0;
     uint64_t octets = 0;
     bool held = false;
+
+    hand.n = hand.done = 0;
 
     for (unsigned i = 0; i < burst->n; i++) {
         struct station *station = &burst->stations[i];
@@ -367,13 +475,11 @@ static void deliver_to(struct burst *burst, struct queue *queue, unsigned pair,
         station->pending = false;
         if (held || !queue->live) {
             station->verdict = held ? VIONET_HELD : VIONET_DROP_NOT_RUNNING;
-        } else if (G_UNLIKELY(station->needs_checksum)) {
-            station->verdict = deliver_completed(burst, queue, station, outcome);
         } else {
-            station->verdict =
-                deliver(queue, burst->view, station->frame, station->len, &station->hash, outcome);
+            station->verdict = deliver_next(burst, queue, &hand, station, left, outcome);
         }
-        if (station->verdict == VIONET_DELIVERED) {
+        left--;
+        if (G_LIKELY(station->verdict == VIONET_DELIVERED)) {
             packets++;
             octets += station->len;
             checked += count_offloads(queue, burst->view, station);
@@ -388,6 +494,7 @@ static void deliver_to(struct burst *burst, struct queue *queue, unsigned pair,
             queue_count(queue, VIONET_COUNTER_DROPS, 1);
         }
     }
+    hand_put_down(queue, &hand);
     if (packets) {
         queue_count(queue, VIONET_COUNTER_PACKETS, packets);
         queue_count(queue, VIONET_COUNTER_OCTETS, octets);
@@ -485,20 +592,22 @@ static void receive_chunk(struct burst *burst, const VionetFrame *frames)
 {
     gate_enter(&burst->lane->gate);
     burst->view = device_view(burst->device);
+    burst->steers = steer_chooses(burst->view);
     burst->n_visits = 0;
     for (unsigned i = 0; i < burst->n; i++) {
         struct station *station = &burst->stations[i];
         VionetVerdict verdict;
 
         *station = (struct station){.frame = &frames[i], .pending = true};
-        station->len = iov_length(frames[i].iov, frames[i].n_iov);
         verdict = prepare(burst, station);
         if (verdict != VIONET_DELIVERED) {
             drop_in_lane(burst, station, verdict);
         }
     }
     for (unsigned i = 0; i < burst->n; i++) {
-        visit_queue_of(burst, &burst->stations[i]);
+        if (burst->stations[i].pending) {
+            visit_queue_of(burst, &burst->stations[i]);
+        }
     }
     if (G_UNLIKELY(burst->device->ops.trace)) {
         trace_chunk(burst);

@@ -9,6 +9,11 @@
 
 #include <vionet/spec.h>
 
+bool steer_chooses(const struct view *view)
+{
+    return view->steering.mode != STEER_AUTOMATIC || steer_needs_flow(view);
+}
+
 bool steer_needs_flow(const struct view *view)
 {
     return view->steering.key != NULL || steer_learns(view);

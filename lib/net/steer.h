@@ -22,6 +22,9 @@ struct flow_table {
     _Atomic uint16_t pair_plus_1[FLOW_ENTRIES]; /* 0: nothing sent yet */
 };
 
+/* Whether there is anything to find out: if not, all frames go to pair 0, and none has a hash. */
+bool steer_chooses(const struct view *view);
+
 /* Whether received frames have to be dissected at all. */
 bool steer_needs_flow(const struct view *view);
 

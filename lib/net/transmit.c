@@ -13,7 +13,11 @@
 #include "net/header.h"
 #include "ring/bounce.h"
 
+#include <vionet/spec.h>
+
 #define ETHERNET_HEADER 14
+/* Plain buffers taken at a time, and frames given back. */
+#define CHUNK 32
 /* Octets copied to learn a flow from: plain headers, VXLAN or GENEVE with a few options. */
 #define LEARN_OCTETS 192
 
@@ -58,7 +62,7 @@ static void slot_take_bounce(struct queue *queue, struct slot *slot)
 /* A token tells the slot, and which of all frames ever taken it is. */
 static uint64_t token_make(struct queue *queue, const struct slot *slot)
 {
-    return queue->n_taken++ << 16 | (uint64_t)(slot - queue->slots);
+    return queue->n_taken++ << 16 | slot->index;
 }
 
 /* The slot of a frame that is out, NULL for any other token. */
@@ -176,6 +180,69 @@ static enum taken take_frame(const VionetDevice *device, struct queue *queue,
     return TAKEN;
 }
 
+/* ---- plain buffers ---- */
+
+/*
+ * Whether a plain buffer has a frame that leaves as it is: octets enough, and a header that asks for
+ * nothing. Of that, two octets are looked at; a header that asks for something is read anew, by
+ * take_frame().
+ */
+static inline bool is_simple(const struct view *view, const struct ring_plain *buffer)
+{
+    const uint32_t hdr_len = view->hdr_len;
+
+    return buffer->len >= hdr_len + ETHERNET_HEADER && buffer->len - hdr_len <= view->max_frame &&
+           get_le16(buffer->host) == (VIRTIO_NET_HDR_GSO_NONE << 8);
+}
+
+/* Describes the frame in a plain buffer; there is a slot for it. */
+static inline void take_plain(struct queue *queue, const struct view *view,
+                              const struct ring_plain *buffer, VionetFrame *frame)
+{
+    struct slot *slot = &queue->slots[queue->free_slots[--queue->n_free_slots]];
+
+    slot->out = true;
+    slot->ref = buffer->ref;
+    slot->life = queue->life;
+    slot->token = token_make(queue, slot);
+    slot->iov[0].iov_base = buffer->host + view->hdr_len;
+    slot->iov[0].iov_len = buffer->len - view->hdr_len;
+    *frame = (VionetFrame){
+        .iov = slot->iov,
+        .n_iov = 1,
+        .len = buffer->len - view->hdr_len,
+        .token = slot->token,
+    };
+}
+
+/* Takes up to n of the next frames as long as they are simple ones in plain buffers; how many. */
+static unsigned take_simple(struct queue *queue, const struct view *view, VionetFrame *frames,
+                            size_t n)
+{
+    struct ring_plain buffers[CHUNK];
+    unsigned taken = 0;
+    unsigned there;
+
+    if (G_UNLIKELY(queue->bounced > MAX_BOUNCED)) {
+        return 0;
+    }
+    n = MIN(n, MIN(queue->n_free_slots, (size_t)CHUNK));
+    there = ring_pop_plain(&queue->ring, false, buffers, (unsigned)n);
+    for (unsigned i = 0; i < there; i++) {
+        __builtin_prefetch(buffers[i].host);
+    }
+    while (taken < there && is_simple(view, &buffers[taken])) {
+        take_plain(queue, view, &buffers[taken], &frames[taken]);
+        taken++;
+    }
+    while (there > taken) {
+        ring_unpop(&queue->ring, &buffers[--there].ref);
+    }
+    return taken;
+}
+
+/* ---- the burst ---- */
+
 /*
  * Whether to stop, the ring being empty: not if the driver added something while it was asked to
  * notify.
@@ -185,20 +252,47 @@ static bool drained(struct queue *queue)
     return queue->poll || !ring_enable_kicks(&queue->ring);
 }
 
+/* Counts the frames of a burst, and learns from them. */
+static void note_taken(VionetDevice *device, struct queue *queue, const struct view *view,
+                       const VionetFrame *frames, size_t n)
+{
+    uint64_t octets = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        octets += frames[i].len;
+    }
+    if (steer_learns(view)) {
+        for (size_t i = 0; i < n; i++) {
+            learn(device, view, &frames[i], queue->index / 2);
+        }
+    }
+    queue_count(queue, VIONET_COUNTER_PACKETS, n);
+    queue_count(queue, VIONET_COUNTER_OCTETS, octets);
+    count(&queue->verdicts[VIONET_DELIVERED], n);
+}
+
 static size_t take_burst(VionetDevice *device, struct queue *queue, const struct view *view,
                          VionetFrame *frames, size_t n, struct outcome *outcome)
 {
-    const bool learns = steer_learns(view);
+    const bool simple = view->link_up && !device->ops.trace;
     unsigned budget = queue->ring.setup.size;
     uint32_t checked = 0;
-    uint64_t octets = 0;
     size_t taken = 0;
 
     ring_disable_kicks(&queue->ring);
-    for (; taken < n && budget > 0; budget--) {
-        int popped = ring_pop(&queue->ring, &queue->chain);
+    while (taken < n && budget > 0) {
+        const unsigned most = (unsigned)MIN(n - taken, budget);
+        const unsigned got = simple ? take_simple(queue, view, frames + taken, most) : 0;
         enum taken what;
+        int popped;
 
+        taken += got;
+        budget -= got;
+        if (G_LIKELY(got == MIN(most, CHUNK))) {
+            continue;
+        }
+        budget--;
+        popped = ring_pop(&queue->ring, &queue->chain);
         if (popped < 0) {
             queue_break(queue, outcome);
             break;
@@ -217,23 +311,17 @@ static size_t take_burst(VionetDevice *device, struct queue *queue, const struct
         if (what == DROPPED) {
             continue;
         }
-        octets += frames[taken].len;
         if (frames[taken].flags | frames[taken].gso_type) {
             checked += queue_count_offloads(queue, frames[taken].flags, frames[taken].gso_type,
                                             frames[taken].len);
-        }
-        if (learns) {
-            learn(device, view, &frames[taken], queue->index / 2);
         }
         taken++;
     }
     /* Out of budget on frames that were dropped: the caller takes few frames for an empty queue. */
     outcome->kick = budget == 0 && taken < n && queue->live && !drained(queue);
     queue_flush_buffers(queue, outcome);
-    queue_count(queue, VIONET_COUNTER_PACKETS, taken);
-    queue_count(queue, VIONET_COUNTER_OCTETS, octets);
+    note_taken(device, queue, view, frames, taken);
     queue_count(queue, VIONET_COUNTER_CSUM_NONE, taken - checked);
-    count(&queue->verdicts[VIONET_DELIVERED], taken);
     return taken;
 }
 
@@ -264,8 +352,9 @@ size_t vionet_device_transmit(VionetDevice *device, unsigned pair, VionetFrame *
     return taken;
 }
 
-/* Frees the frame's slot and, if the driver still waits for it, gives it its buffer back. */
-static bool give_back(struct queue *queue, const VionetFrame *frame, bool live)
+/* Frees the frame's slot; true if the driver waits for its buffer, which is in *used then. */
+static inline bool give_back(struct queue *queue, const VionetFrame *frame, bool live,
+                             struct ring_used *used)
 {
     struct slot *slot = slot_of(queue, frame->token);
     bool current;
@@ -280,11 +369,10 @@ static bool give_back(struct queue *queue, const VionetFrame *frame, bool live)
         slot->done = true; /* memory is out of reach just now */
         return false;
     }
-    if (current && live) {
-        ring_push(&queue->ring, &slot->ref, 0);
-    } else {
+    if (G_UNLIKELY(!current || !live)) {
         queue_count(queue, VIONET_COUNTER_STALE, 1);
     }
+    *used = (struct ring_used){slot->ref, 0};
     queue_release_slot(queue, slot);
     return current && live;
 }
@@ -309,8 +397,10 @@ void vionet_device_complete(VionetDevice *device, unsigned pair, const VionetFra
                             size_t n)
 {
     struct queue *queue = transmit_queue(device, pair);
+    struct ring_used used[CHUNK];
     struct outcome outcome = {0};
-    uint32_t given = 0;
+    unsigned waiting = 0;
+    bool given = false;
     bool live;
 
     if (!queue || n == 0) {
@@ -318,7 +408,12 @@ void vionet_device_complete(VionetDevice *device, unsigned pair, const VionetFra
     }
     live = enter_to_give_back(device, queue, &outcome);
     for (size_t i = 0; i < n; i++) {
-        given += give_back(queue, &frames[i], live);
+        waiting += give_back(queue, &frames[i], live, &used[waiting]);
+        if (waiting == CHUNK || (waiting > 0 && i + 1 == n)) {
+            ring_push_burst(&queue->ring, used, waiting);
+            given = true;
+            waiting = 0;
+        }
     }
     if (live && queue->starved) {
         queue->starved = false;

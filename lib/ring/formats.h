@@ -48,13 +48,30 @@ static inline struct ring_turn *ring_turn(struct ring *ring, uint16_t turn)
     return &ring->turns[turn % ring->setup.size];
 }
 
-/* Notes that a buffer, whose id and descriptors are in ref, is out; its turn goes there too. */
+/* Gives a buffer that is taken its turn; its id and descriptors are in ref. */
 static inline void ring_take_turn(struct ring *ring, struct chain_ref *ref)
 {
     ref->turn = ring->next_turn++;
     if (ring->setup.in_order) {
-        *ring_turn(ring, ref->turn) = (struct ring_turn){.ref = *ref};
+        *ring_turn(ring, ref->turn) = (struct ring_turn){.used.ref = *ref};
     }
+}
+
+/* The same for n plain ones. */
+static inline void ring_take_plain(struct ring *ring, struct ring_plain *buffers, unsigned n)
+{
+    const uint16_t turn = ring->next_turn;
+
+    if (G_UNLIKELY(ring->setup.in_order)) {
+        for (unsigned i = 0; i < n; i++) {
+            ring_take_turn(ring, &buffers[i].ref);
+        }
+        return;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        buffers[i].ref.turn = (uint16_t)(turn + i);
+    }
+    ring->next_turn = (uint16_t)(turn + n);
 }
 
 /*

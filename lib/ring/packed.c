@@ -22,6 +22,7 @@
 #include "ring/walk.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 #include <vionet/spec.h>
 
@@ -205,7 +206,8 @@ static unsigned packed_pop_plain(struct ring *ring, bool write, struct ring_plai
 {
     const uint16_t others = (uint16_t) ~(VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED);
     const uint16_t wanted = write ? VIRTQ_DESC_F_WRITE : 0;
-    const uint8_t *table = ring->area[VIONET_AREA_DESC];
+    const uint8_t *const table = ring->area[VIONET_AREA_DESC];
+    const uint16_t size = ring->setup.size;
     struct place place = avail_place(ring);
     struct ring_window window = {0};
     unsigned i;
@@ -213,7 +215,7 @@ static unsigned packed_pop_plain(struct ring *ring, bool write, struct ring_plai
     if (G_UNLIKELY(!table)) {
         return 0;
     }
-    n = MIN(n, (unsigned)ring->setup.size - ring->in_flight);
+    n = MIN(n, (unsigned)size - ring->in_flight);
     for (i = 0; i < n; i++) {
         const uint8_t *p = table + DESC_SIZE * place.slot;
         const uint64_t rest = guest_load64_acquire(p + DESC_REST);
@@ -228,10 +230,13 @@ static unsigned packed_pop_plain(struct ring *ring, bool write, struct ring_plai
         if (G_UNLIKELY(!buffer->host)) {
             break;
         }
-        buffer->ref = (struct chain_ref){.id = rest_id(rest), .n_desc = 1};
-        ring_take_turn(ring, &buffer->ref);
-        place = place_next(ring, place, 1);
+        buffer->ref.id = rest_id(rest);
+        buffer->ref.n_desc = 1;
+        if (++place.slot == size) {
+            place = (struct place){0, !place.wrap};
+        }
     }
+    ring_take_plain(ring, buffers, i);
     ring->in_flight = (uint16_t)(ring->in_flight + i);
     set_avail_place(ring, place);
     return i;
@@ -245,31 +250,31 @@ static void packed_unpop(struct ring *ring, const struct chain_ref *ref)
 
 /* ---- Giving back ---- */
 
-static void packed_put_used(struct ring *ring, const struct chain_ref *ref, uint32_t written)
+static void packed_put_used(struct ring *ring, const struct ring_used *used, unsigned n)
 {
-    ring->shown[ring->staged] = (struct ring_staged){ref->id, ref->n_desc, written};
+    memcpy(&ring->unseen[ring->staged], used, n * sizeof(*used));
 }
 
 /*
  * Writes a used descriptor. If it is the first of several, which is written last, what was written
  * before it is there before it is.
  */
-static void write_used(struct ring *ring, struct place place, const struct ring_staged *staged,
+static void write_used(struct ring *ring, struct place place, const struct ring_used *used,
                        bool first)
 {
     const uint32_t at = DESC_SIZE * place.slot + DESC_REST;
     const uint16_t flags = (uint16_t)((place.wrap ? VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED : 0) |
-                                      (staged->written ? VIRTQ_DESC_F_WRITE : 0));
+                                      (used->written ? VIRTQ_DESC_F_WRITE : 0));
     uint8_t *table = ring->area[VIONET_AREA_DESC];
     uint64_t rest;
 
     if (G_UNLIKELY(!table)) {
-        ring_store(ring, VIONET_AREA_DESC, at, staged->written, 4);
-        ring_store(ring, VIONET_AREA_DESC, at + 4, staged->id, 2);
+        ring_store(ring, VIONET_AREA_DESC, at, used->written, 4);
+        ring_store(ring, VIONET_AREA_DESC, at + 4, used->ref.id, 2);
         ring_store(ring, VIONET_AREA_DESC, at + 6, flags, 2);
         return;
     }
-    rest = (uint64_t)flags << 48 | (uint64_t)staged->id << 32 | staged->written;
+    rest = (uint64_t)flags << 48 | (uint64_t)used->ref.id << 32 | used->written;
     if (first) {
         guest_store64_release(table + at, rest);
     } else {
@@ -280,17 +285,17 @@ static void write_used(struct ring *ring, struct place place, const struct ring_
 static unsigned packed_publish(struct ring *ring)
 {
     const struct place first = {ring->next_used, ring->used_wrap};
-    struct place place = place_next(ring, first, ring->shown[0].n_desc);
-    unsigned n = ring->shown[0].n_desc;
+    struct place place = place_next(ring, first, ring->unseen[0].ref.n_desc);
+    unsigned n = ring->unseen[0].ref.n_desc;
 
     for (unsigned i = 1; i < ring->staged; i++) {
-        const struct ring_staged *staged = &ring->shown[i];
+        const struct ring_used *used = &ring->unseen[i];
 
-        write_used(ring, place, staged, false);
-        place = place_next(ring, place, staged->n_desc);
-        n += staged->n_desc;
+        write_used(ring, place, used, false);
+        place = place_next(ring, place, used->ref.n_desc);
+        n += used->ref.n_desc;
     }
-    write_used(ring, first, &ring->shown[0], true);
+    write_used(ring, first, &ring->unseen[0], true);
     ring->next_used = place.slot;
     ring->used_wrap = place.wrap;
     ring->in_flight = (uint16_t)(ring->in_flight - n);

@@ -16,14 +16,14 @@ void ring_init(struct ring *ring, uint16_t max_size)
 {
     memset(ring, 0, sizeof(*ring));
     ring->turns = g_new0(struct ring_turn, max_size);
-    ring->shown = g_new0(struct ring_staged, max_size);
-    ring->taken = g_new0(uint32_t, (max_size + 31u) / 32u);
+    ring->unseen = g_new0(struct ring_used, max_size);
+    ring->taken = g_new0(bool, max_size);
 }
 
 void ring_free(struct ring *ring)
 {
     g_free(ring->turns);
-    g_free(ring->shown);
+    g_free(ring->unseen);
     g_free(ring->taken);
 }
 
@@ -97,7 +97,7 @@ bool ring_remap(struct ring *ring, const struct memory_map *map)
 
 bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct memory_map *map)
 {
-    struct ring fresh = {.turns = ring->turns, .shown = ring->shown, .taken = ring->taken};
+    struct ring fresh = {.turns = ring->turns, .unseen = ring->unseen, .taken = ring->taken};
 
     fresh.setup = *setup;
     fresh.ops = setup->packed ? &ring_format_packed : &ring_format_split;
@@ -105,7 +105,7 @@ bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct 
     fresh.kicks_wanted = true;
     fresh.chain_limit = (uint16_t)MAX(setup->size, CHAIN_MAX_INDIRECT);
     *ring = fresh;
-    memset(ring->taken, 0, ((setup->size + 31u) / 32u) * sizeof(ring->taken[0]));
+    memset(ring->taken, 0, setup->size * sizeof(ring->taken[0]));
     if (setup->size == 0 || setup->size > VIRTQ_MAX_SIZE ||
         (ring->ops->size_is_power_of_two && (setup->size & (setup->size - 1)) != 0)) {
         return ring_fail(ring, VIONET_VIOLATION_QUEUE_SIZE, setup->size);
@@ -124,24 +124,42 @@ void ring_unpop(struct ring *ring, const struct chain_ref *ref)
     ring->next_turn--;
 }
 
-void ring_push(struct ring *ring, const struct chain_ref *ref, uint32_t written)
+static void stage(struct ring *ring, const struct ring_used *used, unsigned n)
 {
-    struct ring_turn *turn;
+    ring->ops->put_used(ring, used, n);
+    ring->staged = (uint16_t)(ring->staged + n);
+}
 
-    if (!ring->setup.in_order) {
-        ring->ops->put_used(ring, ref, written);
-        ring->staged++;
-        return;
-    }
-    turn = ring_turn(ring, ref->turn);
+/* IN_ORDER: it is done, and goes back with those that waited for it if all before it are. */
+static void push_in_order(struct ring *ring, const struct ring_used *used)
+{
+    struct ring_turn *turn = ring_turn(ring, used->ref.turn);
+
     turn->done = true;
-    turn->written = written;
+    turn->used.written = used->written;
     while (ring->first_turn != ring->next_turn &&
            (turn = ring_turn(ring, ring->first_turn))->done) {
-        ring->ops->put_used(ring, &turn->ref, turn->written);
-        ring->staged++;
+        stage(ring, &turn->used, 1);
         ring->first_turn++;
     }
+}
+
+void ring_push_burst(struct ring *ring, const struct ring_used *used, unsigned n)
+{
+    if (!ring->setup.in_order) {
+        stage(ring, used, n);
+        return;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        push_in_order(ring, &used[i]);
+    }
+}
+
+void ring_push(struct ring *ring, const struct chain_ref *ref, uint32_t written)
+{
+    const struct ring_used used = {*ref, written};
+
+    ring_push_burst(ring, &used, 1);
 }
 
 struct ring_mark ring_mark(const struct ring *ring)

@@ -48,6 +48,12 @@ struct ring_plain {
     struct chain_ref ref;
 };
 
+/* A buffer that goes back. */
+struct ring_used {
+    struct chain_ref ref;
+    uint32_t written; /* octets */
+};
+
 struct ring_ops {
     /* Octets of a part (VionetQueueArea) for size descriptors, its alignment, who writes to it. */
     uint32_t (*area_size)(unsigned area, uint16_t size);
@@ -57,7 +63,8 @@ struct ring_ops {
     int (*pop)(struct ring *ring, struct chain *chain);
     unsigned (*pop_plain)(struct ring *ring, bool write, struct ring_plain *buffers, unsigned n);
     void (*unpop)(struct ring *ring, const struct chain_ref *ref);
-    void (*put_used)(struct ring *ring, const struct chain_ref *ref, uint32_t written);
+    /* Puts them behind those that are staged. */
+    void (*put_used)(struct ring *ring, const struct ring_used *used, unsigned n);
     /* Shows what was put; by how many places of the ring the driver's view advances. */
     unsigned (*publish)(struct ring *ring);
     bool (*must_notify)(struct ring *ring);
@@ -67,16 +74,8 @@ struct ring_ops {
 
 /* How a buffer stands that was taken and not given back in the driver's sight (IN_ORDER). */
 struct ring_turn {
-    struct chain_ref ref;
+    struct ring_used used;
     bool done; /* given back, but one before it is not yet */
-    uint32_t written;
-};
-
-/* A buffer that was given back and is not shown yet (packed). */
-struct ring_staged {
-    uint16_t id;
-    uint16_t n_desc;
-    uint32_t written;
 };
 
 /* Where the taking stands; ring_rewind() goes back to it. */
@@ -132,8 +131,8 @@ struct ring {
     uint16_t next_turn;      /* turns[] is indexed modulo size */
     uint16_t first_turn;     /* oldest turn not yet staged; only kept with IN_ORDER */
     struct ring_turn *turns; /* setup.size of them; allocated by ring_init() for the largest size */
-    struct ring_staged *shown; /* the staged ones, setup.size at most (packed) */
-    uint32_t *taken;           /* a bit for each id in flight (split) */
+    struct ring_used *unseen; /* the staged ones, setup.size at most (packed) */
+    bool *taken;              /* by id: in flight (split) */
     struct ring_fault fault;
     _Alignas(16) uint8_t word[16]; /* copy of what was read last from remote memory */
 };
@@ -181,6 +180,9 @@ void ring_unpop(struct ring *ring, const struct chain_ref *ref);
  * IN_ORDER not before those that were taken earlier.
  */
 void ring_push(struct ring *ring, const struct chain_ref *ref, uint32_t written);
+
+/* The same for n buffers, one after the other. */
+void ring_push_burst(struct ring *ring, const struct ring_used *used, unsigned n);
 
 /*
  * Undoes what was taken since a mark, all of which was pushed and none of it flushed: nobody but the

@@ -51,35 +51,18 @@ static inline void store16(struct ring *ring, uint32_t offset, uint16_t value)
     }
 }
 
-static inline void store32(struct ring *ring, uint32_t offset, uint32_t value)
-{
-    uint8_t *device = ring->area[VIONET_AREA_DEVICE];
-
-    if (G_LIKELY(device != NULL)) {
-        guest_store32(device + offset, value);
-    } else {
-        ring_store(ring, VIONET_AREA_DEVICE, offset, value, 4);
-    }
-}
-
 /* ---- Buffers that are out ---- */
-
-/* Whether a buffer of that id is out. */
-static inline bool is_taken(const struct ring *ring, uint16_t id)
-{
-    return ring->taken[id / 32] >> (id % 32) & 1;
-}
 
 static inline void take(struct ring *ring, struct chain_ref *ref)
 {
-    ring->taken[ref->id / 32] |= 1u << (ref->id % 32);
+    ring->taken[ref->id] = true;
     ring->in_flight++;
     ring_take_turn(ring, ref);
 }
 
 static inline void release(struct ring *ring, uint16_t id)
 {
-    ring->taken[id / 32] &= ~(1u << (id % 32));
+    ring->taken[id] = false;
     ring->in_flight--;
 }
 
@@ -203,7 +186,7 @@ static int split_pop(struct ring *ring, struct chain *chain)
     if (G_UNLIKELY(head >= ring->setup.size)) {
         return ring_fault(ring, VIONET_VIOLATION_HEAD_RANGE, VIONET_NONE, head);
     }
-    if (G_UNLIKELY(is_taken(ring, head))) {
+    if (G_UNLIKELY(ring->taken[head])) {
         return ring_fault(ring, VIONET_VIOLATION_HEAD_IN_FLIGHT, head, ring->next_avail);
     }
     walk.head = head;
@@ -217,27 +200,29 @@ static int split_pop(struct ring *ring, struct chain *chain)
     return 1;
 }
 
+/* What is read of the ring and not written here stands in variables: guest memory may alias anything. */
 static unsigned split_pop_plain(struct ring *ring, bool write, struct ring_plain *buffers,
                                 unsigned n)
 {
-    const uint8_t *avail = ring->area[VIONET_AREA_DRIVER];
-    const uint8_t *table = ring->area[VIONET_AREA_DESC];
+    const uint8_t *const avail = ring->area[VIONET_AREA_DRIVER];
+    const uint8_t *const table = ring->area[VIONET_AREA_DESC];
     const uint16_t wanted = write ? VIRTQ_DESC_F_WRITE : 0;
+    const unsigned next = ring->next_avail;
+    const unsigned last = ring->setup.size - 1u;
+    bool *const taken = ring->taken;
     struct ring_window window = {0};
-    unsigned there;
     unsigned i;
 
     if (G_UNLIKELY(!avail || !table) || look(ring) <= 0) {
         return 0;
     }
-    there = (uint16_t)(ring->seen_avail - ring->next_avail);
-    for (i = 0; i < MIN(n, there); i++) {
-        const unsigned slot = (ring->next_avail + i) & (ring->setup.size - 1u);
-        const uint16_t head = guest_load16(avail + AVAIL_RING + 2u * slot);
-        struct ring_plain *buffer = &buffers[i];
+    n = MIN(n, (uint16_t)(ring->seen_avail - next));
+    for (i = 0; i < n; i++) {
+        const unsigned head = guest_load16(avail + AVAIL_RING + 2u * ((next + i) & last));
+        struct ring_plain *const buffer = &buffers[i];
         struct desc desc;
 
-        if (G_UNLIKELY(head >= ring->setup.size || is_taken(ring, head))) {
+        if (G_UNLIKELY(head > last || taken[head])) {
             break;
         }
         desc = desc_load(table + 16u * head);
@@ -249,10 +234,13 @@ static unsigned split_pop_plain(struct ring *ring, bool write, struct ring_plain
             break;
         }
         buffer->len = desc.common.len;
-        buffer->ref = (struct chain_ref){.id = head, .n_desc = 1};
-        take(ring, &buffer->ref);
+        buffer->ref.id = (uint16_t)head;
+        buffer->ref.n_desc = 1;
+        taken[head] = true;
     }
-    ring->next_avail = (uint16_t)(ring->next_avail + i);
+    ring_take_plain(ring, buffers, i);
+    ring->in_flight = (uint16_t)(ring->in_flight + i);
+    ring->next_avail = (uint16_t)(next + i);
     return i;
 }
 
@@ -264,15 +252,27 @@ static void split_unpop(struct ring *ring, const struct chain_ref *ref)
 
 /* ---- Giving back ---- */
 
-static void split_put_used(struct ring *ring, const struct chain_ref *ref, uint32_t written)
+/* In two words: an element is aligned to 4 only, and may lie across mappings. */
+static void split_put_used(struct ring *ring, const struct ring_used *used, unsigned n)
 {
-    uint16_t slot = (uint16_t)(ring->next_used + ring->staged) & (ring->setup.size - 1);
-    const uint32_t elem = USED_RING + 8u * slot;
+    const unsigned first = ring->next_used + ring->staged;
+    const unsigned last = ring->setup.size - 1u;
+    uint8_t *const device = ring->area[VIONET_AREA_DEVICE];
+    bool *const taken = ring->taken;
 
-    /* Two words: the element is aligned to 4 only, and may lie across mappings. */
-    store32(ring, elem, ref->id);
-    store32(ring, elem + 4, written);
-    release(ring, ref->id);
+    ring->in_flight = (uint16_t)(ring->in_flight - n);
+    for (unsigned i = 0; i < n; i++) {
+        const uint32_t elem = USED_RING + 8u * ((first + i) & last);
+
+        if (G_LIKELY(device != NULL)) {
+            guest_store32(device + elem, used[i].ref.id);
+            guest_store32(device + elem + 4, used[i].written);
+        } else {
+            ring_store(ring, VIONET_AREA_DEVICE, elem, used[i].ref.id, 4);
+            ring_store(ring, VIONET_AREA_DEVICE, elem + 4, used[i].written, 4);
+        }
+        taken[used[i].ref.id] = false;
+    }
 }
 
 static unsigned split_publish(struct ring *ring)
