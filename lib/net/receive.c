@@ -202,6 +202,9 @@ static void put_spot(struct queue *queue, const struct spot *spot, uint8_t octet
 
     if (G_LIKELY(spot->host != NULL)) {
         *spot->host = octet;
+        if (G_UNLIKELY(ring->map->log.bits != NULL)) {
+            memory_log_host(ring->map, spot->host, 1);
+        }
     } else if (!memory_write(ring->map, &ring->hint, spot->gpa, &octet, 1)) {
         ring_lose(ring, VIONET_VIOLATION_ADDRESS, VIONET_NONE, spot->gpa);
     }

@@ -24,6 +24,9 @@ static inline bool ring_area_written(unsigned area)
 const uint8_t *ring_load(struct ring *ring, unsigned area, uint32_t offset, uint32_t len);
 void ring_store(struct ring *ring, unsigned area, uint32_t offset, uint32_t value, uint32_t len);
 
+/* Notes that len octets at offset of the part that the device writes were written. If setup.logs. */
+void ring_log(const struct ring *ring, uint32_t offset, uint32_t len);
+
 static inline struct ring_turn *ring_turn(struct ring *ring, uint16_t turn)
 {
     return &ring->turns[turn % ring->setup.size];

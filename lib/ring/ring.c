@@ -109,7 +109,13 @@ bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct 
             return ring_fail(ring, VIONET_VIOLATION_RING_MISALIGNED, setup->area_gpa[area]);
         }
     }
-    return ring_remap(ring, map);
+    if (!ring_remap(ring, map)) {
+        return false;
+    }
+    if (setup->resumes) {
+        ring->ops->set_base(ring, setup->base);
+    }
+    return true;
 }
 
 void ring_unpop(struct ring *ring, const struct chain_ref *ref)
@@ -152,8 +158,17 @@ void ring_rewind(struct ring *ring, unsigned n)
     ring->staged = (uint16_t)(ring->staged - n);
 }
 
+void ring_log(const struct ring *ring, uint32_t offset, uint32_t len)
+{
+    if (ring->map->log.bits && offset <= UINT64_MAX - ring->setup.log_gpa) {
+        memory_log_pages(&ring->map->log, ring->setup.log_gpa + offset, len);
+    }
+}
+
 bool ring_flush(struct ring *ring)
 {
+    const uint16_t shown = ring->staged;
+
     if (ring->staged == 0 || G_UNLIKELY(ring->lost)) {
         return false;
     }
@@ -165,6 +180,9 @@ bool ring_flush(struct ring *ring)
     }
     ring->staged = 0;
     ring->ops->publish(ring);
+    if (G_UNLIKELY(ring->setup.logs)) {
+        ring->ops->log_used(ring, shown);
+    }
     return true;
 }
 
