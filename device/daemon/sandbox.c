@@ -122,7 +122,7 @@ static const struct rule allowed[] = {
     {ALL, CALL(time)},
     {ALL, CALL(restart_syscall)},
     {ALL, CALL(rt_sigreturn)},
-    {ALL, CALL(rt_sigaction)}, /* dma.c's SIGBUS, with the first memory of the first client */
+    {ALL, CALL(rt_sigaction)}, /* sharing.c's SIGBUS, with the first memory of the first client */
     {ALL, CALL(rt_sigprocmask)},
     {ALL, CALL(sigaltstack)},
     {ALL, CALL(rseq)}, /* that thread may still be beginning */
@@ -152,7 +152,7 @@ static const struct rule allowed[] = {
     {ALL, CALL1(fcntl, IS(1, F_SETFL))},
     {ALL, CALL(fstat)},
     {ALL, CALL(newfstatat)}, /* fstat(), for newer C libraries */
-    {ALL, CALL(fstatfs)},    /* dma.c: how large are its pages? */
+    {ALL, CALL(fstatfs)},    /* sharing.c: how large are its pages? */
     {ALL, CALL(readlink)},   /* eventfds.c: is this one? */
     {ALL, CALL(preadv2)},    /* and a look at it that does not wait */
 
