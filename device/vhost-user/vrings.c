@@ -376,6 +376,7 @@ bool vrings_set_kick(struct vrings *vrings, uint64_t number, int fd)
         g_source_set_callback(ring->kick_source, G_SOURCE_FUNC(kicked), ring, NULL);
         g_source_attach(ring->kick_source, vrings->context);
     }
+    vrings->ops.wake(vrings->opaque); /* vrings_poll() may be wanted */
     return settle(ring);
 }
 
