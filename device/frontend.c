@@ -10,9 +10,13 @@
 
 #define VIONET_SPEC_NO_STRUCTS
 #include <vionet/spec.h>
+#include <vionet/transport.h>
 
 #include "properties.h"
 #include "pump.h"
+
+/* Descriptors that a queue may have at least, where the driver's side chooses. */
+#define CHOSEN_QUEUE_SIZE 1024
 
 struct VionetFrontend {
     VionetProperties properties;
@@ -137,6 +141,13 @@ static bool host_dma_write(void *opaque, uint64_t gpa, const void *buf, size_t l
     return frontend->ops.dma_write(frontend->opaque, gpa, buf, len);
 }
 
+static void host_interrupt(void *opaque, unsigned queue)
+{
+    VionetFrontend *frontend = opaque;
+
+    frontend->ops.interrupt(frontend->opaque, queue);
+}
+
 static VionetHostOps host_ops(const VionetFrontend *frontend)
 {
     const bool has_timer = frontend->ops.clock_ns && frontend->ops.timer;
@@ -150,10 +161,19 @@ static VionetHostOps host_ops(const VionetFrontend *frontend)
         .trace = frontend->ops.trace ? host_trace : NULL,
         .dma_read = frontend->ops.dma_read ? host_dma_read : NULL,
         .dma_write = frontend->ops.dma_write ? host_dma_write : NULL,
+        .interrupt = frontend->ops.interrupt ? host_interrupt : NULL,
     };
 }
 
 /* ---- Life ---- */
+
+/* Sizes that the driver's side chooses, as far as the device goes along. */
+static void widen_queues(VionetConfig *config)
+{
+    config->receive_queue_size = MAX(config->receive_queue_size, CHOSEN_QUEUE_SIZE);
+    config->transmit_queue_size = MAX(config->transmit_queue_size, CHOSEN_QUEUE_SIZE);
+    config->control_queue_size = MAX(config->control_queue_size, CHOSEN_QUEUE_SIZE);
+}
 
 static bool configure(VionetFrontend *frontend, const char *properties, const char *backend,
                       GError **error)
@@ -164,6 +184,9 @@ static bool configure(VionetFrontend *frontend, const char *properties, const ch
         !check_timers(frontend, error) ||
         !vionet_config_check(&frontend->properties.config, &ops, error)) {
         return false;
+    }
+    if (frontend->ops.interrupt) {
+        widen_queues(&frontend->properties.config);
     }
     frontend->backend = backend_open(backend, error);
     if (!frontend->backend) {
@@ -228,8 +251,8 @@ bool vionet_frontend_realize(VionetFrontend *frontend, GError **error)
         return false;
     }
     pump_connect(frontend->pump, frontend->device);
-    frontend->pci = make_pci(frontend, error);
-    if (!frontend->pci) {
+    frontend->pci = frontend->ops.interrupt ? NULL : make_pci(frontend, error);
+    if (!frontend->pci && !frontend->ops.interrupt) {
         vionet_frontend_unrealize(frontend);
         return false;
     }
@@ -253,6 +276,8 @@ void vionet_frontend_reset(VionetFrontend *frontend)
 {
     if (frontend->pci) {
         vionet_pci_reset(frontend->pci);
+    } else if (frontend->device) {
+        vionet_device_write_status(frontend->device, 0);
     }
 }
 

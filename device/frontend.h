@@ -2,7 +2,8 @@
 /*
  * The thin frontend: a device as QEMU makes one, from a line of properties and a backend. It is one
  * PCI function; the emulator forwards configuration space and BAR accesses to it (vionet/pci.h),
- * maps the guest's memory (vionet/device.h) and sends its interrupts.
+ * maps the guest's memory (vionet/device.h) and sends its interrupts. An emulator that has a transport of
+ * its own (vionet/transport.h) gives the operation interrupt, and there is no PCI function then.
  *
  * Life: new (configured: nothing of it can be seen by a guest) - realize (there are a device and a
  * PCI function) - unrealize - free. A frontend can be realized again; device, PCI function and
@@ -51,6 +52,11 @@ typedef struct VionetFrontendOps {
     /* As in VionetHostOps, for memory that is mapped with vionet_device_map_remote(). */
     bool (*dma_read)(void *opaque, uint64_t gpa, void *buf, size_t len);
     bool (*dma_write)(void *opaque, uint64_t gpa, const void *buf, size_t len);
+    /*
+     * As in VionetHostOps: the emulator is the transport, and the driver's side chooses the queues'
+     * sizes. They are then allowed to be 1024, or what the properties say if that is more.
+     */
+    void (*interrupt)(void *opaque, unsigned queue);
 } VionetFrontendOps;
 
 /*
@@ -65,16 +71,16 @@ VionetFrontend *vionet_frontend_new(const char *properties, const char *backend,
 /* Unrealizes if need be, closes the backend, frees; NULL is ignored. */
 void vionet_frontend_free(VionetFrontend *frontend);
 
-/* Makes the device and its PCI function. False, and nothing made, on error or if they are there. */
+/* Makes the device and, unless there is interrupt, its PCI function. False, and nothing made, on error or if they are there. */
 bool vionet_frontend_realize(VionetFrontend *frontend, GError **error);
 
 /* Takes them away; frames that are held are dropped. Harmless if there are none. */
 void vionet_frontend_unrealize(VionetFrontend *frontend);
 
-/* Resets the function as a reset of the bus does. Harmless if there is none. */
+/* Resets the function as a reset of the bus does, or the device. Harmless if there is none. */
 void vionet_frontend_reset(VionetFrontend *frontend);
 
-/* The device and its PCI function, NULL while not realized; the backend. Theirs stays theirs. */
+/* The device and its PCI function, NULL if there is none; the backend. Theirs stays theirs. */
 VionetDevice *vionet_frontend_device(const VionetFrontend *frontend);
 VionetPci *vionet_frontend_pci(const VionetFrontend *frontend);
 VionetBackend *vionet_frontend_backend(const VionetFrontend *frontend);

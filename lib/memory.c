@@ -80,6 +80,7 @@ struct memory_map *memory_map_with(const struct memory_map *map, const struct me
     }
     next = map_alloc(map->n_regions + 1, map->serial + 1);
     next->remote = map->remote;
+    next->log = map->log;
     memcpy(next->regions, map->regions, at * sizeof(*region));
     next->regions[at] = *region;
     memcpy(next->regions + at + 1, map->regions + at, (map->n_regions - at) * sizeof(*region));
@@ -97,6 +98,7 @@ struct memory_map *memory_map_without(const struct memory_map *map, uint64_t gpa
         }
         next = map_alloc(map->n_regions - 1, map->serial + 1);
         next->remote = map->remote;
+        next->log = map->log;
         memcpy(next->regions, map->regions, i * sizeof(map->regions[0]));
         memcpy(next->regions + i, map->regions + i + 1,
                (map->n_regions - 1 - i) * sizeof(map->regions[0]));
@@ -106,6 +108,16 @@ struct memory_map *memory_map_without(const struct memory_map *map, uint64_t gpa
                 "no mapping at 0x%" G_GINT64_MODIFIER "x of 0x%" G_GINT64_MODIFIER "x octets", gpa,
                 size);
     return NULL;
+}
+
+struct memory_map *memory_map_logged(const struct memory_map *map, const struct memory_log *log)
+{
+    struct memory_map *next = map_alloc(map->n_regions, map->serial + 1);
+
+    next->remote = map->remote;
+    next->log = *log;
+    memcpy(next->regions, map->regions, map->n_regions * sizeof(map->regions[0]));
+    return next;
 }
 
 static bool region_holds(const struct memory_region *region, uint64_t gpa)
@@ -249,4 +261,33 @@ bool memory_write(const struct memory_map *map, unsigned *hint, uint64_t gpa, co
         }
     }
     return true;
+}
+
+/* ---- what was written ---- */
+
+void memory_log_pages(const struct memory_log *log, uint64_t gpa, uint64_t len)
+{
+    const uint64_t first = gpa / MEMORY_PAGE;
+    const uint64_t last = (gpa + MIN(len - 1, UINT64_MAX - gpa)) / MEMORY_PAGE;
+
+    if (len == 0) {
+        return;
+    }
+    /* The page's octets are there before its bit: who takes the bit and then the page has them. */
+    for (uint64_t page = first; page <= last && page / 8 < log->size; page++) {
+        __atomic_fetch_or(&log->bits[page / 8], (uint8_t)(1u << page % 8), __ATOMIC_ACQ_REL);
+    }
+}
+
+void memory_log_host(const struct memory_map *map, const void *host, uint64_t len)
+{
+    for (unsigned i = 0; i < map->n_regions; i++) {
+        const struct memory_region *region = &map->regions[i];
+        const uint64_t offset = (uintptr_t)host - (uintptr_t)region->host;
+
+        if (region->host && (uintptr_t)host >= (uintptr_t)region->host && offset < region->size) {
+            memory_log_pages(&map->log, region->gpa + offset, len);
+            return;
+        }
+    }
 }

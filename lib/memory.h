@@ -40,13 +40,24 @@ struct memory_remote {
     void *opaque;
 };
 
+/* Which pages of MEMORY_PAGE octets the device has written: page % 8 of octet page / 8, set after it. */
+struct memory_log {
+    uint8_t *bits; /* NULL: nobody wants to know */
+    uint64_t size; /* octets of it; what lies beyond is not noted */
+};
+
 struct memory_map {
     uint64_t
         serial; /* tells maps of one device apart, even where one stands at another's address */
+    struct memory_log log;
     const struct memory_remote *remote; /* NULL: there are no remote regions */
     unsigned n_regions;                 /* sorted by gpa, without overlap */
     struct memory_region regions[];
 };
+
+/* Notes in log that len octets at gpa were written; or so many at a host pointer that the map gave. */
+void memory_log_pages(const struct memory_log *log, uint64_t gpa, uint64_t len);
+void memory_log_host(const struct memory_map *map, const void *host, uint64_t len);
 
 /* The map of no memory, serial 1, remote NULL. Freed, like all maps, with g_free(). */
 struct memory_map *memory_map_empty(void);
@@ -56,6 +67,9 @@ struct memory_map *memory_map_with(const struct memory_map *map, const struct me
                                    GError **error);
 struct memory_map *memory_map_without(const struct memory_map *map, uint64_t gpa, uint64_t size,
                                       GError **error);
+
+/* A new map with that log. */
+struct memory_map *memory_map_logged(const struct memory_map *map, const struct memory_log *log);
 
 /*
  * The region of gpa, NULL if there is none. *hint, an index that the caller keeps, makes repeated

@@ -15,6 +15,7 @@
 
 /* As typed, NULL where nothing was. */
 struct typed {
+    char *protocol;
     char *socket;
     char *socket_fd;
     char *device;
@@ -24,6 +25,7 @@ struct typed {
     char *status;
     char *trace;
     char *ready_fd;
+    gboolean client;
     gboolean once;
     gboolean no_sandbox;
     gboolean version;
@@ -64,6 +66,8 @@ static bool sort(struct typed *typed, char ***argv, GError **error)
     const GOptionEntry entries[] = {
         TYPED("socket", socket, "where VMMs connect", "PATH"),
         TYPED("socket-fd", socket_fd, "the same, a socket that listens already", "N"),
+        TYPED("protocol", protocol, "vfio-user or vhost-user (vfio-user)", "PROTOCOL"),
+        SWITCH("client", client, "vhost-user: connect to --socket, and again when that is lost"),
         TYPED("device", device, "the device's properties", "NAME=VALUE,..."),
         TYPED("netdev", netdev, "what is behind the device (null)", "BACKEND,..."),
         TYPED("log-level", log_level, "error, warning, message, info or debug (message)", "LEVEL"),
@@ -147,6 +151,22 @@ static bool read_trace(const struct typed *typed, struct arguments *to, GError *
            refuse("trace", typed->trace, "FILE or FILE,snaplen=N, N from 1 to 262144", error);
 }
 
+static bool read_protocol(const struct typed *typed, struct arguments *to, GError **error)
+{
+    if (typed->protocol && strcmp(typed->protocol, "vhost-user") == 0) {
+        to->protocol = PROTOCOL_VHOST_USER;
+    } else if (typed->protocol && strcmp(typed->protocol, "vfio-user") != 0) {
+        return refuse("protocol", typed->protocol, "vfio-user or vhost-user", error);
+    }
+    if (typed->client && (to->protocol != PROTOCOL_VHOST_USER || !typed->socket)) {
+        g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG,
+                    "--client goes with --protocol=vhost-user and --socket");
+        return false;
+    }
+    to->client = typed->client;
+    return true;
+}
+
 static bool check_socket(const struct typed *typed, GError **error)
 {
     if (!typed->socket && !typed->socket_fd) {
@@ -169,7 +189,7 @@ static bool check(const struct typed *typed, struct arguments *to, GError **erro
                     typed->rest[0]);
         return false;
     }
-    return check_socket(typed, error) &&
+    return check_socket(typed, error) && read_protocol(typed, to, error) &&
            read_fd("socket-fd", typed->socket_fd, &to->socket_fd, error) &&
            read_fd("ready-fd", typed->ready_fd, &to->ready_fd, error) &&
            read_log(typed, to, error) && read_trace(typed, to, error);
@@ -201,6 +221,7 @@ bool arguments_parse(struct arguments *arguments, int argc, char **argv, GError 
     arguments->device = take(&typed.device, "");
     arguments->netdev = take(&typed.netdev, "null");
     arguments->status = take(&typed.status, NULL);
+    g_free(typed.protocol);
     g_free(typed.socket_fd);
     g_free(typed.log_level);
     g_free(typed.log_format);

@@ -10,10 +10,14 @@
 
 #include "log.h"
 
+enum protocol { PROTOCOL_VFIO_USER, PROTOCOL_VHOST_USER };
+
 struct arguments {
-    /* where VMMs connect: one of these */
+    enum protocol protocol;
+    /* where VMMs connect, or with client where ours waits: one of these */
     char *socket;
     int socket_fd; /* -1: none */
+    bool client;
     /* the device */
     char *device;
     char *netdev;

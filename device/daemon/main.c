@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vionet-device: a vionet device in a process of its own, which a VMM reaches over vfio-user. Puts
- * together what the other files here do: the command line (arguments.c), the log (log.c), the server
- * (vfio-user/server.h); locks itself up (sandbox.c), and runs the event loop until a signal ends it.
+ * vionet-device: a vionet device in a process of its own, which a VMM reaches over vfio-user or
+ * vhost-user. Puts together what the other files here do: the command line (arguments.c), the log
+ * (log.c), the server (door.c); locks itself up (sandbox.c), and runs the event loop until a signal ends
+ * it.
  *
  *     vionet-device --socket /run/net0 --device mac=52:54:00:00:00:01,queues=4 --netdev user
  */
@@ -15,9 +16,9 @@
 #include <vionet/version.h>
 
 #include "arguments.h"
+#include "door.h"
 #include "ready.h"
 #include "sandbox.h"
-#include "server.h"
 #include "status.h"
 #include "trace.h"
 
@@ -26,7 +27,7 @@ struct daemon {
     struct ready ready;
     struct status *status;
     struct trace *trace;
-    VionetVfioUser *server;
+    struct door *door;
     GMainLoop *loop;
 };
 
@@ -67,8 +68,8 @@ static void crossed(void *opaque, const VionetTrace *frame)
 
 static char *describe(const struct daemon *daemon, bool one_line)
 {
-    return status_describe(vionet_vfio_user_frontend(daemon->server), daemon->arguments.device,
-                           vionet_vfio_user_is_connected(daemon->server), one_line);
+    return status_describe(door_frontend(daemon->door), daemon->arguments.device,
+                           door_is_connected(daemon->door), one_line);
 }
 
 static char *describe_to_client(void *opaque)
@@ -115,21 +116,11 @@ static gboolean end(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
-static bool listen_at(struct daemon *daemon, GError **error)
-{
-    const struct arguments *arguments = &daemon->arguments;
-
-    return arguments->socket
-               ? vionet_vfio_user_listen(daemon->server, arguments->socket, error)
-               : vionet_vfio_user_listen_fd(daemon->server, arguments->socket_fd, error);
-}
-
 /* All that needs the rights that the daemon started with. */
 static bool set_up(struct daemon *daemon, GError **error)
 {
     const struct arguments *arguments = &daemon->arguments;
-    const VionetVfioUserOps ops = {
-        .size = sizeof(ops),
+    const struct door_ops ops = {
         .connected = connected,
         .event = event,
         .trace = arguments->trace ? crossed : NULL,
@@ -141,19 +132,20 @@ static bool set_up(struct daemon *daemon, GError **error)
     g_unix_signal_add(SIGINT, end, daemon);
     g_unix_signal_add(SIGTERM, end, daemon);
     g_unix_signal_add(SIGUSR1, describe_to_log, daemon);
-    daemon->server = vionet_vfio_user_new(arguments->device, arguments->netdev,
-                                          g_main_context_default(), &ops, daemon, error);
-    return daemon->server && ready_open(&daemon->ready, arguments->ready_fd, error) &&
-           listen_at(daemon, error) && open_status(daemon, error) && open_trace(daemon, error);
+    daemon->door = door_new(arguments, g_main_context_default(), &ops, daemon, error);
+    return daemon->door && ready_open(&daemon->ready, arguments->ready_fd, error) &&
+           door_open(daemon->door, arguments, error) && open_status(daemon, error) &&
+           open_trace(daemon, error);
 }
 
 /* From here on the daemon can do no more than it needs. */
 static bool lock_up(struct daemon *daemon, GError **error)
 {
-    const VionetFrontend *frontend = vionet_vfio_user_frontend(daemon->server);
+    const VionetFrontend *frontend = door_frontend(daemon->door);
 
     return !daemon->arguments.sandbox ||
-           sandbox_enter(backend_name(vionet_frontend_backend(frontend)), error);
+           sandbox_enter(backend_name(vionet_frontend_backend(frontend)), daemon->arguments.client,
+                         error);
 }
 
 static void tell_ready(struct daemon *daemon)
@@ -174,7 +166,7 @@ static bool run(struct daemon *daemon, GError **error)
         g_main_loop_run(daemon->loop);
     }
     status_free(daemon->status);
-    vionet_vfio_user_free(daemon->server);
+    door_free(daemon->door);
     trace_close(daemon->trace);
     g_main_loop_unref(daemon->loop);
     return good;

@@ -43,6 +43,7 @@ enum {
     DATAGRAMS = 1 << 3, /* many of them at a time */
     USER = 1 << 4,      /* libslirp */
     TAP = 1 << 5,
+    GOES = 1 << 6, /* to a VMM that waits for it */
 };
 
 static const struct {
@@ -122,7 +123,7 @@ static const struct rule allowed[] = {
     {ALL, CALL(time)},
     {ALL, CALL(restart_syscall)},
     {ALL, CALL(rt_sigreturn)},
-    {ALL, CALL(rt_sigaction)}, /* dma.c's SIGBUS, with the first memory of the first client */
+    {ALL, CALL(rt_sigaction)}, /* sharing.c's SIGBUS, with the first memory of the first client */
     {ALL, CALL(rt_sigprocmask)},
     {ALL, CALL(sigaltstack)},
     {ALL, CALL(rseq)}, /* that thread may still be beginning */
@@ -152,7 +153,7 @@ static const struct rule allowed[] = {
     {ALL, CALL1(fcntl, IS(1, F_SETFL))},
     {ALL, CALL(fstat)},
     {ALL, CALL(newfstatat)}, /* fstat(), for newer C libraries */
-    {ALL, CALL(fstatfs)},    /* dma.c: how large are its pages? */
+    {ALL, CALL(fstatfs)},    /* sharing.c: how large are its pages? */
     {ALL, CALL(readlink)},   /* eventfds.c: is this one? */
     {ALL, CALL(preadv2)},    /* and a look at it that does not wait */
 
@@ -169,11 +170,12 @@ static const struct rule allowed[] = {
     {ALL, CALL(gettid)},
     {ALL, CALL1(tgkill, IS(2, SIGABRT))},
 
-    /* backends with connections of their own: stream again after a while, user for the guest */
-    {CONNECTS, SOCKET(AF_UNIX, SOCK_STREAM)},
+    /* backends with connections of their own: stream again after a while, user for the guest; and
+       the way to a VMM that waits (--client) */
+    {CONNECTS | GOES, SOCKET(AF_UNIX, SOCK_STREAM)},
     {CONNECTS, SOCKET(AF_INET, SOCK_STREAM)},
     {CONNECTS, SOCKET(AF_INET6, SOCK_STREAM)},
-    {CONNECTS, CALL(connect)},
+    {CONNECTS | GOES, CALL(connect)},
     {CONNECTS | ACCEPTS, CALL(setsockopt)},
     {CONNECTS | ACCEPTS, CALL(getsockopt)},
     {ACCEPTS, CALL(bind)},
@@ -305,9 +307,10 @@ static int load_filter(scmp_filter_ctx filter, unsigned groups)
     return result == 0 ? seccomp_load(filter) : result;
 }
 
-bool sandbox_enter(const char *backend, GError **error)
+bool sandbox_enter(const char *backend, bool client, GError **error)
 {
     const unsigned groups = find_groups(backend);
+    const unsigned all = groups | (client ? GOES : 0);
     scmp_filter_ctx filter;
     int result;
 
@@ -323,16 +326,17 @@ bool sandbox_enter(const char *backend, GError **error)
     if (!filter) {
         return refuse("system call filter", ENOMEM, error);
     }
-    result = load_filter(filter, groups);
+    result = load_filter(filter, all);
     seccomp_release(filter);
     return result == 0 || refuse("system call filter", -result, error);
 }
 
 #else
 
-bool sandbox_enter(const char *backend, GError **error)
+bool sandbox_enter(const char *backend, bool client, GError **error)
 {
     (void)backend;
+    (void)client;
     return refuse("built without libseccomp", ENOSYS, error);
 }
 

@@ -12,9 +12,9 @@
 
 /*
  * Locks up the process, all its threads, for good. backend is the name of the one that runs, which
- * decides on what else is left. False, with an error, if it cannot be had or there are no rules for
+ * decides on what else is left; client says whether connections to a VMM are still to be made. False, with an error, if it cannot be had or there are no rules for
  * that backend; the process is not fit to serve anybody then.
  */
-bool sandbox_enter(const char *backend, GError **error);
+bool sandbox_enter(const char *backend, bool client, GError **error);
 
 #endif

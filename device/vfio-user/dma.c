@@ -1,117 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The client's memory; see dma.h. Called by server.c.
- *
- * SIGBUS. The kernel raises it in the thread that touches a page of a file that has become too short.
- * The handler puts anonymous memory in place of the region and returns, so that the access goes on
- * with zeroes: of all of it, for a mapping in pieces could need more of them than a process may have. It
- * knows whose pages these are from a table of ranges that it reads without a lock: a slot is filled
- * before its memory is handed to the device and cleared after the device has let go of it. Any other
- * SIGBUS is left to what was there before.
  */
 #include "dma.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
-#include <unistd.h>
 
-#include <linux/magic.h>
+#include "sharing.h"
 
 #define PAGE 4096u
-
-/* ---- Memory that disappears ---- */
-
-struct range {
-    _Atomic uintptr_t begin; /* 0: the slot is free */
-    _Atomic uintptr_t end;
-    _Atomic(atomic_bool *) lost;
-};
-
-/* A process has few devices; regions beyond these cannot be guarded, and are refused for that. */
-static struct range ranges[2 * DMA_MAX_REGIONS];
-static struct sigaction before;
-
-static bool replace(uintptr_t begin, uintptr_t end)
-{
-    return end > begin &&
-           mmap((void *)begin, end - begin, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED;
-}
-
-static bool mend(uintptr_t address)
-{
-    for (size_t i = 0; i < G_N_ELEMENTS(ranges); i++) {
-        const uintptr_t begin = atomic_load(&ranges[i].begin);
-        const uintptr_t end = atomic_load(&ranges[i].end);
-
-        if (begin && address >= begin && address < end) {
-            atomic_store(atomic_load(&ranges[i].lost), true);
-            return replace(begin, end) ||
-                   replace(address & ~(uintptr_t)(PAGE - 1), (address | (PAGE - 1)) + 1);
-        }
-    }
-    return false;
-}
-
-static void bus_error(int number, siginfo_t *info, void *context)
-{
-    const int saved = errno;
-    const bool mended = info->si_code > 0 && mend((uintptr_t)info->si_addr);
-
-    errno = saved;
-    (void)context;
-    if (!mended) {
-        sigaction(number, &before, NULL); /* the access is made again, and meets this one */
-    }
-}
-
-static void guard_once(void)
-{
-    static gsize done;
-    struct sigaction action = {.sa_sigaction = bus_error, .sa_flags = SA_SIGINFO};
-
-    if (g_once_init_enter(&done)) {
-        sigemptyset(&action.sa_mask);
-        sigaction(SIGBUS, &action, &before);
-        g_once_init_leave(&done, 1);
-    }
-}
-
-static bool guard(void *host, uint64_t size, atomic_bool *lost)
-{
-    guard_once();
-    for (size_t i = 0; i < G_N_ELEMENTS(ranges); i++) {
-        if (!atomic_load(&ranges[i].begin)) {
-            atomic_store(&ranges[i].lost, lost);
-            atomic_store(&ranges[i].end, (uintptr_t)host + size);
-            atomic_store(&ranges[i].begin, (uintptr_t)host);
-            return true;
-        }
-    }
-    return false;
-}
-
-static void unguard(const void *host)
-{
-    for (size_t i = 0; i < G_N_ELEMENTS(ranges); i++) {
-        if (atomic_load(&ranges[i].begin) == (uintptr_t)host) {
-            atomic_store(&ranges[i].begin, 0);
-            return;
-        }
-    }
-}
 
 /* ---- Regions ---- */
 
 struct region {
     uint64_t gpa;
     uint64_t size;
-    void *host; /* NULL: not mapped */
+    struct sharing mapping;
     bool remote;
     bool readonly;
     bool known; /* to the device */
@@ -149,10 +55,7 @@ static void forget(struct dma *dma, guint i)
     if (region->known) {
         vionet_device_unmap(dma->device, region->gpa, region->size, NULL);
     }
-    if (region->host) {
-        unguard(region->host);
-        munmap(region->host, region->size);
-    }
+    sharing_unmap(&region->mapping);
     dma->n_gone -= region->gone;
     g_array_remove_index_fast(dma->regions, i);
 }
@@ -167,7 +70,7 @@ static void release(struct dma *dma, guint i)
         forget(dma, i);
         return;
     }
-    if (region->host && !replace((uintptr_t)region->host, (uintptr_t)region->host + region->size)) {
+    if (region->mapping.host && !sharing_detach(&region->mapping)) {
         atomic_store(&dma->lost, true);
     }
     region->gone = true;
@@ -179,9 +82,9 @@ static bool introduce(struct dma *dma, struct region *region)
 {
     const unsigned flags = region->readonly ? VIONET_MAP_READONLY : 0;
 
-    if (region->host) {
-        region->known =
-            vionet_device_map(dma->device, region->gpa, region->host, region->size, flags, NULL);
+    if (region->mapping.host) {
+        region->known = vionet_device_map(dma->device, region->gpa, region->mapping.host,
+                                          region->size, flags, NULL);
     } else {
         region->known =
             vionet_device_map_remote(dma->device, region->gpa, region->size, flags, NULL);
@@ -213,7 +116,7 @@ void dma_settle(struct dma *dma)
     for (guint i = 0; i < dma->regions->len; i++) {
         struct region *region = region_at(dma, i);
 
-        if (!region->known && (region->host || region->remote)) {
+        if (!region->known && (region->mapping.host || region->remote)) {
             introduce(dma, region);
         }
     }
@@ -282,48 +185,13 @@ static int check_map(const struct dma *dma, const struct vfio_user_dma_map *map,
     return dma->regions->len < DMA_MAX_REGIONS ? 0 : ENOSPC;
 }
 
-/* Huge pages are mapped and unmapped whole. */
-static uint64_t page_size(int fd)
+static int map_file(struct dma *dma, const struct vfio_user_dma_map *map, int fd,
+                    struct region *region)
 {
-    struct statfs system;
-
-    return fstatfs(fd, &system) == 0 && system.f_type == HUGETLBFS_MAGIC ? (uint64_t)system.f_bsize
-                                                                         : PAGE;
-}
-
-/* The file has what is to be mapped. */
-static int check_file(int fd, const struct vfio_user_dma_map *map)
-{
-    struct stat file;
-
-    if (fstat(fd, &file) != 0 || !S_ISREG(file.st_mode) ||
-        (map->size | map->offset) % page_size(fd)) {
-        return EINVAL;
-    }
-    return map->offset + map->size < map->size || file.st_size < 0 ||
-                   map->offset + map->size > (uint64_t)file.st_size
+    return (map->size | map->offset) % sharing_page_size(fd)
                ? EINVAL
-               : 0;
-}
-
-static int map_file(struct dma *dma, const struct vfio_user_dma_map *map, int fd, bool readonly,
-                    void **host)
-{
-    const int error = check_file(fd, map);
-
-    if (error) {
-        return error;
-    }
-    *host = mmap(NULL, map->size, readonly ? PROT_READ : PROT_READ | PROT_WRITE,
-                 MAP_SHARED | MAP_NORESERVE, fd, (off_t)map->offset);
-    if (*host == MAP_FAILED) {
-        return errno;
-    }
-    if (!guard(*host, map->size, &dma->lost)) {
-        munmap(*host, map->size);
-        return ENOSPC;
-    }
-    return 0;
+               : sharing_map(&region->mapping, fd, map->offset, map->size, region->readonly,
+                             &dma->lost);
 }
 
 /* The same for what the message asks for, of either kind. */
@@ -342,15 +210,12 @@ static int make_region(struct dma *dma, const struct vfio_user_dma_map *map,
     }
     region->remote = message->n_fds == 0;
     if (!region->remote) {
-        error = map_file(dma, map, message->fds[0], region->readonly, &region->host);
+        error = map_file(dma, map, message->fds[0], region);
     }
     if (error || dma->held || introduce(dma, region)) {
         return error;
     }
-    if (region->host) {
-        unguard(region->host);
-        munmap(region->host, region->size);
-    }
+    sharing_unmap(&region->mapping);
     return EINVAL;
 }
 

@@ -10,8 +10,7 @@
  * the client asks for then is done by half: a new region is not the device's yet, one taken back is
  * still the device's, but leads to nothing of the client's any more. dma_settle() does the rest.
  *
- * A client that makes a file shorter than it said, so that its octets
- * are gone, would kill a process that reads them: here it meets zeroes instead (dma_lost()).
+ * A client that makes a file shorter than it said is found out (sharing.h, dma_lost()).
  *
  * Threads: that of the event loop; the memory itself is for any that runs the device.
  */

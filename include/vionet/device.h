@@ -333,6 +333,16 @@ VIONET_EXPORT bool vionet_device_map_remote(VionetDevice *device, uint64_t gpa, 
 VIONET_EXPORT bool vionet_device_unmap(VionetDevice *device, uint64_t gpa, uint64_t size,
                                        GError **error);
 
+/*
+ * Control: from now on the device notes which pages of 4096 octets it has written: for each octet of a
+ * buffer written, once it stands there and before the driver is shown the buffer, bit page % 8 of octet
+ * page / 8 is set in bits, atomically; pages past its size octets are not noted. Writes to the queues
+ * themselves are noted for those queues that vionet_device_write_queue_log() says it of. The memory must
+ * stay valid until another call; NULL ends it, and on return nothing of it is in use. A reset leaves it.
+ * Buffers in remote memory are not noted: the operation dma_write knows of them.
+ */
+VIONET_EXPORT void vionet_device_set_dirty_log(VionetDevice *device, void *bits, uint64_t size);
+
 /* Control: whether the device may reach guest memory and interrupt (PCI's bus master bit). On at first. */
 VIONET_EXPORT void vionet_device_set_dma(VionetDevice *device, bool enabled);
 

@@ -85,6 +85,35 @@ VIONET_EXPORT void vionet_device_write_queue_enable(VionetDevice *device, unsign
 VIONET_EXPORT bool vionet_device_reset_queue(VionetDevice *device, unsigned queue);
 
 /*
+ * Where a queue is to go on that another device had before, instead of at its beginning: for a split
+ * queue the index of the next available buffer. Buffers between what that device took and what it gave
+ * back are lost to the driver. Not writable while the queue is enabled.
+ */
+VIONET_EXPORT void vionet_device_write_queue_base(VionetDevice *device, unsigned queue,
+                                                  uint32_t base);
+
+/*
+ * Stops an enabled queue where it stands, which *base says: enabling it again goes on there, in this
+ * device or another. Its other registers stay, and may be written. False, and nothing done, if there is
+ * no such queue, or frames that were taken from it have not been completed.
+ */
+VIONET_EXPORT bool vionet_device_stop_queue(VionetDevice *device, unsigned queue, uint32_t *base);
+
+/*
+ * Whether what the device writes to a queue's Device Area is noted in the dirty log, and the address
+ * that stands for that part there. Off after a reset of the queue or the device; writable at any time.
+ */
+VIONET_EXPORT void vionet_device_write_queue_log(VionetDevice *device, unsigned queue, bool logs,
+                                                 uint64_t gpa);
+
+/*
+ * Commands of the control queue are executed elsewhere, by a front-end that keeps that queue: the device
+ * filters no frames then, that having been done, and passes them to so many queue pairs. From
+ * FEATURES_OK to reset; the number may be changed.
+ */
+VIONET_EXPORT void vionet_device_delegate_control(VionetDevice *device, unsigned pairs);
+
+/*
  * The driver notified a queue. Commands of the control queue are executed before this returns (a
  * control function then); for the others the kick operation is called (a data function).
  */

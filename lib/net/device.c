@@ -89,6 +89,13 @@ bool vionet_device_unmap(VionetDevice *device, uint64_t gpa, uint64_t size, GErr
     return true;
 }
 
+void vionet_device_set_dirty_log(VionetDevice *device, void *bits, uint64_t size)
+{
+    const struct memory_log log = {bits, bits ? size : 0};
+
+    device_publish_map(device, memory_map_logged(device_map(device), &log));
+}
+
 /* ---- events and notifications ---- */
 
 static void emit(VionetDevice *device, const VionetEvent *event)
@@ -379,6 +386,43 @@ bool vionet_device_reset_queue(VionetDevice *device, unsigned index)
     return true;
 }
 
+void vionet_device_write_queue_base(VionetDevice *device, unsigned index, uint32_t base)
+{
+    struct queue *queue = queue_for_setup(device, index, base);
+
+    if (queue) {
+        queue->resumes = true;
+        queue->base = base;
+    }
+}
+
+void vionet_device_write_queue_log(VionetDevice *device, unsigned index, bool logs, uint64_t gpa)
+{
+    struct queue *queue = queue_for_write(device, index);
+
+    if (queue) {
+        queue_set_log(queue, logs, gpa);
+    }
+}
+
+bool vionet_device_stop_queue(VionetDevice *device, unsigned index, uint32_t *base)
+{
+    struct queue *queue = queue_for_write(device, index);
+
+    if (!queue) {
+        return false;
+    }
+    /* What was to be notified of later is notified of now: who goes on with the queue does not know. */
+    vionet_device_timer(device, index);
+    if (!queue_stop_at(queue, base)) {
+        return false;
+    }
+    queue->enabled = false;
+    queue->resumes = true;
+    queue->base = *base;
+    return true;
+}
+
 void vionet_device_kick(VionetDevice *device, unsigned index)
 {
     enum queue_kind kind = device_queue_kind(device, index);
@@ -652,6 +696,18 @@ void vionet_device_write_status(VionetDevice *device, uint8_t value)
     } else if (value & ~status & VIRTIO_STATUS_DRIVER_OK) {
         driver_ok(device);
     }
+}
+
+/* ---- commands that are executed elsewhere ---- */
+
+void vionet_device_delegate_control(VionetDevice *device, unsigned pairs)
+{
+    struct view *view = view_copy(device_view(device));
+
+    view->filter.modes = RX_MODE_PROMISC;
+    view->filter.vlan_filter = false;
+    view->steering.n_pairs = (uint16_t)CLAMP(pairs, 1, device->config.max_pairs);
+    device_publish(device, view);
 }
 
 /* ---- link and announcement ---- */

@@ -57,6 +57,10 @@ void queue_reset_registers(struct queue *queue, uint16_t max_size)
     queue->max_size = max_size;
     queue->size = max_size;
     queue->enabled = false;
+    queue->resumes = false;
+    queue->base = 0;
+    queue->logs = false;
+    queue->log_gpa = 0;
     memset(queue->area_gpa, 0, sizeof(queue->area_gpa));
 }
 
@@ -94,6 +98,10 @@ void queue_start(struct queue *queue, const uint64_t *features, const struct mem
         .event_idx = feature_test(features, VIRTIO_F_EVENT_IDX),
         .in_order = feature_test(features, VIRTIO_F_IN_ORDER),
         .packed = feature_test(features, VIRTIO_F_RING_PACKED),
+        .resumes = queue->resumes,
+        .base = queue->base,
+        .logs = queue->logs,
+        .log_gpa = queue->log_gpa,
     };
 
     memcpy(setup.area_gpa, queue->area_gpa, sizeof(setup.area_gpa));
@@ -112,6 +120,16 @@ void queue_start(struct queue *queue, const uint64_t *features, const struct mem
         outcome->kick = ring_enable_kicks(&queue->ring);
         queue_check(queue, outcome);
     }
+    gate_leave(&queue->gate);
+}
+
+void queue_set_log(struct queue *queue, bool logs, uint64_t gpa)
+{
+    queue->logs = logs;
+    queue->log_gpa = gpa;
+    gate_enter(&queue->gate);
+    queue->ring.setup.logs = logs;
+    queue->ring.setup.log_gpa = gpa;
     gate_leave(&queue->gate);
 }
 
@@ -158,6 +176,24 @@ void queue_stop(struct queue *queue)
     settle_done(queue, false);
     queue->life++;
     gate_leave(&queue->gate);
+}
+
+bool queue_stop_at(struct queue *queue, uint32_t *base)
+{
+    bool settled;
+
+    gate_enter(&queue->gate);
+    settled = queue->n_free_slots == queue->n_slots;
+    if (settled) {
+        *base = queue->started ? ring_base(&queue->ring) : queue->base;
+        queue->started = false;
+        queue->live = false;
+        queue->paused = false;
+        queue->broken = false;
+        queue->life++;
+    }
+    gate_leave(&queue->gate);
+    return settled;
 }
 
 bool queue_enter(struct queue *queue, _Atomic(struct memory_map *) *map, struct outcome *outcome)

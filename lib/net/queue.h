@@ -85,6 +85,10 @@ struct queue {
     uint16_t size;
     bool enabled;
     bool started;
+    bool resumes; /* starts at base */
+    uint32_t base;
+    bool logs; /* what it writes to its ring is noted, at log_gpa */
+    uint64_t log_gpa;
     uint64_t area_gpa[3];
 };
 
@@ -115,11 +119,20 @@ void queue_start(struct queue *queue, const uint64_t *features, const struct mem
 void queue_stop(struct queue *queue);
 
 /*
+ * The same for a queue that is to go on, here or elsewhere: *base is where. False, and nothing done,
+ * while frames taken from it are out, or wait for it to be resumed.
+ */
+bool queue_stop_at(struct queue *queue, uint32_t *base);
+
+/*
  * The same, but for a while: its state stays. Resuming is for a queue that was started; it shows the
  * driver what the host gave back meanwhile.
  */
 void queue_pause(struct queue *queue);
 void queue_resume(struct queue *queue, _Atomic(struct memory_map *) *map, struct outcome *outcome);
+
+/* Whether, and where, writes to its ring are noted from now on. */
+void queue_set_log(struct queue *queue, bool logs, uint64_t gpa);
 
 /* Gives up what of a slot not every one has. */
 void queue_release_slot_extras(struct queue *queue, struct slot *slot);

@@ -217,6 +217,9 @@ static void put_spot(struct queue *queue, const struct spot *spot, uint8_t octet
 
     if (G_LIKELY(spot->host != NULL)) {
         *spot->host = octet;
+        if (G_UNLIKELY(ring->map->log.bits != NULL)) {
+            memory_log_host(ring->map, spot->host, 1);
+        }
     } else if (!memory_write(ring->map, &ring->hint, spot->gpa, &octet, 1)) {
         ring_lose(ring, VIONET_VIOLATION_ADDRESS, VIONET_NONE, spot->gpa);
     }
@@ -366,10 +369,13 @@ static unsigned count_offloads(struct queue *queue, const struct view *view,
 
 /* ---- plain buffers ---- */
 
+/* None while writes are noted, which the ordinary way does. */
 static void hand_take(struct queue *queue, struct hand *hand, unsigned n)
 {
+    const bool logs = queue->ring.map->log.bits != NULL;
+
     hand->done = 0;
-    hand->n = ring_pop_plain(&queue->ring, true, hand->buffers, n);
+    hand->n = G_UNLIKELY(logs) ? 0 : ring_pop_plain(&queue->ring, true, hand->buffers, n);
     for (unsigned i = 0; i < hand->n; i++) {
         __builtin_prefetch(hand->buffers[i].host, 1);
     }

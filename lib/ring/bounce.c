@@ -173,3 +173,13 @@ bool bounce_find(const struct chain *chain, size_t offset, uint64_t *gpa)
     }
     return false;
 }
+
+void chain_log(const struct ring *ring, const struct chain *chain, uint64_t written)
+{
+    for (unsigned i = 0; i < chain->n_in && written > 0; i++) {
+        const uint64_t here = MIN(written, chain->in[i].iov_len);
+
+        memory_log_host(ring->map, chain->in[i].iov_base, here);
+        written -= here;
+    }
+}

@@ -33,8 +33,15 @@ uint8_t *bounce_steal(struct chain *chain, size_t *len);
  */
 bool bounce_write_out(struct ring *ring, const struct chain *chain, uint64_t written);
 
+/* Notes in the map's log what of the first written octets of the writable ranges is mapped. */
+void chain_log(const struct ring *ring, const struct chain *chain, uint64_t written);
+
+/* After a chain's octets were written, and before it is given back. */
 static inline bool chain_write_out(struct ring *ring, const struct chain *chain, uint64_t written)
 {
+    if (G_UNLIKELY(ring->map->log.bits != NULL)) {
+        chain_log(ring, chain, written);
+    }
     return G_LIKELY(chain->n_remote == 0) || bounce_write_out(ring, chain, written);
 }
 

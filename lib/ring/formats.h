@@ -43,6 +43,9 @@ static inline int ring_fault(struct ring *ring, VionetViolation violation, unsig
     return -1;
 }
 
+/* Notes that len octets at offset of the part that the device writes were written. If setup.logs. */
+void ring_log(const struct ring *ring, uint32_t offset, uint32_t len);
+
 static inline struct ring_turn *ring_turn(struct ring *ring, uint16_t turn)
 {
     return &ring->turns[turn % ring->setup.size];

@@ -28,6 +28,7 @@
 
 #define DESC_SIZE 16u
 #define DESC_REST 8u /* len, id, flags */
+#define BASE_WRAP 0x8000u
 
 static uint32_t packed_area_size(unsigned area, uint16_t size)
 {
@@ -354,6 +355,45 @@ static bool packed_has_more(struct ring *ring)
     return is_available(rest_flags(load_rest(ring, ring->next_avail)), ring->avail_wrap);
 }
 
+/* Used descriptors alone: of the parts that the device writes it is the ring that has a log address. */
+static void packed_log_used(struct ring *ring, unsigned n)
+{
+    const struct place first =
+        place_back(ring, (struct place){ring->next_used, ring->used_wrap}, n);
+    const unsigned straight = MIN(n, (unsigned)ring->setup.size - first.slot);
+
+    ring_log(ring, DESC_SIZE * first.slot, DESC_SIZE * straight);
+    if (n > straight) {
+        ring_log(ring, 0, DESC_SIZE * (n - straight));
+    }
+}
+
+/* ---- Being handed over ---- */
+
+/* Both places, the available one in the lower half, each with its wrap counter in bit 15 (vhost). */
+static uint32_t packed_get_base(const struct ring *ring)
+{
+    return ring->next_avail | (ring->avail_wrap ? BASE_WRAP : 0) |
+           (ring->next_used | (ring->used_wrap ? BASE_WRAP : 0)) << 16;
+}
+
+/* A place that the ring does not have is the first one: the base is not the driver's, who has no say. */
+static struct place base_place(const struct ring *ring, uint32_t base)
+{
+    const uint16_t slot = base & (BASE_WRAP - 1);
+
+    return (struct place){slot < ring->setup.size ? slot : 0, base & BASE_WRAP};
+}
+
+static void packed_set_base(struct ring *ring, uint32_t base)
+{
+    const struct place used = base_place(ring, base >> 16);
+
+    set_avail_place(ring, base_place(ring, base));
+    ring->next_used = used.slot;
+    ring->used_wrap = used.wrap;
+}
+
 const struct ring_ops ring_format_packed = {
     .area_size = packed_area_size,
     .area_align = {16, 4, 4},
@@ -367,4 +407,7 @@ const struct ring_ops ring_format_packed = {
     .must_notify = packed_must_notify,
     .set_kicks = packed_set_kicks,
     .has_more = packed_has_more,
+    .get_base = packed_get_base,
+    .set_base = packed_set_base,
+    .log_used = packed_log_used,
 };

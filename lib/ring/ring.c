@@ -115,7 +115,13 @@ bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct 
             return ring_fail(ring, VIONET_VIOLATION_RING_MISALIGNED, setup->area_gpa[area]);
         }
     }
-    return ring_remap(ring, map);
+    if (!ring_remap(ring, map)) {
+        return false;
+    }
+    if (setup->resumes) {
+        ring->ops->set_base(ring, setup->base);
+    }
+    return true;
 }
 
 void ring_unpop(struct ring *ring, const struct chain_ref *ref)
@@ -184,17 +190,30 @@ void ring_rewind(struct ring *ring, const struct ring_mark *mark)
     ring->staged = mark->staged;
 }
 
+void ring_log(const struct ring *ring, uint32_t offset, uint32_t len)
+{
+    if (ring->map->log.bits && offset <= UINT64_MAX - ring->setup.log_gpa) {
+        memory_log_pages(&ring->map->log, ring->setup.log_gpa + offset, len);
+    }
+}
+
 bool ring_flush(struct ring *ring)
 {
+    unsigned shown;
+
     if (ring->staged == 0 || G_UNLIKELY(ring->lost)) {
         return false;
     }
-    ring->untold += ring->ops->publish(ring);
+    shown = ring->ops->publish(ring);
+    ring->untold += shown;
     if (ring->untold > UINT16_MAX) {
         ring->told_valid = false;
         ring->untold = UINT16_MAX;
     }
     ring->staged = 0;
+    if (G_UNLIKELY(ring->setup.logs)) {
+        ring->ops->log_used(ring, shown);
+    }
     return true;
 }
 

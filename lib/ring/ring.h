@@ -14,7 +14,8 @@
  *                        --- must_notify ->
  *
  * The ring keeps its own copy of every index and reads each word of guest memory once; what it wrote
- * there it never reads back. When the driver breaks a rule, pop returns -1 and fault says which; the
+ * there it never reads back, but for the index from which a ring goes on that another device had. When
+ * the driver breaks a rule, pop returns -1 and fault says which; the
  * ring is then stopped for good, until ring_start().
  *
  * Parts that lie in remote memory are read word by word into a copy, and written through. If the host
@@ -70,6 +71,11 @@ struct ring_ops {
     bool (*must_notify)(struct ring *ring);
     void (*set_kicks)(struct ring *ring, bool wanted);
     bool (*has_more)(struct ring *ring);
+    /* Where the ring stands, in the format's own encoding; and a ring just started goes on from there. */
+    uint32_t (*get_base)(const struct ring *ring);
+    void (*set_base)(struct ring *ring, uint32_t base);
+    /* Notes in the log that n places, up to next_used, were published. */
+    void (*log_used)(struct ring *ring, unsigned n);
 };
 
 /* How a buffer stands that was taken and not given back in the driver's sight (IN_ORDER). */
@@ -95,6 +101,10 @@ struct ring_setup {
     bool event_idx;       /* VIRTIO_F_EVENT_IDX */
     bool in_order;        /* VIRTIO_F_IN_ORDER */
     bool packed;          /* VIRTIO_F_RING_PACKED */
+    bool resumes;         /* goes on from base, where another device left it */
+    uint32_t base;
+    bool logs; /* writes to the ring are noted in the map's log, as if the part lay at log_gpa */
+    uint64_t log_gpa;
 };
 
 struct ring {
@@ -142,10 +152,16 @@ void ring_init(struct ring *ring, uint16_t max_size);
 void ring_free(struct ring *ring);
 
 /*
- * Starts the ring anew with all indices 0, in that map. False with fault set if the setup breaks a
- * rule.
+ * Starts the ring anew with all indices 0, or where setup says, in that map. False with fault set if the
+ * setup breaks a rule.
  */
 bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct memory_map *map);
+
+/* Where the ring stands, nothing being in flight: for another device's setup to go on from. */
+static inline uint32_t ring_base(const struct ring *ring)
+{
+    return ring->ops->get_base(ring);
+}
 
 /* Stops the ring because memory that was there could not be reached; the first reason stays. */
 void ring_lose(struct ring *ring, VionetViolation violation, unsigned descriptor, uint64_t value);

@@ -320,6 +320,9 @@ static void split_set_kicks(struct ring *ring, bool wanted)
     } else if (wanted) {
         store16(ring, USED_RING + 8u * size, ring->next_avail);
     }
+    if (G_UNLIKELY(ring->setup.logs)) {
+        ring_log(ring, ring->setup.event_idx ? USED_RING + 8u * size : USED_FLAGS, 2);
+    }
     /* Unwanted with event index: the event word is left behind, which is how it is said. */
 }
 
@@ -329,6 +332,35 @@ static bool split_has_more(struct ring *ring)
     atomic_thread_fence(memory_order_seq_cst);
     return ring->next_avail != ring->seen_avail ||
            guest_load16(ring_at(ring, VIONET_AREA_DRIVER, AVAIL_IDX, 2)) != ring->next_avail;
+}
+
+static void split_log_used(struct ring *ring, unsigned n)
+{
+    const uint16_t size = ring->setup.size;
+    const unsigned first = (ring->next_used - n) & (size - 1u);
+    const unsigned straight = MIN(n, size - first);
+
+    ring_log(ring, USED_RING + 8u * first, 8u * straight);
+    if (n > straight) {
+        ring_log(ring, USED_RING, 8u * (n - straight));
+    }
+    ring_log(ring, USED_IDX, 2);
+}
+
+/* The index of the next buffer to take: what vhost calls the base of a split queue. */
+static uint32_t split_get_base(const struct ring *ring)
+{
+    return ring->next_avail;
+}
+
+/*
+ * What the driver was given back, the used ring alone says. A driver that writes there has its buffers
+ * mixed up, and nobody else's.
+ */
+static void split_set_base(struct ring *ring, uint32_t base)
+{
+    ring->next_avail = ring->seen_avail = (uint16_t)base;
+    ring->next_used = guest_load16(ring_at(ring, VIONET_AREA_DEVICE, USED_IDX, 2));
 }
 
 const struct ring_ops ring_format_split = {
@@ -344,4 +376,7 @@ const struct ring_ops ring_format_split = {
     .must_notify = split_must_notify,
     .set_kicks = split_set_kicks,
     .has_more = split_has_more,
+    .get_base = split_get_base,
+    .set_base = split_set_base,
+    .log_used = split_log_used,
 };

@@ -259,7 +259,7 @@ static int result_in_sandbox(const char *backend, attempt *try)
 
     if (child == 0) {
         setrlimit(RLIMIT_CORE, &no_core);
-        _exit(sandbox_enter(backend, NULL) ? try() : 255);
+        _exit(sandbox_enter(backend, false, NULL) ? try() : 255);
     }
     g_assert_cmpint(waitpid(child, &status, 0), ==, child);
     if (WIFSIGNALED(status)) {
@@ -330,7 +330,7 @@ static void test_no_rules(void)
 {
     GError *error = NULL;
 
-    g_assert_false(sandbox_enter("carrier", &error));
+    g_assert_false(sandbox_enter("carrier", false, &error));
     g_assert_cmpstr(error->message, ==,
                     "sandbox: no rules for the backend carrier (--no-sandbox does without it)");
     g_error_free(error);
@@ -346,7 +346,7 @@ static void test_no_rules(void)
 {
     GError *error = NULL;
 
-    g_assert_false(sandbox_enter("null", &error));
+    g_assert_false(sandbox_enter("null", false, &error));
     g_assert_nonnull(strstr(error->message, "built without libseccomp"));
     g_error_free(error);
 }

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The rings; see vrings.h. Called by server.c.
+ *
+ * The device has registers for each queue, as a driver of PCI would write them. Here a ring's state is
+ * kept, and written there each time that it starts: a reset of the device in between loses nothing.
+ */
+#include "vrings.h"
+
+#include <unistd.h>
+
+#include <glib-unix.h>
+
+#define VIONET_SPEC_NO_STRUCTS
+#include <vionet/spec.h>
+#include <vionet/transport.h>
+
+#include "eventfds.h"
+
+/* The index of a ring has 8 bits where a descriptor comes along. */
+#define MAX_VRINGS 256
+
+struct vring {
+    struct vrings *vrings;
+    unsigned index;
+    uint32_t size;
+    uint32_t base;
+    struct vhost_user_addr addr;
+    bool has_addr;
+    bool enabled;
+    bool polled; /* there is no descriptor for kicks */
+    bool running;
+    int kick; /* -1: none, like the others */
+    int call;
+    int err;
+    GSource *kick_source;
+};
+
+struct vrings {
+    VionetDevice *device;
+    const struct memory *memory;
+    GMainContext *context;
+    struct vrings_ops ops;
+    void *opaque;
+    bool allowed;
+    bool by_default;  /* rings are enabled without being told */
+    bool has_control; /* one of them is the control queue */
+    unsigned n_pairs; /* that the device was told of */
+    unsigned n_running;
+    unsigned n;
+    struct vring rings[];
+};
+
+/* ---- Life ---- */
+
+struct vrings *vrings_new(VionetDevice *device, const struct memory *memory, GMainContext *context,
+                          const struct vrings_ops *ops, void *opaque)
+{
+    const unsigned n = MIN(vionet_device_num_queues(device), MAX_VRINGS);
+    struct vrings *vrings = g_malloc0(sizeof(*vrings) + n * sizeof(vrings->rings[0]));
+
+    vrings->device = device;
+    vrings->memory = memory;
+    vrings->context = context;
+    vrings->ops = *ops;
+    vrings->opaque = opaque;
+    vrings->n = n;
+    for (unsigned i = 0; i < n; i++) {
+        vrings->rings[i] =
+            (struct vring){.vrings = vrings, .index = i, .kick = -1, .call = -1, .err = -1};
+    }
+    return vrings;
+}
+
+static void replace_fd(int *fd, int with)
+{
+    if (*fd >= 0) {
+        close(*fd);
+    }
+    *fd = with;
+}
+
+static void drop_kick(struct vring *ring)
+{
+    if (ring->kick_source) {
+        g_source_destroy(ring->kick_source);
+        g_clear_pointer(&ring->kick_source, g_source_unref);
+    }
+    replace_fd(&ring->kick, -1);
+    ring->polled = false;
+}
+
+void vrings_free(struct vrings *vrings)
+{
+    if (!vrings) {
+        return;
+    }
+    vrings_forbid(vrings);
+    for (unsigned i = 0; i < vrings->n; i++) {
+        drop_kick(&vrings->rings[i]);
+        replace_fd(&vrings->rings[i].call, -1);
+        replace_fd(&vrings->rings[i].err, -1);
+    }
+    g_free(vrings);
+}
+
+static struct vring *ring_at(struct vrings *vrings, uint64_t index)
+{
+    return index < vrings->n ? &vrings->rings[index] : NULL;
+}
+
+/* ---- Running ---- */
+
+/* A front-end that keeps the control queue says by enabling rings how many pairs are in use. */
+static void count_pairs(struct vrings *vrings)
+{
+    unsigned n = 0;
+
+    while (2 * n < vrings->n && vrings->rings[2 * n].running) {
+        n++;
+    }
+    if (!vrings->has_control && n > 0 && n != vrings->n_pairs) {
+        vionet_device_delegate_control(vrings->device, n);
+        vrings->n_pairs = n;
+    }
+}
+
+static void stop(struct vring *ring)
+{
+    struct vrings *vrings = ring->vrings;
+
+    if (!ring->running) {
+        return;
+    }
+    /* Frames move within a turn of the event loop: none are out now. */
+    if (!vionet_device_stop_queue(vrings->device, ring->index, &ring->base)) {
+        g_warning("vhost-user: ring %u has frames out, which are lost to it", ring->index);
+    }
+    ring->running = false;
+    if (--vrings->n_running == 0) {
+        vionet_device_set_dma(vrings->device, false);
+    }
+}
+
+static bool write_registers(struct vring *ring)
+{
+    VionetDevice *device = ring->vrings->device;
+    const uint64_t user[] = {
+        [VIONET_AREA_DESC] = ring->addr.desc,
+        [VIONET_AREA_DRIVER] = ring->addr.avail,
+        [VIONET_AREA_DEVICE] = ring->addr.used,
+    };
+
+    for (unsigned area = 0; area < G_N_ELEMENTS(user); area++) {
+        uint64_t guest;
+
+        if (!memory_user_to_guest(ring->vrings->memory, user[area], &guest)) {
+            return false;
+        }
+        vionet_device_write_queue_area(device, ring->index, area, guest);
+    }
+    if (ring->size) {
+        vionet_device_write_queue_size(device, ring->index, (uint16_t)ring->size);
+    }
+    vionet_device_write_queue_base(device, ring->index, ring->base);
+    vionet_device_write_queue_log(device, ring->index, ring->addr.flags & VHOST_USER_VRING_LOG,
+                                  ring->addr.log);
+    return !ring->size || vionet_device_queue_size(device, ring->index) == ring->size;
+}
+
+static bool start(struct vring *ring)
+{
+    struct vrings *vrings = ring->vrings;
+    VionetDevice *device = vrings->device;
+    const uint8_t status = vionet_device_status(device);
+
+    if (vrings->n_running == 0 && (status & VIRTIO_STATUS_DEVICE_NEEDS_RESET)) {
+        vrings->ops.renew(vrings->opaque);
+    }
+    if (!write_registers(ring)) {
+        g_warning("vhost-user: ring %u cannot be where it is said to be, or of that size",
+                  ring->index);
+        vrings_error(vrings, ring->index);
+        return false;
+    }
+    ring->running = true;
+    vionet_device_write_queue_enable(device, ring->index, 1);
+    if (vrings->n_running++ == 0) {
+        vionet_device_write_status(device, vionet_device_status(device) | VIRTIO_STATUS_DRIVER_OK);
+        vionet_device_set_dma(device, true);
+    }
+    if (ring->base) {
+        vrings_call(vrings, ring->index); /* who had it before may have owed that */
+    }
+    return true;
+}
+
+static bool should_run(const struct vring *ring)
+{
+    const struct vrings *vrings = ring->vrings;
+
+    return vrings->allowed && ring->has_addr && (ring->kick >= 0 || ring->polled) &&
+           (ring->enabled || vrings->by_default);
+}
+
+/* Starts or stops a ring as it should be; false if it should run and cannot. */
+static bool settle(struct vring *ring)
+{
+    struct vrings *vrings = ring->vrings;
+    bool good = true;
+
+    if (should_run(ring) == ring->running) {
+        return true;
+    }
+    if (ring->running) {
+        stop(ring);
+    } else {
+        good = start(ring);
+    }
+    count_pairs(vrings);
+    vrings->ops.wake(vrings->opaque);
+    return good;
+}
+
+void vrings_hold(struct vrings *vrings)
+{
+    for (unsigned i = 0; i < vrings->n; i++) {
+        stop(&vrings->rings[i]);
+    }
+}
+
+bool vrings_go_on(struct vrings *vrings)
+{
+    bool good = true;
+
+    for (unsigned i = 0; i < vrings->n; i++) {
+        good &= settle(&vrings->rings[i]);
+    }
+    return good;
+}
+
+void vrings_allow(struct vrings *vrings, bool by_default, bool has_control)
+{
+    vrings->allowed = true;
+    vrings->by_default = by_default;
+    vrings->has_control = has_control;
+    vrings->n_pairs = 0; /* a device that was reset has forgotten */
+}
+
+void vrings_forbid(struct vrings *vrings)
+{
+    vrings_hold(vrings);
+    vrings->allowed = false;
+}
+
+void vrings_disable(struct vrings *vrings)
+{
+    vrings_hold(vrings);
+    for (unsigned i = 0; i < vrings->n; i++) {
+        vrings->rings[i].enabled = false;
+        drop_kick(&vrings->rings[i]);
+    }
+}
+
+/* ---- What the front-end says ---- */
+
+/* The device judges when the ring starts: which queue this is depends on features. */
+bool vrings_set_num(struct vrings *vrings, const struct vhost_user_state *state)
+{
+    struct vring *ring = ring_at(vrings, state->index);
+
+    if (!ring || ring->running || state->num == 0 || state->num > VIONET_MAX_QUEUE_SIZE ||
+        (state->num & (state->num - 1))) {
+        return false;
+    }
+    ring->size = state->num;
+    return true;
+}
+
+/* Logging is switched on and off while a ring runs. Otherwise it is taken up where it then is. */
+bool vrings_set_addr(struct vrings *vrings, const struct vhost_user_addr *addr)
+{
+    struct vring *ring = ring_at(vrings, addr->index);
+
+    if (!ring) {
+        return false;
+    }
+    if (ring->running && ring->addr.desc == addr->desc && ring->addr.used == addr->used &&
+        ring->addr.avail == addr->avail) {
+        ring->addr = *addr;
+        vionet_device_write_queue_log(vrings->device, ring->index,
+                                      addr->flags & VHOST_USER_VRING_LOG, addr->log);
+        return true;
+    }
+    stop(ring);
+    ring->addr = *addr;
+    ring->has_addr = true;
+    return settle(ring);
+}
+
+bool vrings_set_base(struct vrings *vrings, const struct vhost_user_state *state)
+{
+    struct vring *ring = ring_at(vrings, state->index);
+
+    if (!ring || ring->running) {
+        return false;
+    }
+    ring->base = state->num;
+    return true;
+}
+
+/* Its addresses are forgotten: the next driver's memory may be elsewhere. */
+bool vrings_get_base(struct vrings *vrings, struct vhost_user_state *state)
+{
+    struct vring *ring = ring_at(vrings, state->index);
+
+    if (!ring) {
+        return false;
+    }
+    ring->has_addr = false;
+    settle(ring);
+    drop_kick(ring);
+    state->num = ring->base;
+    return true;
+}
+
+bool vrings_set_enable(struct vrings *vrings, const struct vhost_user_state *state)
+{
+    struct vring *ring = ring_at(vrings, state->index);
+
+    if (!ring || state->num > 1) {
+        return false;
+    }
+    ring->enabled = state->num;
+    return settle(ring);
+}
+
+static gboolean kicked(gint fd, GIOCondition condition, gpointer data)
+{
+    const struct vring *ring = data;
+
+    (void)condition;
+    if (eventfds_take(fd) && ring->running) {
+        vionet_device_kick(ring->vrings->device, ring->index);
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+/* The ring that a number names, if a descriptor is there as the number says and is an eventfd. */
+static struct vring *ring_for_fd(struct vrings *vrings, uint64_t number, int fd)
+{
+    struct vring *ring = ring_at(vrings, number & VHOST_USER_VRING_INDEX);
+    const uint64_t known = VHOST_USER_VRING_INDEX | VHOST_USER_VRING_NO_FD;
+
+    if (!ring || number & ~known || (fd < 0) != ((number & VHOST_USER_VRING_NO_FD) != 0) ||
+        (fd >= 0 && !eventfds_accept(fd))) {
+        return NULL;
+    }
+    return ring;
+}
+
+bool vrings_set_kick(struct vrings *vrings, uint64_t number, int fd)
+{
+    struct vring *ring = ring_for_fd(vrings, number, fd);
+
+    if (!ring) {
+        replace_fd(&fd, -1);
+        return false;
+    }
+    drop_kick(ring);
+    ring->kick = fd;
+    ring->polled = fd < 0;
+    if (fd >= 0) {
+        ring->kick_source = g_unix_fd_source_new(fd, G_IO_IN);
+        g_source_set_can_recurse(ring->kick_source, TRUE);
+        g_source_set_callback(ring->kick_source, G_SOURCE_FUNC(kicked), ring, NULL);
+        g_source_attach(ring->kick_source, vrings->context);
+    }
+    vrings->ops.wake(vrings->opaque); /* vrings_poll() may be wanted */
+    return settle(ring);
+}
+
+/* A notification that went to the one before may not have got through. */
+bool vrings_set_call(struct vrings *vrings, uint64_t number, int fd)
+{
+    struct vring *ring = ring_for_fd(vrings, number, fd);
+
+    if (!ring) {
+        replace_fd(&fd, -1);
+        return false;
+    }
+    replace_fd(&ring->call, fd);
+    if (ring->running) {
+        vrings_call(vrings, ring->index);
+    }
+    return true;
+}
+
+bool vrings_set_err(struct vrings *vrings, uint64_t number, int fd)
+{
+    struct vring *ring = ring_for_fd(vrings, number, fd);
+
+    if (!ring) {
+        replace_fd(&fd, -1);
+        return false;
+    }
+    replace_fd(&ring->err, fd);
+    return true;
+}
+
+/* ---- Notifying ---- */
+
+void vrings_call(const struct vrings *vrings, unsigned queue)
+{
+    if (queue < vrings->n && vrings->rings[queue].call >= 0) {
+        eventfds_signal(vrings->rings[queue].call);
+    }
+}
+
+void vrings_error(const struct vrings *vrings, unsigned queue)
+{
+    if (queue < vrings->n && vrings->rings[queue].err >= 0) {
+        eventfds_signal(vrings->rings[queue].err);
+    }
+}
+
+bool vrings_poll(struct vrings *vrings)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < vrings->n && vrings->n_running > 0; i++) {
+        if (vrings->rings[i].polled && vrings->rings[i].running) {
+            vionet_device_kick(vrings->device, i);
+            any = true;
+        }
+    }
+    return any;
+}
