@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The device under the ring yardstick; see ring_device.h. Called by ring_yardstick.c. */
+#include "ring_device.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <vionet/device.h>
+
+#include "server.h"
+
+#pragma GCC visibility push(default)
+
+static VionetVhostUser *server;
+static VionetDevice *device;
+
+static gpointer serve(gpointer data)
+{
+    GMainContext *context = data;
+    GMainLoop *loop = g_main_loop_new(context, FALSE);
+
+    g_main_context_push_thread_default(context);
+    g_main_loop_run(loop);
+    return NULL;
+}
+
+bool ring_device_open(const char *path, const char *properties)
+{
+    GMainContext *context = g_main_context_new();
+    GError *error = NULL;
+
+    server = vionet_vhost_user_new(properties, "null", context, NULL, NULL, &error);
+    if (!server || !vionet_vhost_user_listen(server, path, &error)) {
+        fprintf(stderr, "%s\n", error->message);
+        return false;
+    }
+    device = vionet_frontend_device(vionet_vhost_user_frontend(server));
+    g_thread_unref(g_thread_new("messages", serve, context));
+    return true;
+}
+
+bool ring_device_running(void)
+{
+    if (!vionet_device_running(device)) {
+        return false;
+    }
+    vionet_device_set_poll(device, 0, true);
+    vionet_device_set_poll(device, 1, true);
+    return true;
+}
+
+unsigned ring_device_receive(const struct ring_frame *frames, unsigned n)
+{
+    struct iovec iov[RING_DEVICE_BURST];
+    VionetFrame all[RING_DEVICE_BURST];
+
+    for (unsigned i = 0; i < n; i++) {
+        iov[i] = (struct iovec){frames[i].data, frames[i].len};
+        all[i] = (VionetFrame){.iov = &iov[i], .n_iov = 1};
+    }
+    return (unsigned)vionet_device_receive(device, 0, all, n, NULL, 0);
+}
+
+unsigned ring_device_transmit(struct ring_frame *to, unsigned n)
+{
+    VionetFrame frames[RING_DEVICE_BURST];
+    const unsigned taken = (unsigned)vionet_device_transmit(device, 0, frames, n);
+
+    for (unsigned i = 0; i < taken; i++) {
+        uint8_t *at = to[i].data;
+
+        to[i].len = frames[i].len;
+        for (unsigned r = 0; r < frames[i].n_iov; r++) {
+            memcpy(at, frames[i].iov[r].iov_base, frames[i].iov[r].iov_len);
+            at += frames[i].iov[r].iov_len;
+        }
+    }
+    if (taken > 0) {
+        vionet_device_complete(device, 0, frames, taken);
+    }
+    return taken;
+}
+
+#pragma GCC visibility pop

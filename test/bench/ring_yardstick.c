@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a frame costs the device's side of a ring, with DPDK's net_virtio_user as the driver: once with
+ * DPDK's own vhost library as the device, once with vionet. Both ends in one process on one core, with
+ * bursts in turn, so that no line travels between cores. Built and run by compare_rings.py, against
+ * DPDK, which is why it is no part of the Meson build.
+ *
+ *     ring_yardstick EAL-ARGUMENTS -- dpdk|vionet SOCKET DRIVER-ARGUMENTS FEATURES LENGTH ROUNDS
+ *
+ * DRIVER-ARGUMENTS are net_virtio_user's, FEATURES the device's properties, LENGTH 0 an IMIX. Prints
+ * medians of ns a frame: receive (to the driver), transmit (from it), and the driver's own.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_bus_vdev.h>
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+#include <rte_vhost.h>
+
+#include "ring_device.h"
+
+#define BURST     RING_DEVICE_BURST
+#define RING_SIZE 256
+#define SOURCES   256
+#define ROOM      2176 /* no power of two: buffers must not meet in one cache set */
+#define SAMPLES   15
+#define MTU_ROOM  9728
+
+/* How a device is driven; all but open() are measured. */
+struct device {
+    int (*open)(const char *path, const char *features);
+    int (*is_running)(void);
+    unsigned (*receive)(unsigned first);
+    unsigned (*transmit)(void);
+};
+
+static struct rte_mempool *pool;
+static struct rte_mbuf *sources[SOURCES];
+static unsigned room = ROOM;
+
+/* 7 of 64, 4 of 594, 1 of 1518 octets, mixed. */
+static unsigned length_at(unsigned length, unsigned i)
+{
+    static const unsigned imix[12] = {64, 594, 64, 64, 594, 64, 1518, 64, 594, 64, 594, 64};
+
+    return length ? length : imix[i % 12];
+}
+
+/* ---- DPDK's vhost library ---- */
+
+static volatile int vid = -1;
+
+static int device_came(int id)
+{
+    vid = id;
+    return 0;
+}
+
+static void device_went(int id)
+{
+    (void)id;
+    vid = -1;
+}
+
+static int dpdk_open(const char *path, const char *features)
+{
+    static const struct rte_vhost_device_ops ops = {
+        .new_device = device_came,
+        .destroy_device = device_went,
+    };
+
+    (void)features;
+    return rte_vhost_driver_register(path, 0) || rte_vhost_driver_callback_register(path, &ops) ||
+           rte_vhost_driver_start(path);
+}
+
+static int dpdk_is_running(void)
+{
+    if (vid < 0) {
+        return 0;
+    }
+    rte_vhost_enable_guest_notification(vid, 0, 0);
+    rte_vhost_enable_guest_notification(vid, 1, 0);
+    return 1;
+}
+
+static unsigned dpdk_receive(unsigned first)
+{
+    return rte_vhost_enqueue_burst(vid, 0, sources + first, BURST);
+}
+
+static unsigned dpdk_transmit(void)
+{
+    struct rte_mbuf *frames[BURST];
+    const unsigned n = rte_vhost_dequeue_burst(vid, 1, pool, frames, BURST);
+
+    rte_pktmbuf_free_bulk(frames, n);
+    return n;
+}
+
+/* ---- vionet ---- */
+
+static struct ring_frame places[SOURCES];
+
+static int vionet_open(const char *path, const char *features)
+{
+    uint8_t *memory = rte_malloc(NULL, (size_t)SOURCES * room, 64);
+
+    for (unsigned i = 0; memory && i < SOURCES; i++) {
+        places[i].data = memory + (size_t)i * room;
+    }
+    return !memory || !ring_device_open(path, features);
+}
+
+static int vionet_is_running(void)
+{
+    return ring_device_running();
+}
+
+/* The same sources as DPDK's device has. */
+static unsigned vionet_receive(unsigned first)
+{
+    struct ring_frame frames[BURST];
+
+    for (unsigned i = 0; i < BURST; i++) {
+        frames[i].data = rte_pktmbuf_mtod(sources[first + i], void *);
+        frames[i].len = sources[first + i]->data_len;
+    }
+    return ring_device_receive(frames, BURST);
+}
+
+static unsigned vionet_transmit(void)
+{
+    static unsigned next;
+    const unsigned n = ring_device_transmit(places + next, BURST);
+
+    next = (next + BURST) % SOURCES;
+    return n;
+}
+
+static const struct device dpdk = {dpdk_open, dpdk_is_running, dpdk_receive, dpdk_transmit};
+static const struct device vionet = {vionet_open, vionet_is_running, vionet_receive,
+                                     vionet_transmit};
+
+/* ---- The driver ---- */
+
+static void make_sources(unsigned length)
+{
+    static const uint8_t head[42] = {2,    0,    0,    0,    0,  1, 2, 0, 0, 0,  0, 2, 8, 0,
+                                     0x45, 0,    0,    0,    0,  0, 0, 0, 64, 17, 0, 0, 10, 0,
+                                     0,    1,    10,   0,    0,  2, 0x12, 0x34, 0x56, 0x78};
+
+    for (unsigned i = 0; i < SOURCES; i++) {
+        const unsigned len = length_at(length, i);
+        uint8_t *data;
+
+        sources[i] = rte_pktmbuf_alloc(pool);
+        data = rte_pktmbuf_mtod(sources[i], uint8_t *);
+        memset(data, 0x5a, len);
+        memcpy(data, head, sizeof(head));
+        sources[i]->data_len = (uint16_t)len;
+        sources[i]->pkt_len = len;
+    }
+}
+
+static int start_driver(const char *path, const char *arguments, struct rte_mempool *buffers)
+{
+    struct rte_eth_conf configuration;
+    char all[512];
+
+    snprintf(all, sizeof(all), "path=%s,queues=1,queue_size=%u,%s", path, RING_SIZE, arguments);
+    memset(&configuration, 0, sizeof(configuration));
+    return rte_vdev_init("net_virtio_user0", all) ||
+           rte_eth_dev_configure(0, 1, 1, &configuration) ||
+           rte_eth_rx_queue_setup(0, 0, RING_SIZE, 0, NULL, buffers) ||
+           rte_eth_tx_queue_setup(0, 0, RING_SIZE, 0, NULL) || rte_eth_dev_start(0);
+}
+
+static void driver_receive(void)
+{
+    struct rte_mbuf *frames[BURST];
+    const unsigned n = rte_eth_rx_burst(0, 0, frames, BURST);
+
+    rte_pktmbuf_free_bulk(frames, n);
+}
+
+static void driver_transmit(struct rte_mempool *buffers, unsigned length, unsigned *next)
+{
+    struct rte_mbuf *frames[BURST];
+    unsigned n;
+
+    if (rte_pktmbuf_alloc_bulk(buffers, frames, BURST)) {
+        rte_exit(EXIT_FAILURE, "no buffers left\n");
+    }
+    for (unsigned i = 0; i < BURST; i++) {
+        const unsigned len = length_at(length, (*next)++);
+
+        frames[i]->data_len = (uint16_t)len;
+        frames[i]->pkt_len = len;
+    }
+    n = rte_eth_tx_burst(0, 0, frames, BURST);
+    rte_pktmbuf_free_bulk(frames + n, BURST - n);
+}
+
+/* ---- Measuring ---- */
+
+struct sum {
+    uint64_t ticks;
+    uint64_t frames;
+    double ns[SAMPLES];
+};
+
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void close_sample(struct sum *sum, int sample)
+{
+    if (sample >= 0) {
+        sum->ns[sample] =
+            sum->frames ? (double)sum->ticks / (double)sum->frames * 1e9 / (double)rte_get_tsc_hz()
+                        : 0;
+    }
+    sum->ticks = sum->frames = 0;
+}
+
+static double median(struct sum *sum)
+{
+    qsort(sum->ns, SAMPLES, sizeof(sum->ns[0]), compare);
+    return sum->ns[SAMPLES / 2];
+}
+
+static void measure(const struct device *device, struct rte_mempool *buffers, unsigned length,
+                    unsigned rounds)
+{
+    static struct sum receive, transmit, driver_in, driver_out;
+    unsigned next = 0;
+    unsigned first = 0;
+
+    for (int sample = -1; sample < SAMPLES; sample++) {
+        for (unsigned i = 0; i < rounds; i++, first = (first + BURST) % SOURCES) {
+            const uint64_t start = rte_rdtsc();
+            uint64_t middle;
+
+            receive.frames += device->receive(first);
+            middle = rte_rdtsc();
+            driver_receive();
+            driver_in.ticks += rte_rdtsc() - middle;
+            driver_in.frames += BURST;
+            receive.ticks += middle - start;
+        }
+        for (unsigned i = 0; i < rounds; i++) {
+            const uint64_t start = rte_rdtsc();
+            uint64_t middle;
+
+            driver_transmit(buffers, length, &next);
+            middle = rte_rdtsc();
+            driver_out.ticks += middle - start;
+            driver_out.frames += BURST;
+            transmit.frames += device->transmit();
+            transmit.ticks += rte_rdtsc() - middle;
+        }
+        close_sample(&receive, sample);
+        close_sample(&transmit, sample);
+        close_sample(&driver_in, sample);
+        close_sample(&driver_out, sample);
+    }
+    printf("receive %.2f transmit %.2f driver-receive %.2f driver-transmit %.2f\n", median(&receive),
+           median(&transmit), median(&driver_in), median(&driver_out));
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    const int used = rte_eal_init(argc, argv);
+    struct rte_mempool *buffers;
+    const struct device *device;
+    unsigned length;
+
+    if (used < 0 || argc - used != 7) {
+        fprintf(stderr, "usage: ring_yardstick EAL -- dpdk|vionet SOCKET DRIVER FEATURES LENGTH ROUNDS\n");
+        return 2;
+    }
+    argv += used;
+    device = strcmp(argv[1], "dpdk") == 0 ? &dpdk : &vionet;
+    length = (unsigned)atoi(argv[5]);
+    room = length > 2000 ? MTU_ROOM : ROOM;
+    pool = rte_pktmbuf_pool_create("device", 8192, 256, 0, (uint16_t)room, 0);
+    buffers = rte_pktmbuf_pool_create("driver", 8192, 256, 0, (uint16_t)room, 0);
+    if (!pool || !buffers || device->open(argv[2], argv[4]) ||
+        start_driver(argv[2], argv[3], buffers)) {
+        rte_exit(EXIT_FAILURE, "cannot be set up\n");
+    }
+    make_sources(length);
+    while (!device->is_running()) {
+        usleep(1000);
+    }
+    usleep(200000); /* the last messages of starting */
+    device->is_running();
+    measure(device, buffers, length, (unsigned)atoi(argv[6]));
+    unlink(argv[2]);
+    _exit(0); /* without the long way down of either side */
+}
