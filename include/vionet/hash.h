@@ -13,6 +13,8 @@
  *     unsigned report = vionet_flow_report(&flow, hash_types);
  *     uint32_t hash = vionet_hash_flow(key, &flow, report);
  *
+ * For many packets at once: vionet_hash_frames(), or vionet_hash_flows().
+ *
  * Threads: every function is pure but for new and free; a key may be used by any number of threads.
  */
 #ifndef VIONET_HASH_H
@@ -84,7 +86,11 @@ VIONET_EXPORT unsigned vionet_flow_report(const VionetFlow *flow, uint32_t hash_
 /* The name of a report value, such as "TCPv4"; "NONE" for 0 and for values that do not exist. */
 VIONET_EXPORT const char *vionet_report_name(unsigned report);
 
-/* A key made ready for hashing: 36 KiB of tables. */
+/*
+ * A key made ready for hashing. How hashes are computed is chosen with it, the fastest way that the
+ * processor has; all ways give the same hashes. A key takes half a KiB, or 36 KiB of tables where the
+ * processor has no carry-less product.
+ */
 typedef struct VionetHashKey VionetHashKey;
 
 /*
@@ -94,6 +100,19 @@ typedef struct VionetHashKey VionetHashKey;
  */
 VIONET_EXPORT VionetHashKey *vionet_hash_key_new(const uint8_t *key, size_t len);
 
+/*
+ * The name of the i-th way of hashing, i from 0, that this processor has, best first: "avx512" (with
+ * GFNI and VPCLMULQDQ), "pclmul", "pmull", "table". NULL past the last.
+ */
+VIONET_EXPORT const char *vionet_hash_engine_at(unsigned i);
+
+/*
+ * As vionet_hash_key_new(), for the way of hashing of that name, to test or to compare; NULL if this
+ * processor does not have it.
+ */
+VIONET_EXPORT VionetHashKey *vionet_hash_key_new_for(const char *engine, const uint8_t *key,
+                                                     size_t len);
+
 /* Frees a key; NULL is ignored. */
 VIONET_EXPORT void vionet_hash_key_free(VionetHashKey *key);
 
@@ -101,10 +120,42 @@ VIONET_EXPORT void vionet_hash_key_free(VionetHashKey *key);
 VIONET_EXPORT uint32_t vionet_toeplitz(const VionetHashKey *key, const uint8_t *input, size_t len);
 
 /*
+ * Toeplitz hashes of n inputs, all of len octets: hashes[i] becomes that of inputs[i]. Inputs may
+ * overlap, and no octet past the end of one is read. Fastest for 12 and 36 octets, a dozen or more
+ * inputs at a time.
+ */
+VIONET_EXPORT void vionet_toeplitz_burst(const VionetHashKey *key, const uint8_t *const inputs[],
+                                         size_t len, size_t n, uint32_t hashes[]);
+
+/*
  * Toeplitz hash of flow for a report that vionet_flow_report() gave for it; 0 for report 0.
  */
 VIONET_EXPORT uint32_t vionet_hash_flow(const VionetHashKey *key, const VionetFlow *flow,
                                         unsigned report);
+
+/*
+ * What vionet_flow_report() and vionet_hash_flow() say of each of n flows, together: reports[i] and
+ * hashes[i] are flows[i]'s, and hashes[i] is 0 where there is no hash.
+ */
+VIONET_EXPORT void vionet_hash_flows(const VionetHashKey *key, const VionetFlow flows[], size_t n,
+                                     uint32_t hash_types, uint8_t reports[], uint32_t hashes[]);
+
+/* What is to be known of a frame's hash. */
+typedef struct VionetFrameHash {
+    uint32_t hash;        /* 0 where there is none */
+    uint16_t tunnels;     /* VionetFlow's */
+    uint8_t report;       /* VIRTIO_NET_HASH_REPORT_* */
+    bool short_of_octets; /* VionetFlow's */
+} VionetFrameHash;
+
+/*
+ * vionet_dissect(), vionet_flow_report() and vionet_hash_flow() for each of n frames, frames[i] of
+ * lens[i] octets, together: the fastest way for a burst, a dozen frames or more at a time. results[i]
+ * becomes frames[i]'s.
+ */
+VIONET_EXPORT void vionet_hash_frames(const VionetHashKey *key, const uint8_t *const frames[],
+                                      const size_t lens[], size_t n, unsigned tunnels,
+                                      uint32_t hash_types, VionetFrameHash results[]);
 
 /* One tunnel type of a dialect. */
 typedef struct VionetTunnelType {

@@ -2,29 +2,25 @@
 /*
  * Frame to flow, in one bounded pass: Ethernet with up to two VLAN tags, IPv4 or IPv6 with extension
  * headers, at most one encapsulation and the inner packet, TCP or UDP ports (VIRTIO 1.4, 5.1.6.4.3
- * and 5.1.6.4.4; docs/hashing.md for what they leave open). Called for every received frame.
+ * and 5.1.6.4.4; docs/hashing.md for what they leave open). Called for every received frame; the walk
+ * below is for those that are not of a common shape (straight.h).
  *
  * Every step takes a cursor and an end and moves the cursor forward over octets that it has proved to
  * be there; the end only shrinks (frame end, then the IP length). So the walk is bounded by the frame
  * and a frame that is given in parts can be dissected by its first part alone, unless the flow comes
  * back short_of_octets.
  */
-#include <vionet/hash.h>
-#include <vionet/spec.h>
+#include "hash/dissect.h"
 
 #include "bytes.h"
+#include "hash/straight.h"
 #include "hash/tunnel.h"
 
 #include <string.h>
 
-#define ETHERNET_HEADER 14
-#define ETHERTYPE_VLAN  0x8100
-#define ETHERTYPE_QINQ  0x88a8
-#define MAX_VLAN_TAGS   2
-#define IPV4_HEADER     20
-#define IPV6_HEADER     40
-#define TCP_HEADER      20
-#define UDP_HEADER      8
+#define ETHERTYPE_VLAN 0x8100
+#define ETHERTYPE_QINQ 0x88a8
+#define MAX_VLAN_TAGS  2
 
 #define IPV4_MORE_OR_OFFSET 0x3fff /* MF and the fragment offset */
 #define IPV6_MORE_OR_OFFSET 0xfff9
@@ -263,7 +259,7 @@ static void enter_tunnel(const struct inner *inner, const uint8_t *end, unsigned
     network(type, p, end, flow, payload);
 }
 
-void vionet_dissect(const uint8_t *frame, size_t len, unsigned tunnels, VionetFlow *flow)
+void dissect_general(const uint8_t *frame, size_t len, unsigned tunnels, VionetFlow *flow)
 {
     const uint8_t *p = frame;
     struct payload payload;
@@ -289,34 +285,13 @@ void vionet_dissect(const uint8_t *frame, size_t len, unsigned tunnels, VionetFl
     transport(&payload, flow);
 }
 
-unsigned vionet_flow_report(const VionetFlow *flow, uint32_t hash_types)
+void vionet_dissect(const uint8_t *frame, size_t len, unsigned tunnels, VionetFlow *flow)
 {
-    unsigned base = flow->addr_len == 4 ? VIRTIO_NET_HASH_REPORT_IPv4 : VIRTIO_NET_HASH_REPORT_IPv6;
-    unsigned with_ports = flow->protocol == PROTOCOL_TCP ? 1 : 2;
+    struct straight straight;
 
-    if (!flow->addr_len) {
-        return VIRTIO_NET_HASH_REPORT_NONE;
+    if (dissect_straight(frame, len, tunnels, &straight)) {
+        straight_flow(&straight, flow);
+    } else {
+        dissect_general(frame, len, tunnels, flow);
     }
-    if (flow->ex_src) {
-        const unsigned ex = VIRTIO_NET_HASH_REPORT_IPv6_EX;
-
-        if (flow->ports && (hash_types & 1u << (ex + with_ports - 1))) {
-            return ex + with_ports;
-        }
-        if (hash_types & 1u << (ex - 1)) {
-            return ex;
-        }
-    }
-    if (flow->ports && (hash_types & 1u << (base + with_ports - 1))) {
-        return base + with_ports;
-    }
-    return (hash_types & 1u << (base - 1)) ? base : VIRTIO_NET_HASH_REPORT_NONE;
-}
-
-const char *vionet_report_name(unsigned report)
-{
-    static const char *const names[] = {"NONE",  "IPv4",  "TCPv4",   "UDPv4",    "IPv6",
-                                        "TCPv6", "UDPv6", "IPv6_EX", "TCPv6_EX", "UDPv6_EX"};
-
-    return report < sizeof(names) / sizeof(names[0]) ? names[report] : names[0];
 }

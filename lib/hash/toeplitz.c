@@ -1,108 +1,124 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Toeplitz hashing with a prepared key: one table of 256 words for each octet of the input, so that
- * a hash is an exclusive or of one look-up an octet (VIRTIO 1.4, 5.1.6.4.3.5). The addresses and
- * ports are taken where they stand in the packet; nothing is gathered first.
+ * Keys and the Toeplitz hash of octets (VIRTIO 1.4, 5.1.6.4.3.5). What computes it is an engine
+ * (engine.h), the first of the list below that the processor runs, chosen when a key is made.
  */
 #include <vionet/hash.h>
-#include <vionet/spec.h>
 
-#include "bytes.h"
+#include "hash/engine.h"
 
 #include <glib.h>
 #include <string.h>
 
-struct VionetHashKey {
-    uint32_t table[VIONET_HASH_INPUT_MAX][256];
+/* Best first; the last one runs everywhere. */
+static const struct hash_engine *const engines[] = {
+#ifdef HASH_ENGINE_AVX512
+    &hash_engine_avx512,
+#endif
+#ifdef HASH_ENGINE_PCLMUL
+    &hash_engine_pclmul,
+#endif
+#ifdef HASH_ENGINE_PMULL
+    &hash_engine_pmull,
+#endif
+    &hash_engine_table,
 };
 
-/* The 32 bits of the key that begin at bit. */
-static uint32_t key_window(const uint8_t *key, unsigned bit)
+static const struct hash_engine *engine_at(unsigned i)
 {
-    const uint8_t *p = key + bit / 8;
-    uint64_t five = (uint64_t)p[0] << 32 | (uint64_t)p[1] << 24 | (uint64_t)p[2] << 16 |
-                    (uint64_t)p[3] << 8 | p[4];
+    for (unsigned e = 0; e < G_N_ELEMENTS(engines); e++) {
+        if (engines[e]->runs() && i-- == 0) {
+            return engines[e];
+        }
+    }
+    return NULL;
+}
 
-    return (uint32_t)(five >> (8 - bit % 8));
+const char *vionet_hash_engine_at(unsigned i)
+{
+    const struct hash_engine *engine = engine_at(i);
+
+    return engine ? engine->name : NULL;
+}
+
+static const struct hash_engine *engine_find(const char *name)
+{
+    const struct hash_engine *engine;
+
+    for (unsigned i = 0; (engine = engine_at(i)) != NULL; i++) {
+        if (strcmp(engine->name, name) == 0) {
+            return engine;
+        }
+    }
+    return NULL;
+}
+
+static VionetHashKey *new_key(const struct hash_engine *engine, const uint8_t *key, size_t len)
+{
+    VionetHashKey *made =
+        g_aligned_alloc(1, sizeof(VionetHashKey) + engine->room, _Alignof(VionetHashKey));
+    uint8_t padded[HASH_KEY_PADDED] = {0};
+
+    if (len) {
+        memcpy(padded, key, MIN(len, VIONET_HASH_KEY_USED));
+    }
+    made->engine = *engine;
+    engine->prepare(made->prepared, padded);
+    return made;
 }
 
 VionetHashKey *vionet_hash_key_new(const uint8_t *key, size_t len)
 {
-    VionetHashKey *prepared = g_new(VionetHashKey, 1);
-    uint8_t padded[VIONET_HASH_KEY_USED] = {0};
+    return new_key(engine_at(0), key, len);
+}
 
-    if (len) {
-        memcpy(padded, key, MIN(len, sizeof(padded)));
-    }
-    for (unsigned octet = 0; octet < VIONET_HASH_INPUT_MAX; octet++) {
-        uint32_t *table = prepared->table[octet];
+VionetHashKey *vionet_hash_key_new_for(const char *engine, const uint8_t *key, size_t len)
+{
+    const struct hash_engine *found = engine_find(engine);
 
-        table[0] = 0;
-        for (unsigned value = 1; value < 256; value++) {
-            unsigned lowest = (unsigned)__builtin_ctz(value);
-
-            table[value] = table[value & (value - 1)] ^ key_window(padded, 8 * octet + 7 - lowest);
-        }
-    }
-    return prepared;
+    return found ? new_key(found, key, len) : NULL;
 }
 
 void vionet_hash_key_free(VionetHashKey *key)
 {
-    g_free(key);
+    g_aligned_free(key);
 }
 
-/* The part that n octets of input contribute when they stand at octet at of it. */
-static inline uint32_t part(const VionetHashKey *key, unsigned at, const uint8_t *input, unsigned n)
+/* Any length: zeros after the input add nothing to its hash. Apart, to keep its frame out of the others'. */
+static __attribute__((noinline)) uint32_t hash_any(const VionetHashKey *key, const uint8_t *input,
+                                                   size_t len)
 {
-    uint32_t even = 0;
-    uint32_t odd = 0;
+    uint8_t padded[VIONET_HASH_INPUT_MAX] = {0};
 
-    for (unsigned i = 0; i < n; i += 2) { /* n is even: two chains, half the latency */
-        even ^= key->table[at + i][input[i]];
-        odd ^= key->table[at + i + 1][input[i + 1]];
+    if (len) { /* input may be NULL without */
+        memcpy(padded, input, MIN(len, sizeof(padded)));
     }
-    return even ^ odd;
+    return key->engine.v6(key->prepared, padded, padded + 16, padded + 32);
 }
 
 uint32_t vionet_toeplitz(const VionetHashKey *key, const uint8_t *input, size_t len)
 {
-    uint32_t hash = 0;
-
-    for (size_t i = 0; i < len && i < VIONET_HASH_INPUT_MAX; i++) {
-        hash ^= key->table[i][input[i]];
+    if (len == 12) {
+        return key->engine.v4(key->prepared, input, input + 8);
     }
-    return hash;
+    if (len >= VIONET_HASH_INPUT_MAX) {
+        return key->engine.v6(key->prepared, input, input + 16, input + 32);
+    }
+    return hash_any(key, input, len);
 }
 
-static bool report_is_extended(unsigned report)
+void vionet_toeplitz_burst(const VionetHashKey *key, const uint8_t *const inputs[], size_t len,
+                           size_t n, uint32_t hashes[])
 {
-    return report >= VIRTIO_NET_HASH_REPORT_IPv6_EX;
-}
+    const struct hash_engine *engine = &key->engine;
 
-/* Reports come in threes: addresses, addresses with TCP ports, addresses with UDP ports. */
-static bool report_has_ports(unsigned report)
-{
-    return (report - VIRTIO_NET_HASH_REPORT_IPv4) % 3 != 0;
-}
-
-uint32_t vionet_hash_flow(const VionetHashKey *key, const VionetFlow *flow, unsigned report)
-{
-    const uint8_t *src = flow->src;
-    const uint8_t *dst = flow->dst;
-    uint32_t hash;
-
-    if (report == VIRTIO_NET_HASH_REPORT_NONE) {
-        return 0;
+    if (len == 12 && engine->burst12) {
+        engine->burst12(key->prepared, inputs, n, hashes);
+    } else if (len >= VIONET_HASH_INPUT_MAX && engine->burst36) {
+        engine->burst36(key->prepared, inputs, n, hashes);
+    } else {
+        for (size_t i = 0; i < n; i++) {
+            hashes[i] = vionet_toeplitz(key, inputs[i], len);
+        }
     }
-    if (flow->addr_len == 4) {
-        hash = part(key, 0, src, 4) ^ part(key, 4, dst, 4);
-        return report_has_ports(report) ? hash ^ part(key, 8, flow->ports, 4) : hash;
-    }
-    if (report_is_extended(report)) {
-        src = flow->ex_src;
-        dst = flow->ex_dst;
-    }
-    hash = part(key, 0, src, 16) ^ part(key, 16, dst, 16);
-    return report_has_ports(report) ? hash ^ part(key, 32, flow->ports, 4) : hash;
 }

@@ -10,23 +10,6 @@
 
 #include <vionet/hash.h>
 
-#define PORT_VXLAN     4789
-#define PORT_VXLAN_GPE 4790
-#define PORT_GENEVE    6081
-#define PORT_GRE_UDP   4754
-
-#define GRE_CHECKSUM 0x80
-#define GRE_ROUTING  0x40
-#define GRE_KEY      0x20
-#define GRE_SEQUENCE 0x10
-#define GRE_RFC1701  0x0c /* strict source route and the first recursion bit: must be discarded */
-#define GRE_VERSION  0x07
-
-#define VXLAN_INSTANCE     0x08
-#define VXLAN_GPE_VERSION  0x30
-#define VXLAN_GPE_PROTOCOL 0x04
-
-#define UDP_HEADER       8
 #define UDP_TUNNEL_FIXED 8 /* VXLAN, VXLAN-GPE and GENEVE alike */
 
 static bool fits(const uint8_t *p, const uint8_t *end, unsigned need, bool *short_of_octets)
@@ -120,9 +103,9 @@ static unsigned match_vxlan_gpe(const uint8_t *p, struct inner *inner)
 static unsigned match_geneve(const uint8_t *p, const uint8_t *end, struct inner *inner,
                              bool *short_of_octets)
 {
-    unsigned len = UDP_TUNNEL_FIXED + 4u * (p[0] & 0x3f);
+    unsigned len = UDP_TUNNEL_FIXED + 4u * (p[0] & GENEVE_OPTIONS);
 
-    if ((p[0] & 0xc0) || !fits(p, end, len, short_of_octets)) {
+    if ((p[0] & GENEVE_VERSION) || !fits(p, end, len, short_of_octets)) {
         return 0;
     }
     inner->start = p + len;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the dissector and the tunnel recogniser say to each other. Internal to lib/hash.
+ * What the dissector's passes and the tunnel recogniser say to each other, and the numbers that they
+ * know packets by. Internal to lib/hash.
  */
 #ifndef VIONET_HASH_TUNNEL_H
 #define VIONET_HASH_TUNNEL_H
@@ -12,10 +13,35 @@
 #define ETHERTYPE_IPV6     0x86dd
 #define ETHERTYPE_ETHERNET 0x6558 /* transparent Ethernet bridging, inside GRE and GENEVE */
 
+#define ETHERNET_HEADER 14
+#define IPV4_HEADER     20
+#define IPV6_HEADER     40
+#define TCP_HEADER      20
+#define UDP_HEADER      8
+
 #define PROTOCOL_IPIP 4
 #define PROTOCOL_TCP  6
 #define PROTOCOL_UDP  17
 #define PROTOCOL_GRE  47
+
+#define PORT_VXLAN     4789
+#define PORT_VXLAN_GPE 4790
+#define PORT_GENEVE    6081
+#define PORT_GRE_UDP   4754
+
+#define GRE_CHECKSUM 0x80
+#define GRE_ROUTING  0x40
+#define GRE_KEY      0x20
+#define GRE_SEQUENCE 0x10
+#define GRE_RFC1701  0x0c /* strict source route and the first recursion bit: must be discarded */
+#define GRE_VERSION  0x07
+
+#define VXLAN_INSTANCE     0x08
+#define VXLAN_GPE_VERSION  0x30
+#define VXLAN_GPE_PROTOCOL 0x04
+
+#define GENEVE_VERSION 0xc0
+#define GENEVE_OPTIONS 0x3f /* their length in words */
 
 /* An IP packet's payload, after all that the walk over its headers has skipped. */
 struct payload {
