@@ -55,7 +55,9 @@ struct burst {
     bool hold;
     bool steers; /* there is more than one way for a frame to go, or a hash to tell */
     unsigned n;
+    unsigned n_unhashed;
     unsigned n_visits;
+    uint8_t unhashed[CHUNK]; /* stations that are hashed together */
     struct station stations[CHUNK];
     struct visit visits[2 * CHUNK]; /* see visit_queue_of() */
 };
@@ -125,6 +127,45 @@ static void find_queue(struct burst *burst, struct station *station, const uint8
     station->pair = (uint16_t)steer_pair(view, burst->device->flows, &flow, &station->hash);
 }
 
+/* Notes a frame to be hashed with the others, if that is all there is to find out about it. */
+static inline bool hash_later(struct burst *burst, const struct station *station,
+                              const uint8_t *data)
+{
+    if (!steer_by_hash(burst->view) || data != station->frame->iov[0].iov_base) {
+        return false;
+    }
+    burst->unhashed[burst->n_unhashed++] = (uint8_t)(station - burst->stations);
+    return true;
+}
+
+/* Hash and queue pair of those frames. */
+static void hash_together(struct burst *burst)
+{
+    const struct steering *steering = &burst->view->steering;
+    const uint8_t *frames[CHUNK];
+    VionetFrameHash hashes[CHUNK];
+    size_t lens[CHUNK];
+
+    for (unsigned i = 0; i < burst->n_unhashed; i++) {
+        const struct iovec *first = &burst->stations[burst->unhashed[i]].frame->iov[0];
+
+        frames[i] = first->iov_base;
+        lens[i] = first->iov_len;
+    }
+    vionet_hash_frames(steering->key->key, frames, lens, burst->n_unhashed, steering->tunnels,
+                       steering->hash_types, hashes);
+    for (unsigned i = 0; i < burst->n_unhashed; i++) {
+        struct station *station = &burst->stations[burst->unhashed[i]];
+
+        if (G_UNLIKELY(hashes[i].short_of_octets && lens[i] < station->len)) {
+            find_queue(burst, station, frames[i], lens[i]);
+            continue;
+        }
+        steer_take_hash(burst->view, &hashes[i], &station->hash);
+        station->pair = (uint16_t)steer_pair(burst->view, NULL, NULL, &station->hash);
+    }
+}
+
 static inline VionetVerdict prepare(struct burst *burst, struct station *station)
 {
     const VionetFrame *frame = station->frame;
@@ -162,7 +203,7 @@ static inline VionetVerdict prepare(struct burst *burst, struct station *station
         break;
     }
     station->steered = true;
-    if (burst->steers) {
+    if (burst->steers && !hash_later(burst, station, data)) {
         find_queue(burst, station, data, linear);
     }
     return VIONET_DELIVERED;
@@ -599,6 +640,7 @@ static void receive_chunk(struct burst *burst, const VionetFrame *frames)
     gate_enter(&burst->lane->gate);
     burst->view = device_view(burst->device);
     burst->steers = steer_chooses(burst->view);
+    burst->n_unhashed = 0;
     burst->n_visits = 0;
     for (unsigned i = 0; i < burst->n; i++) {
         struct station *station = &burst->stations[i];
@@ -609,6 +651,9 @@ static void receive_chunk(struct burst *burst, const VionetFrame *frames)
         if (verdict != VIONET_DELIVERED) {
             drop_in_lane(burst, station, verdict);
         }
+    }
+    if (burst->n_unhashed > 0) {
+        hash_together(burst);
     }
     for (unsigned i = 0; i < burst->n; i++) {
         if (burst->stations[i].pending) {

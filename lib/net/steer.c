@@ -19,6 +19,21 @@ bool steer_needs_flow(const struct view *view)
     return view->steering.key != NULL || steer_learns(view);
 }
 
+bool steer_by_hash(const struct view *view)
+{
+    return view->steering.key && !steer_learns(view);
+}
+
+void steer_take_hash(const struct view *view, const VionetFrameHash *found,
+                     struct hash_result *hash)
+{
+    hash->value = found->hash;
+    hash->report = found->report;
+    hash->tunnel = found->report == VIRTIO_NET_HASH_REPORT_NONE
+                       ? 0
+                       : (uint8_t)vionet_dialect_report(view->dialect, found->tunnels);
+}
+
 void steer_hash(const struct view *view, const VionetFlow *flow, struct hash_result *hash)
 {
     const struct steering *steering = &view->steering;

@@ -28,10 +28,17 @@ bool steer_chooses(const struct view *view);
 /* Whether received frames have to be dissected at all. */
 bool steer_needs_flow(const struct view *view);
 
+/* Whether a hash, which there is then, and nothing else of a flow decides. */
+bool steer_by_hash(const struct view *view);
+
+/* What was found out about a frame, as the hash to report and steer by. */
+void steer_take_hash(const struct view *view, const VionetFrameHash *found,
+                     struct hash_result *hash);
+
 /* The hash to report and steer by; all zero if none is calculated. */
 void steer_hash(const struct view *view, const VionetFlow *flow, struct hash_result *hash);
 
-/* The queue pair for a frame. It may be one that is not enabled. */
+/* The queue pair for a frame, by the flow only where not by the hash. It may be one that is not enabled. */
 unsigned steer_pair(const struct view *view, const struct flow_table *table, const VionetFlow *flow,
                     const struct hash_result *hash);
 
