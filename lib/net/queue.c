@@ -154,11 +154,11 @@ static uint32_t settle_done(struct queue *queue, bool give)
     for (unsigned i = 0; i < queue->n_slots; i++) {
         struct slot *slot = &queue->slots[i];
 
-        if (!slot->done) {
+        if (!(slot->state & SLOT_DONE)) {
             continue;
         }
         if (give) {
-            ring_push(&queue->ring, &slot->ref, 0);
+            ring_push_burst(&queue->ring, &slot->used, 1);
             given++;
         }
         queue_release_slot(queue, slot);

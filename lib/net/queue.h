@@ -25,13 +25,20 @@
 /* Octets of bounce memory that frames may have out at once, if it is more than one frame. */
 #define MAX_BOUNCED (16u << 20)
 
+/* States of a slot, by bit; 0: it is free. */
+enum {
+    SLOT_OUT = 1 << 0, /* until the host gives the frame back, whatever becomes of the queue */
+    SLOT_DONE =
+        1 << 1, /* given back while the queue was paused: goes to the driver when it goes on */
+    SLOT_EXTRAS = 1 << 2, /* it has more than other slots, see queue_release_slot_extras() */
+};
+
 /* A transmitted frame that the host has; what of it every frame uses stands in one cache line. */
 struct slot {
-    _Alignas(CACHE_LINE) struct chain_ref ref;
-    uint16_t index; /* of the slot itself */
-    bool out;     /* until the host gives the frame back, whatever becomes of the queue meanwhile */
-    bool done;    /* given back while the queue was paused: goes to the driver when it goes on */
-    int8_t large; /* index of its large slot, -1 if the ranges are here */
+    _Alignas(CACHE_LINE) struct ring_used used; /* how the buffer goes back */
+    uint16_t index;                             /* of the slot itself */
+    uint8_t state;
+    int8_t large;     /* index of its large slot, -1 if the ranges are here */
     uint32_t life;    /* of the queue when the frame was taken */
     uint32_t bounced; /* octets of bounce, 0: none */
     uint64_t token;
@@ -140,11 +147,10 @@ void queue_release_slot_extras(struct queue *queue, struct slot *slot);
 /* Makes a slot free again. Inside the gate. */
 static inline void queue_release_slot(struct queue *queue, struct slot *slot)
 {
-    if (G_UNLIKELY(slot->large >= 0 || slot->bounced)) {
+    if (G_UNLIKELY(slot->state & SLOT_EXTRAS)) {
         queue_release_slot_extras(queue, slot);
     }
-    slot->out = false;
-    slot->done = false;
+    slot->state = 0;
     queue->free_slots[queue->n_free_slots++] = slot->index;
 }
 

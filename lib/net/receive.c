@@ -55,11 +55,12 @@ struct burst {
     bool hold;
     bool steers; /* there is more than one way for a frame to go, or a hash to tell */
     unsigned n;
+    unsigned n_straight; /* frames at the front that are delivered, and have no station */
     unsigned n_unhashed;
     unsigned n_visits;
     uint8_t unhashed[CHUNK]; /* stations that are hashed together */
     struct station stations[CHUNK];
-    struct visit visits[2 * CHUNK]; /* see visit_queue_of() */
+    struct visit visits[2 * CHUNK + 1]; /* see visit_queue_of(), deliver_straight() */
 };
 
 /* ---- before a queue is known ---- */
@@ -408,6 +409,14 @@ static unsigned count_offloads(struct queue *queue, const struct view *view,
     return queue_count_offloads(queue, header_flags(view, frame), frame->gso_type, station->len);
 }
 
+/* What is to be said about a queue when all gates are left. */
+static void note_visit(struct burst *burst, struct queue *queue, const struct outcome *outcome)
+{
+    if (outcome->interrupt || outcome->deadline_ns || outcome->faulted) {
+        burst->visits[burst->n_visits++] = (struct visit){queue, *outcome};
+    }
+}
+
 /* ---- plain buffers ---- */
 
 /* None while writes are noted, which the ordinary way does. */
@@ -416,7 +425,8 @@ static void hand_take(struct queue *queue, struct hand *hand, unsigned n)
     const bool logs = queue->ring.map->log.bits != NULL;
 
     hand->done = 0;
-    hand->n = G_UNLIKELY(logs) ? 0 : ring_pop_plain(&queue->ring, true, hand->buffers, n);
+    hand->n =
+        G_UNLIKELY(logs) ? 0 : ring_pop_plain(&queue->ring, true, hand->buffers, hand->used, n);
     for (unsigned i = 0; i < hand->n; i++) {
         __builtin_prefetch(hand->buffers[i].host, 1);
     }
@@ -432,7 +442,7 @@ static void hand_put_down(struct queue *queue, struct hand *hand)
         ring_push_burst(&queue->ring, hand->used, hand->done);
     }
     while (hand->n > hand->done) {
-        ring_unpop(&queue->ring, &hand->buffers[--hand->n].ref);
+        ring_unpop(&queue->ring, &hand->used[--hand->n].ref);
     }
     hand->n = hand->done = 0;
 }
@@ -443,9 +453,9 @@ static inline bool hand_fill(struct hand *hand, const struct view *view,
 {
     const struct ring_plain *buffer = &hand->buffers[hand->done];
     const VionetFrame *frame = station->frame;
-    const uint32_t hdr_len = view->hdr_len;
+    const uint32_t whole = view->hdr_len + station->len;
 
-    if (G_UNLIKELY(buffer->len < hdr_len || buffer->len - hdr_len < station->len)) {
+    if (G_UNLIKELY(buffer->len < whole)) {
         return false;
     }
     if (G_LIKELY((frame->flags | frame->gso_type) == 0)) {
@@ -454,16 +464,16 @@ static inline bool hand_fill(struct hand *hand, const struct view *view,
         uint8_t hdr[HEADER_MAX];
 
         header_write(view, frame, &station->hash, hdr);
-        memcpy(buffer->host, hdr, hdr_len);
+        memcpy(buffer->host, hdr, view->hdr_len);
     }
     if (G_LIKELY(frame->n_iov == 1)) {
-        copy_frame(buffer->host + hdr_len, frame->iov[0].iov_base, station->len);
+        copy_frame(buffer->host + view->hdr_len, frame->iov[0].iov_base, station->len);
     } else {
         struct iov_cursor from = iov_begin(frame->iov, frame->n_iov);
 
-        iov_read(&from, buffer->host + hdr_len, station->len);
+        iov_read(&from, buffer->host + view->hdr_len, station->len);
     }
-    hand->used[hand->done++] = (struct ring_used){buffer->ref, hdr_len + station->len};
+    hand->used[hand->done++].written = whole;
     return true;
 }
 
@@ -490,11 +500,20 @@ static inline VionetVerdict deliver_next(struct burst *burst, struct queue *queu
     return deliver(queue, burst->view, station->frame, station->len, &station->hash, outcome);
 }
 
+static void count_delivered(struct queue *queue, uint32_t packets, uint64_t octets,
+                            uint32_t checked)
+{
+    queue_count(queue, VIONET_COUNTER_PACKETS, packets);
+    queue_count(queue, VIONET_COUNTER_OCTETS, octets);
+    queue_count(queue, VIONET_COUNTER_CSUM_NONE, packets - checked);
+    count(&queue->verdicts[VIONET_DELIVERED], packets);
+}
+
 static unsigned count_pending(const struct burst *burst, unsigned pair)
 {
     unsigned n = 0;
 
-    for (unsigned i = 0; i < burst->n; i++) {
+    for (unsigned i = burst->n_straight; i < burst->n; i++) {
         n += burst->stations[i].pending && burst->stations[i].pair == pair;
     }
     return n;
@@ -504,7 +523,7 @@ static unsigned count_pending(const struct burst *burst, unsigned pair)
 static void deliver_to(struct burst *burst, struct queue *queue, unsigned pair,
                        struct outcome *outcome)
 {
-    unsigned left = burst->steers ? count_pending(burst, pair) : burst->n;
+    unsigned left = count_pending(burst, pair);
     struct hand hand; /* large: only what is used is set */
     uint32_t checked = 0;
     uint32_t packets = 0;
@@ -513,7 +532,7 @@ static void deliver_to(struct burst *burst, struct queue *queue, unsigned pair,
 
     hand.n = hand.done = 0;
 
-    for (unsigned i = 0; i < burst->n; i++) {
+    for (unsigned i = burst->n_straight; i < burst->n; i++) {
         struct station *station = &burst->stations[i];
 
         if (!station->pending || station->pair != pair) {
@@ -543,12 +562,88 @@ static void deliver_to(struct burst *burst, struct queue *queue, unsigned pair,
     }
     hand_put_down(queue, &hand);
     if (packets) {
-        queue_count(queue, VIONET_COUNTER_PACKETS, packets);
-        queue_count(queue, VIONET_COUNTER_OCTETS, octets);
-        queue_count(queue, VIONET_COUNTER_CSUM_NONE, packets - checked);
-        count(&queue->verdicts[VIONET_DELIVERED], packets);
+        count_delivered(queue, packets, octets, checked);
     }
     queue_flush(queue, packets, outcome);
+}
+
+/* ---- the straight way ---- */
+
+/*
+ * Whether frames may go straight to the first queue: nothing is to be found out about them, and nobody
+ * is to be told. Of the frames, these do that are in one range, ask for no offload, and pass and fit in
+ * every other respect. The first that does not ends it, and is looked at again, as are all behind it.
+ */
+static bool goes_straight(const struct burst *burst)
+{
+    const struct view *view = burst->view;
+
+    return view->running && view->link_up && !burst->steers && !burst->device->ops.trace;
+}
+
+/* Puts frames into the buffers in hand; how many octets they have. */
+static uint64_t fill_straight(struct hand *hand, const struct view *view, const VionetFrame *frames)
+{
+    static const struct hash_result no_hash;
+    const size_t limit =
+        view->mtu ? MIN(view->max_frame, view->mtu + ETHERNET_HEADER) : view->max_frame;
+    const bool filters = !(view->filter.modes & RX_MODE_PROMISC);
+    const uint32_t hdr_len = view->hdr_len;
+    const unsigned n = hand->n;
+    uint64_t octets = 0;
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        const VionetFrame *frame = &frames[i];
+        const uint8_t *data;
+        uint8_t *to = hand->buffers[i].host;
+        size_t len;
+
+        if (frame->n_iov != 1 || (frame->flags | frame->gso_type)) {
+            break;
+        }
+        data = frame->iov[0].iov_base;
+        len = frame->iov[0].iov_len;
+        if (len < ETHERNET_HEADER + 2 * VLAN_TAG || len > limit ||
+            hdr_len + len > hand->buffers[i].len ||
+            (filters && filter_frame(view, data, len) != VIONET_DELIVERED)) {
+            break;
+        }
+        header_write_plain(view, &no_hash, to);
+        copy_frame(to + hdr_len, data, len);
+        hand->used[i].written = (uint32_t)(hdr_len + len);
+        octets += len;
+    }
+    hand->done = i;
+    return octets;
+}
+
+/* Delivers frames at the front of the burst; how many. */
+static unsigned deliver_straight(struct burst *burst, const VionetFrame *frames)
+{
+    struct queue *queue = &burst->device->queues[0];
+    struct outcome outcome = {0};
+    struct hand hand; /* large: only what is used is set */
+    unsigned delivered = 0;
+
+    if (!goes_straight(burst) || !queue_enter(queue, &burst->device->map, &outcome)) {
+        note_visit(burst, queue, &outcome);
+        return 0;
+    }
+    hand_take(queue, &hand, burst->n);
+    if (hand.n > 0) {
+        const uint64_t octets = fill_straight(&hand, burst->view, frames);
+
+        delivered = hand.done;
+        hand_put_down(queue, &hand);
+        if (delivered > 0) {
+            count_delivered(queue, delivered, octets, 0);
+            queue_flush(queue, delivered, &outcome);
+        }
+    }
+    gate_leave(&queue->gate);
+    note_visit(burst, queue, &outcome);
+    return delivered;
 }
 
 /* ---- the burst ---- */
@@ -573,7 +668,7 @@ static void divert(struct burst *burst, unsigned pair, unsigned tries)
                                       ? VIONET_DROP_NOT_RUNNING
                                       : VIONET_DROP_QUEUE_DISABLED;
 
-    for (unsigned i = 0; i < burst->n; i++) {
+    for (unsigned i = burst->n_straight; i < burst->n; i++) {
         struct station *station = &burst->stations[i];
 
         if (!station->pending || station->pair != pair) {
@@ -606,9 +701,7 @@ static void visit_queue_of(struct burst *burst, struct station *station)
         } else {
             divert(burst, pair, burst->n_visits < CHUNK ? tries : UINT16_MAX);
         }
-        if (outcome.interrupt || outcome.deadline_ns || outcome.faulted) {
-            burst->visits[burst->n_visits++] = (struct visit){queue, outcome};
-        }
+        note_visit(burst, queue, &outcome);
     }
 }
 
@@ -642,7 +735,8 @@ static void receive_chunk(struct burst *burst, const VionetFrame *frames)
     burst->steers = steer_chooses(burst->view);
     burst->n_unhashed = 0;
     burst->n_visits = 0;
-    for (unsigned i = 0; i < burst->n; i++) {
+    burst->n_straight = deliver_straight(burst, frames);
+    for (unsigned i = burst->n_straight; i < burst->n; i++) {
         struct station *station = &burst->stations[i];
         VionetVerdict verdict;
 
@@ -655,7 +749,7 @@ static void receive_chunk(struct burst *burst, const VionetFrame *frames)
     if (burst->n_unhashed > 0) {
         hash_together(burst);
     }
-    for (unsigned i = 0; i < burst->n; i++) {
+    for (unsigned i = burst->n_straight; i < burst->n; i++) {
         if (burst->stations[i].pending) {
             visit_queue_of(burst, &burst->stations[i]);
         }
@@ -685,7 +779,11 @@ size_t vionet_device_receive(VionetDevice *device, unsigned lane, const VionetFr
     for (; done < n && !held; done += burst.n) {
         burst.n = (unsigned)MIN(n - done, CHUNK);
         receive_chunk(&burst, frames + done);
-        for (unsigned i = 0; i < burst.n; i++) {
+        delivered += burst.n_straight;
+        for (unsigned i = 0; verdicts && i < burst.n_straight; i++) {
+            verdicts[done + i] = VIONET_DELIVERED;
+        }
+        for (unsigned i = burst.n_straight; i < burst.n; i++) {
             const VionetVerdict verdict = burst.stations[i].verdict;
 
             delivered += verdict == VIONET_DELIVERED;

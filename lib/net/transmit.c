@@ -43,7 +43,7 @@ static struct slot *slot_take(struct queue *queue, unsigned n, struct iovec **ra
         queue->large_out[large] = true;
     }
     slot = &queue->slots[queue->free_slots[--queue->n_free_slots]];
-    slot->out = true;
+    slot->state = large < 0 ? SLOT_OUT : SLOT_OUT | SLOT_EXTRAS;
     slot->large = large;
     *ranges = large < 0 ? slot->iov : queue->large_ranges + (size_t)large * queue->chain.max;
     return slot;
@@ -56,6 +56,7 @@ static void slot_take_bounce(struct queue *queue, struct slot *slot)
 
     slot->bounce = bounce_steal(&queue->chain, &len);
     slot->bounced = (uint32_t)len;
+    slot->state |= SLOT_EXTRAS;
     queue->bounced += len;
 }
 
@@ -70,10 +71,12 @@ static struct slot *slot_of(struct queue *queue, uint64_t token)
 {
     const unsigned index = token & 0xffff;
 
-    if (index >= queue->n_slots || !queue->slots[index].out || queue->slots[index].token != token) {
+    struct slot *slot = &queue->slots[index];
+
+    if (index >= queue->n_slots || !(slot->state & SLOT_OUT) || slot->token != token) {
         return NULL;
     }
-    return &queue->slots[index];
+    return slot;
 }
 
 /*
@@ -169,7 +172,7 @@ static enum taken take_frame(const VionetDevice *device, struct queue *queue,
     frame->iov = ranges;
     frame->n_iov = iov_rest(&payload, ranges, queue->chain.max);
     frame->token = slot->token = token_make(queue, slot);
-    slot->ref = *ref;
+    slot->used = (struct ring_used){.ref = *ref};
     slot->life = queue->life;
     if (G_UNLIKELY(queue->chain.n_remote > 0)) {
         slot_take_bounce(queue, slot);
@@ -196,47 +199,45 @@ static inline bool is_simple(const struct view *view, const struct ring_plain *b
 }
 
 /* Describes the frame in a plain buffer; there is a slot for it. */
-static inline void take_plain(struct queue *queue, const struct view *view,
-                              const struct ring_plain *buffer, VionetFrame *frame)
+static inline void take_plain(struct queue *queue, uint32_t hdr_len,
+                              const struct ring_plain *buffer, const struct ring_used *used,
+                              VionetFrame *frame)
 {
     struct slot *slot = &queue->slots[queue->free_slots[--queue->n_free_slots]];
+    const uint32_t len = buffer->len - hdr_len;
 
-    slot->out = true;
-    slot->ref = buffer->ref;
+    slot->state = SLOT_OUT;
+    slot->used = *used;
     slot->life = queue->life;
     slot->token = token_make(queue, slot);
-    slot->iov[0].iov_base = buffer->host + view->hdr_len;
-    slot->iov[0].iov_len = buffer->len - view->hdr_len;
-    *frame = (VionetFrame){
-        .iov = slot->iov,
-        .n_iov = 1,
-        .len = buffer->len - view->hdr_len,
-        .token = slot->token,
-    };
+    slot->iov[0].iov_base = buffer->host + hdr_len;
+    slot->iov[0].iov_len = len;
+    *frame = (VionetFrame){.iov = slot->iov, .n_iov = 1, .len = len, .token = slot->token};
 }
 
 /* Takes up to n of the next frames as long as they are simple ones in plain buffers; how many. */
 static unsigned take_simple(struct queue *queue, const struct view *view, VionetFrame *frames,
-                            size_t n)
+                            unsigned n)
 {
     struct ring_plain buffers[CHUNK];
+    struct ring_used used[CHUNK];
     unsigned taken = 0;
     unsigned there;
 
     if (G_UNLIKELY(queue->bounced > MAX_BOUNCED)) {
         return 0;
     }
-    n = MIN(n, MIN(queue->n_free_slots, (size_t)CHUNK));
-    there = ring_pop_plain(&queue->ring, false, buffers, (unsigned)n);
+    n = MIN(n, MIN(queue->n_free_slots, CHUNK));
+    there = ring_pop_plain(&queue->ring, false, buffers, used, n);
     for (unsigned i = 0; i < there; i++) {
         __builtin_prefetch(buffers[i].host);
     }
     while (taken < there && is_simple(view, &buffers[taken])) {
-        take_plain(queue, view, &buffers[taken], &frames[taken]);
+        take_plain(queue, view->hdr_len, &buffers[taken], &used[taken], &frames[taken]);
         taken++;
     }
     while (there > taken) {
-        ring_unpop(&queue->ring, &buffers[--there].ref);
+        ring_unpop(&queue->ring, &used[--there].ref);
     }
     return taken;
 }
@@ -365,14 +366,14 @@ static inline bool give_back(struct queue *queue, const VionetFrame *frame, bool
     }
     current = slot->life == queue->life;
     if (current && queue->paused) {
-        slot->out = false;
-        slot->done = true; /* memory is out of reach just now */
+        /* Memory is out of reach just now. */
+        slot->state = (uint8_t)((slot->state & ~SLOT_OUT) | SLOT_DONE);
         return false;
     }
     if (G_UNLIKELY(!current || !live)) {
         queue_count(queue, VIONET_COUNTER_STALE, 1);
     }
-    *used = (struct ring_used){slot->ref, 0};
+    *used = slot->used;
     queue_release_slot(queue, slot);
     return current && live;
 }

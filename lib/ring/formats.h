@@ -60,21 +60,16 @@ static inline void ring_take_turn(struct ring *ring, struct chain_ref *ref)
     }
 }
 
-/* The same for n plain ones. */
-static inline void ring_take_plain(struct ring *ring, struct ring_plain *buffers, unsigned n)
+/* The same for n plain ones, which have their turns if anything depends on them. */
+static inline void ring_take_plain(struct ring *ring, struct ring_used *used, unsigned n)
 {
-    const uint16_t turn = ring->next_turn;
-
     if (G_UNLIKELY(ring->setup.in_order)) {
         for (unsigned i = 0; i < n; i++) {
-            ring_take_turn(ring, &buffers[i].ref);
+            ring_take_turn(ring, &used[i].ref);
         }
-        return;
+    } else {
+        ring->next_turn = (uint16_t)(ring->next_turn + n);
     }
-    for (unsigned i = 0; i < n; i++) {
-        buffers[i].ref.turn = (uint16_t)(turn + i);
-    }
-    ring->next_turn = (uint16_t)(turn + n);
 }
 
 /*

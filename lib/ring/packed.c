@@ -203,7 +203,7 @@ static int packed_pop(struct ring *ring, struct chain *chain)
 }
 
 static unsigned packed_pop_plain(struct ring *ring, bool write, struct ring_plain *buffers,
-                                 unsigned n)
+                                 struct ring_used *used, unsigned n)
 {
     const uint16_t others = (uint16_t) ~(VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED);
     const uint16_t wanted = write ? VIRTQ_DESC_F_WRITE : 0;
@@ -231,13 +231,12 @@ static unsigned packed_pop_plain(struct ring *ring, bool write, struct ring_plai
         if (G_UNLIKELY(!buffer->host)) {
             break;
         }
-        buffer->ref.id = rest_id(rest);
-        buffer->ref.n_desc = 1;
+        used[i] = (struct ring_used){.ref = {.id = rest_id(rest), .n_desc = 1}};
         if (++place.slot == size) {
             place = (struct place){0, !place.wrap};
         }
     }
-    ring_take_plain(ring, buffers, i);
+    ring_take_plain(ring, used, i);
     ring->in_flight = (uint16_t)(ring->in_flight + i);
     set_avail_place(ring, place);
     return i;

@@ -46,7 +46,6 @@ struct ring_fault {
 struct ring_plain {
     uint8_t *host;
     uint32_t len; /* not 0 */
-    struct chain_ref ref;
 };
 
 /* A buffer that goes back. */
@@ -62,7 +61,8 @@ struct ring_ops {
     bool area_written[3];      /* by the device */
     bool size_is_power_of_two; /* or any */
     int (*pop)(struct ring *ring, struct chain *chain);
-    unsigned (*pop_plain)(struct ring *ring, bool write, struct ring_plain *buffers, unsigned n);
+    unsigned (*pop_plain)(struct ring *ring, bool write, struct ring_plain *buffers,
+                          struct ring_used *used, unsigned n);
     void (*unpop)(struct ring *ring, const struct chain_ref *ref);
     /* Puts them behind those that are staged. */
     void (*put_used)(struct ring *ring, const struct ring_used *used, unsigned n);
@@ -179,13 +179,13 @@ static inline int ring_pop(struct ring *ring, struct chain *chain)
 }
 
 /*
- * Takes up to n of the next buffers as long as they are plain, for writing or for reading; how many.
- * Where it stops there is none, or one for ring_pop(), which also finds out what is wrong with it.
+ * Takes up to n of the next buffers as long as they are plain, for writing or for reading; how many. used
+ * is made ready for giving them back, with 0 octets written. Where it stops there is none, or one for ring_pop(), which also finds out what is wrong with it.
  */
 static inline unsigned ring_pop_plain(struct ring *ring, bool write, struct ring_plain *buffers,
-                                      unsigned n)
+                                      struct ring_used *used, unsigned n)
 {
-    return ring->ops->pop_plain(ring, write, buffers, n);
+    return ring->ops->pop_plain(ring, write, buffers, used, n);
 }
 
 /* Puts the buffer taken last back, as if it had not been taken. Not after it was pushed. */

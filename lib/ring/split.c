@@ -202,7 +202,7 @@ static int split_pop(struct ring *ring, struct chain *chain)
 
 /* What is read of the ring and not written here stands in variables: guest memory may alias anything. */
 static unsigned split_pop_plain(struct ring *ring, bool write, struct ring_plain *buffers,
-                                unsigned n)
+                                struct ring_used *used, unsigned n)
 {
     const uint8_t *const avail = ring->area[VIONET_AREA_DRIVER];
     const uint8_t *const table = ring->area[VIONET_AREA_DESC];
@@ -234,11 +234,10 @@ static unsigned split_pop_plain(struct ring *ring, bool write, struct ring_plain
             break;
         }
         buffer->len = desc.common.len;
-        buffer->ref.id = (uint16_t)head;
-        buffer->ref.n_desc = 1;
+        used[i] = (struct ring_used){.ref = {.id = (uint16_t)head, .n_desc = 1}};
         taken[head] = true;
     }
-    ring_take_plain(ring, buffers, i);
+    ring_take_plain(ring, used, i);
     ring->in_flight = (uint16_t)(ring->in_flight + i);
     ring->next_avail = (uint16_t)(next + i);
     return i;

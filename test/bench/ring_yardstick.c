@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a frame costs the device's side of a ring, with DPDK's net_virtio_user as the driver: once with
- * DPDK's own vhost library as the device, once with vionet. Both ends in one process on one core, with
- * bursts in turn, so that no line travels between cores. Built and run by compare_rings.py, against
- * DPDK, which is why it is no part of the Meson build.
+ * Frames through a ring, with DPDK's net_virtio_user as the driver: once with DPDK's own vhost library as
+ * the device, once with vionet. Built and run by rings.py, against DPDK, which is why it is no part of the
+ * Meson build.
  *
- *     ring_yardstick EAL-ARGUMENTS -- dpdk|vionet SOCKET DRIVER-ARGUMENTS FEATURES LENGTH ROUNDS
+ *     ring_yardstick EAL-ARGUMENTS -- dpdk|vionet one|two SOCKET DRIVER FEATURES LENGTH
  *
- * DRIVER-ARGUMENTS are net_virtio_user's, FEATURES the device's properties, LENGTH 0 an IMIX. Prints
- * medians of ns a frame: receive (to the driver), transmit (from it), and the driver's own.
+ * one: both ends on one core, with bursts in turn, so that no line travels between cores; prints what a
+ * frame costs, in ns: "receive" (to the driver), "transmit" (from it), and what it costs the driver. two:
+ * each end on a core of its own, the device on CPU 0; prints how many frames came through, in millions a
+ * second. DRIVER are net_virtio_user's arguments, FEATURES the device's properties, LENGTH 0 is an IMIX.
+ * Figures are medians.
  */
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +34,8 @@
 #define SOURCES   256
 #define ROOM      2176 /* no power of two: buffers must not meet in one cache set */
 #define SAMPLES   15
+#define ROUNDS    5000 /* bursts in one sample on one core */
+#define SAMPLE_NS 200000000
 #define MTU_ROOM  9728
 
 /* How a device is driven; all but open() are measured. */
@@ -151,9 +158,9 @@ static const struct device vionet = {vionet_open, vionet_is_running, vionet_rece
 
 static void make_sources(unsigned length)
 {
-    static const uint8_t head[42] = {2,    0,    0,    0,    0,  1, 2, 0, 0, 0,  0, 2, 8, 0,
-                                     0x45, 0,    0,    0,    0,  0, 0, 0, 64, 17, 0, 0, 10, 0,
-                                     0,    1,    10,   0,    0,  2, 0x12, 0x34, 0x56, 0x78};
+    static const uint8_t head[42] = {2,  0,    0, 0, 0,  1, 2, 0, 0,    0,    0,    2,   8,
+                                     0,  0x45, 0, 0, 0,  0, 0, 0, 0,    64,   17,   0,   0,
+                                     10, 0,    0, 1, 10, 0, 0, 2, 0x12, 0x34, 0x56, 0x78};
 
     for (unsigned i = 0; i < SOURCES; i++) {
         const unsigned len = length_at(length, i);
@@ -181,12 +188,13 @@ static int start_driver(const char *path, const char *arguments, struct rte_memp
            rte_eth_tx_queue_setup(0, 0, RING_SIZE, 0, NULL) || rte_eth_dev_start(0);
 }
 
-static void driver_receive(void)
+static unsigned driver_receive(void)
 {
     struct rte_mbuf *frames[BURST];
     const unsigned n = rte_eth_rx_burst(0, 0, frames, BURST);
 
     rte_pktmbuf_free_bulk(frames, n);
+    return n;
 }
 
 static void driver_transmit(struct rte_mempool *buffers, unsigned length, unsigned *next)
@@ -238,15 +246,15 @@ static double median(struct sum *sum)
     return sum->ns[SAMPLES / 2];
 }
 
-static void measure(const struct device *device, struct rte_mempool *buffers, unsigned length,
-                    unsigned rounds)
+static void measure_on_one_core(const struct device *device, struct rte_mempool *buffers,
+                                unsigned length)
 {
     static struct sum receive, transmit, driver_in, driver_out;
     unsigned next = 0;
     unsigned first = 0;
 
     for (int sample = -1; sample < SAMPLES; sample++) {
-        for (unsigned i = 0; i < rounds; i++, first = (first + BURST) % SOURCES) {
+        for (unsigned i = 0; i < ROUNDS; i++, first = (first + BURST) % SOURCES) {
             const uint64_t start = rte_rdtsc();
             uint64_t middle;
 
@@ -257,7 +265,7 @@ static void measure(const struct device *device, struct rte_mempool *buffers, un
             driver_in.frames += BURST;
             receive.ticks += middle - start;
         }
-        for (unsigned i = 0; i < rounds; i++) {
+        for (unsigned i = 0; i < ROUNDS; i++) {
             const uint64_t start = rte_rdtsc();
             uint64_t middle;
 
@@ -273,8 +281,89 @@ static void measure(const struct device *device, struct rte_mempool *buffers, un
         close_sample(&driver_in, sample);
         close_sample(&driver_out, sample);
     }
-    printf("receive %.2f transmit %.2f driver-receive %.2f driver-transmit %.2f\n", median(&receive),
-           median(&transmit), median(&driver_in), median(&driver_out));
+    printf("receive %.2f transmit %.2f driver-receive %.2f driver-transmit %.2f\n",
+           median(&receive), median(&transmit), median(&driver_in), median(&driver_out));
+    fflush(stdout);
+}
+
+/* ---- Two cores ---- */
+
+struct side {
+    const struct device *device;
+    atomic_int receives; /* the device's side, while it runs: to the driver, or from it */
+    atomic_int ends;
+    _Alignas(64) atomic_ulong transmitted;
+};
+
+static void *run_device(void *opaque)
+{
+    struct side *side = opaque;
+    unsigned first = 0;
+    cpu_set_t cpus;
+
+    CPU_ZERO(&cpus);
+    CPU_SET(0, &cpus);
+    pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+    while (!atomic_load_explicit(&side->ends, memory_order_relaxed)) {
+        unsigned n;
+
+        if (atomic_load_explicit(&side->receives, memory_order_relaxed)) {
+            n = side->device->receive(first);
+            first = (first + BURST) % SOURCES;
+        } else {
+            n = side->device->transmit();
+            atomic_store_explicit(&side->transmitted, side->transmitted + n, memory_order_relaxed);
+        }
+        if (n == 0) {
+            rte_pause();
+        }
+    }
+    return NULL;
+}
+
+/* Millions a second. */
+static double sample_two_cores(struct side *side, struct rte_mempool *buffers, unsigned length)
+{
+    const uint64_t ticks = (uint64_t)((double)rte_get_tsc_hz() * SAMPLE_NS / 1e9);
+    const uint64_t before = atomic_load(&side->transmitted);
+    const uint64_t start = rte_rdtsc();
+    uint64_t received = 0;
+    unsigned next = 0;
+    uint64_t now;
+
+    do {
+        if (atomic_load_explicit(&side->receives, memory_order_relaxed)) {
+            received += driver_receive();
+        } else {
+            driver_transmit(buffers, length, &next);
+        }
+        now = rte_rdtsc();
+    } while (now - start < ticks);
+    return (double)(received + atomic_load(&side->transmitted) - before) * 1e3 /
+           ((double)(now - start) / (double)rte_get_tsc_hz() * 1e9);
+}
+
+static void measure_on_two_cores(const struct device *device, struct rte_mempool *buffers,
+                                 unsigned length)
+{
+    static struct side side;
+    double rates[2][SAMPLES];
+    pthread_t thread;
+
+    side.device = device;
+    atomic_store(&side.receives, 1);
+    pthread_create(&thread, NULL, run_device, &side);
+    for (int receives = 1; receives >= 0; receives--) {
+        atomic_store(&side.receives, receives);
+        sample_two_cores(&side, buffers, length);
+        for (unsigned i = 0; i < SAMPLES; i++) {
+            rates[receives][i] = sample_two_cores(&side, buffers, length);
+        }
+        qsort(rates[receives], SAMPLES, sizeof(double), compare);
+    }
+    atomic_store(&side.ends, 1);
+    pthread_join(thread, NULL);
+    printf("receive %.2f transmit %.2f\n", rates[1][SAMPLES / 2], rates[0][SAMPLES / 2]);
     fflush(stdout);
 }
 
@@ -286,17 +375,18 @@ int main(int argc, char **argv)
     unsigned length;
 
     if (used < 0 || argc - used != 7) {
-        fprintf(stderr, "usage: ring_yardstick EAL -- dpdk|vionet SOCKET DRIVER FEATURES LENGTH ROUNDS\n");
+        fprintf(stderr,
+                "usage: ring_yardstick EAL -- dpdk|vionet one|two SOCKET DRIVER FEATURES LENGTH\n");
         return 2;
     }
     argv += used;
     device = strcmp(argv[1], "dpdk") == 0 ? &dpdk : &vionet;
-    length = (unsigned)atoi(argv[5]);
+    length = (unsigned)atoi(argv[6]);
     room = length > 2000 ? MTU_ROOM : ROOM;
     pool = rte_pktmbuf_pool_create("device", 8192, 256, 0, (uint16_t)room, 0);
     buffers = rte_pktmbuf_pool_create("driver", 8192, 256, 0, (uint16_t)room, 0);
-    if (!pool || !buffers || device->open(argv[2], argv[4]) ||
-        start_driver(argv[2], argv[3], buffers)) {
+    if (!pool || !buffers || device->open(argv[3], argv[5]) ||
+        start_driver(argv[3], argv[4], buffers)) {
         rte_exit(EXIT_FAILURE, "cannot be set up\n");
     }
     make_sources(length);
@@ -305,7 +395,11 @@ int main(int argc, char **argv)
     }
     usleep(200000); /* the last messages of starting */
     device->is_running();
-    measure(device, buffers, length, (unsigned)atoi(argv[6]));
-    unlink(argv[2]);
+    if (strcmp(argv[2], "two") == 0) {
+        measure_on_two_cores(device, buffers, length);
+    } else {
+        measure_on_one_core(device, buffers, length);
+    }
+    unlink(argv[3]);
     _exit(0); /* without the long way down of either side */
 }
