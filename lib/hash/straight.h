@@ -70,7 +70,7 @@ static inline bool read_ip(struct packet *packet, uint32_t start, struct span sp
     const size_t header = IPV4_HEADER + (IPV6_HEADER - IPV4_HEADER) * ipv6;
     size_t total;
 
-    if (unlikely(!value(is_v4 | is_v6)) ||
+    if (unlikely(!value(is_v4 | (unsigned)ipv6)) ||
         unlikely(word & 0xff3f & (ipv6 - 1))) { /* IPv4: more fragments, and the offset */
         return false;
     }
@@ -80,7 +80,7 @@ static inline bool read_ip(struct packet *packet, uint32_t start, struct span sp
     }
     packet->payload.p = p + header;
     packet->payload.n = total - header;
-    packet->protocol = word >> (24 - 24 * ipv6) & 0xff;
+    packet->protocol = word >> ((ipv6 - 1) & 24) & 0xff; /* IPv4: the last of the four */
     packet->ipv6 = ipv6;
     return true;
 }
