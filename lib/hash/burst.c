@@ -28,23 +28,22 @@ struct chunk {
     uint8_t copies[CHUNK][VIONET_HASH_INPUT_MAX]; /* inputs that do not stand together */
 };
 
-static void start_chunk(struct chunk *chunk)
-{
-    chunk->v4.n = chunk->v6.n = 0;
-}
+/* How far the lots are filled; in registers while a burst is sorted. */
+struct filled {
+    unsigned v4, v6;
+};
 
 /* Written to both lots, of which one grows: a branch here would be a coin's toss. */
-static inline void add_input(struct chunk *chunk, const uint8_t *input, unsigned addr_len,
-                             unsigned at)
+static inline struct filled add_input(struct chunk *chunk, struct filled filled,
+                                      const uint8_t *input, unsigned addr_len, unsigned at)
 {
     const unsigned v6 = addr_len >> 4; /* 16 or 4 */
 
-    chunk->v4.inputs[chunk->v4.n] = input;
-    chunk->v6.inputs[chunk->v6.n] = input;
-    chunk->v4.at[chunk->v4.n] = (uint8_t)at;
-    chunk->v6.at[chunk->v6.n] = (uint8_t)at;
-    chunk->v4.n += 1 - v6;
-    chunk->v6.n += v6;
+    chunk->v4.inputs[filled.v4] = input;
+    chunk->v6.inputs[filled.v6] = input;
+    chunk->v4.at[filled.v4] = (uint8_t)at;
+    chunk->v6.at[filled.v6] = (uint8_t)at;
+    return (struct filled){filled.v4 + 1 - v6, filled.v6 + v6};
 }
 
 static const uint8_t *copy_input(const VionetFlow *flow, unsigned report, uint8_t *copy)
@@ -62,27 +61,23 @@ static const uint8_t *copy_input(const VionetFlow *flow, unsigned report, uint8_
     return copy;
 }
 
-/* The flow that is the at-th of the chunk; its report. */
-static inline unsigned add_flow(struct chunk *chunk, const VionetFlow *flow, uint32_t hash_types,
-                                unsigned at)
+/* Where the input of a flow with this report stands together, or was put together. */
+static inline const uint8_t *flow_input(struct chunk *chunk, const VionetFlow *flow,
+                                        unsigned report, unsigned at)
 {
-    const unsigned report = choose_report(flow, hash_types);
-    const uint8_t *input = flow->src;
-
-    if (report == VIRTIO_NET_HASH_REPORT_NONE) {
-        return report;
+    if (flow->ports != flow->src + 2 * flow->addr_len || !report_has_ports(report) ||
+        flow->ex_src) {
+        return copy_input(flow, report, chunk->copies[at]);
     }
-    if (flow->ports != input + 2 * flow->addr_len || !report_has_ports(report) || flow->ex_src) {
-        input = copy_input(flow, report, chunk->copies[at]);
-    }
-    add_input(chunk, input, flow->addr_len, at);
-    return report;
+    return flow->src;
 }
 
-static void hash_chunk(const VionetHashKey *key, struct chunk *chunk)
+static void hash_chunk(const VionetHashKey *key, struct chunk *chunk, struct filled filled)
 {
-    vionet_toeplitz_burst(key, chunk->v4.inputs, 12, chunk->v4.n, chunk->v4.hashes);
-    vionet_toeplitz_burst(key, chunk->v6.inputs, VIONET_HASH_INPUT_MAX, chunk->v6.n,
+    chunk->v4.n = filled.v4;
+    chunk->v6.n = filled.v6;
+    vionet_toeplitz_burst(key, chunk->v4.inputs, 12, filled.v4, chunk->v4.hashes);
+    vionet_toeplitz_burst(key, chunk->v6.inputs, VIONET_HASH_INPUT_MAX, filled.v6,
                           chunk->v6.hashes);
 }
 
@@ -98,14 +93,20 @@ static void give_hashes(const struct lot *lot, uint32_t hashes[])
 static void hash_some_flows(const VionetHashKey *key, const VionetFlow flows[], unsigned n,
                             uint32_t hash_types, uint8_t reports[], uint32_t hashes[])
 {
+    struct filled filled = {0, 0};
     struct chunk chunk;
 
-    start_chunk(&chunk);
     for (unsigned i = 0; i < n; i++) {
-        reports[i] = (uint8_t)add_flow(&chunk, &flows[i], hash_types, i);
+        const unsigned report = choose_report(&flows[i], hash_types);
+
+        reports[i] = (uint8_t)report;
         hashes[i] = 0;
+        if (report != VIRTIO_NET_HASH_REPORT_NONE) {
+            filled = add_input(&chunk, filled, flow_input(&chunk, &flows[i], report, i),
+                               flows[i].addr_len, i);
+        }
     }
-    hash_chunk(key, &chunk);
+    hash_chunk(key, &chunk, filled);
     give_hashes(&chunk.v4, hashes);
     give_hashes(&chunk.v6, hashes);
 }
@@ -123,36 +124,37 @@ void vionet_hash_flows(const VionetHashKey *key, const VionetFlow flows[], size_
 
 /* ---- frames ---- */
 
-/* A frame of a common shape of which the report with ports is enabled; else nothing is done. */
-static inline bool add_straight(struct chunk *chunk, const uint8_t *frame, size_t len,
-                                unsigned tunnels, uint32_t hash_types, unsigned at,
-                                VionetFrameHash *result)
+/*
+ * In steps over the burst, each small enough to stay in registers: dissect, sort, hash. A frame of no
+ * common shape has no ports after the first step, and its result is complete but for the hash.
+ */
+static void dissect_some(const uint8_t *const frames[], const size_t lens[], unsigned n,
+                         unsigned tunnels, struct straight straights[])
 {
-    struct straight straight;
-    unsigned report;
-
-    if (!dissect_straight(frame, len, tunnels, &straight)) {
-        return false;
+    for (unsigned i = 0; i < n; i++) {
+        if (!dissect_straight(frames[i], lens[i], tunnels, &straights[i])) {
+            straights[i] = (struct straight){NULL, 4, 0, 0};
+        }
     }
-    report = report_with_ports(straight.addr_len, straight.protocol);
-    if (!report_enabled(hash_types, report)) {
-        return false;
-    }
-    add_input(chunk, straight.ports - 2 * straight.addr_len, straight.addr_len, at);
-    *result = (VionetFrameHash){0, (uint16_t)straight.tunnels, (uint8_t)report, false};
-    return true;
 }
 
-static void add_general(struct chunk *chunk, const uint8_t *frame, size_t len, unsigned tunnels,
-                        uint32_t hash_types, unsigned at, VionetFrameHash *result)
+/* The general way, for a frame that is of no common shape or whose ports do not count. */
+static struct filled add_general(struct chunk *chunk, struct filled filled, const uint8_t *frame,
+                                 size_t len, unsigned tunnels, uint32_t hash_types, unsigned at,
+                                 VionetFrameHash *result)
 {
     VionetFlow flow;
 
     dissect_general(frame, len, tunnels, &flow);
-    result->report = (uint8_t)add_flow(chunk, &flow, hash_types, at);
+    result->report = (uint8_t)choose_report(&flow, hash_types);
     result->hash = 0;
     result->tunnels = flow.tunnels;
     result->short_of_octets = flow.short_of_octets;
+    if (result->report == VIRTIO_NET_HASH_REPORT_NONE) {
+        return filled;
+    }
+    return add_input(chunk, filled, flow_input(chunk, &flow, result->report, at), flow.addr_len,
+                     at);
 }
 
 static void give_results(const struct lot *lot, VionetFrameHash results[])
@@ -166,15 +168,27 @@ static void hash_some_frames(const VionetHashKey *key, const uint8_t *const fram
                              const size_t lens[], unsigned n, unsigned tunnels, uint32_t hash_types,
                              VionetFrameHash results[])
 {
+    struct straight straights[CHUNK];
+    struct filled filled = {0, 0};
     struct chunk chunk;
 
-    start_chunk(&chunk);
+    dissect_some(frames, lens, n, tunnels, straights);
     for (unsigned i = 0; i < n; i++) {
-        if (!add_straight(&chunk, frames[i], lens[i], tunnels, hash_types, i, &results[i])) {
-            add_general(&chunk, frames[i], lens[i], tunnels, hash_types, i, &results[i]);
+        const struct straight *straight = &straights[i];
+        const unsigned report = report_with_ports(straight->addr_len, straight->protocol);
+
+        if (straight->ports && report_enabled(hash_types, report)) {
+            results[i].report = (uint8_t)report;
+            results[i].tunnels = (uint16_t)straight->tunnels;
+            results[i].short_of_octets = false;
+            filled = add_input(&chunk, filled, straight->ports - 2 * straight->addr_len,
+                               straight->addr_len, i);
+        } else {
+            filled = add_general(&chunk, filled, frames[i], lens[i], tunnels, hash_types, i,
+                                 &results[i]);
         }
     }
-    hash_chunk(key, &chunk);
+    hash_chunk(key, &chunk, filled);
     give_results(&chunk.v4, results);
     give_results(&chunk.v6, results);
 }

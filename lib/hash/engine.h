@@ -30,10 +30,7 @@ struct hash_engine {
     /* The same of two times 16 octets and 4. */
     uint32_t (*v6)(const void *prepared, const uint8_t *src, const uint8_t *dst,
                    const uint8_t *ports);
-    /*
-     * Hashes of n inputs of 12, or of 36, octets, of which exactly those are read. NULL where it
-     * would be the above n times.
-     */
+    /* Hashes of n inputs of 12, or of 36, octets, of which exactly those are read. */
     void (*burst12)(const void *prepared, const uint8_t *const inputs[], size_t n,
                     uint32_t hashes[]);
     void (*burst36)(const void *prepared, const uint8_t *const inputs[], size_t n,
@@ -49,17 +46,17 @@ struct VionetHashKey {
 extern const struct hash_engine hash_engine_table;
 
 #if defined(__x86_64__) && defined(__GNUC__)
-/* PCLMULQDQ and SSE4.1: 128 octets a key. */
+/* PCLMULQDQ and SSE4.1: 80 octets a key. */
 #define HASH_ENGINE_PCLMUL
 extern const struct hash_engine hash_engine_pclmul;
-/* VPCLMULQDQ for one hash, GFNI for many, in registers of 512 bits: 448 octets a key. */
+/* VPCLMULQDQ for one hash, GFNI for many, in registers of 512 bits: 384 octets a key. */
 #define HASH_ENGINE_AVX512
 extern const struct hash_engine hash_engine_avx512;
 #endif
 
 #if defined(__aarch64__) && defined(__AARCH64EL__) && defined(__linux__) && \
     (!defined(__clang__) || __clang_major__ >= 16 || defined(__ARM_FEATURE_AES))
-/* NEON with PMULL: 128 octets a key. */
+/* NEON with PMULL: 80 octets a key. */
 #define HASH_ENGINE_PMULL
 extern const struct hash_engine hash_engine_pmull;
 #endif

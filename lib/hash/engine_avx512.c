@@ -79,17 +79,19 @@ AVX512 static inline __m128i load4(const uint8_t *p)
     return _mm_cvtsi32_si128(word);
 }
 
+/* In registers of 128 bits: three words need no more, and nothing has to be cleaned up behind it. */
 AVX512 static uint32_t v4(const void *prepared, const uint8_t *addrs, const uint8_t *ports)
 {
     const struct matrices *matrices = prepared;
-    const __m256i key = _mm256_loadu_si256((const __m256i *)matrices->windows);
-    const __m128i input = _mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i *)addrs), load4(ports));
-    const __m256i words = _mm256_cvtepu32_epi64(
-        _mm_gf2p8affine_epi64_epi8(input, _mm_set1_epi64x((long long)TURNED), 0));
-    const __m256i sum = _mm256_xor_si256(_mm256_clmulepi64_epi128(words, key, 0x00),
-                                         _mm256_clmulepi64_epi128(words, key, 0x11));
-    const __m128i hash =
-        _mm_xor_si128(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    const __m128i turn = _mm_set1_epi64x((long long)TURNED);
+    const __m128i key = _mm_load_si128((const __m128i *)matrices->windows);
+    const __m128i rest =
+        _mm_clmulepi64_si128(_mm_gf2p8affine_epi64_epi8(load4(ports), turn, 0),
+                             _mm_loadl_epi64((const __m128i *)&matrices->windows[2]), 0x00);
+    const __m128i words = _mm_cvtepu32_epi64(
+        _mm_gf2p8affine_epi64_epi8(_mm_loadl_epi64((const __m128i *)addrs), turn, 0));
+    const __m128i hash = _mm_ternarylogic_epi64(_mm_clmulepi64_si128(words, key, 0x00),
+                                                _mm_clmulepi64_si128(words, key, 0x11), rest, 0x96);
 
     return (uint32_t)((uint64_t)_mm_cvtsi128_si64(hash) >> 31);
 }

@@ -106,6 +106,22 @@ PCLMUL static uint32_t v6(const void *prepared, const uint8_t *src, const uint8_
     return finish(_mm_xor_si128(addrs, _mm_clmulepi64_si128(rest, key, 0x00)));
 }
 
+PCLMUL static void burst12(const void *prepared, const uint8_t *const inputs[], size_t n,
+                           uint32_t hashes[])
+{
+    for (size_t i = 0; i < n; i++) {
+        hashes[i] = v4(prepared, inputs[i], inputs[i] + 8);
+    }
+}
+
+PCLMUL static void burst36(const void *prepared, const uint8_t *const inputs[], size_t n,
+                           uint32_t hashes[])
+{
+    for (size_t i = 0; i < n; i++) {
+        hashes[i] = v6(prepared, inputs[i], inputs[i] + 16, inputs[i] + 32);
+    }
+}
+
 const struct hash_engine hash_engine_pclmul = {
     .name = "pclmul",
     .runs = runs,
@@ -113,6 +129,8 @@ const struct hash_engine hash_engine_pclmul = {
     .prepare = prepare,
     .v4 = v4,
     .v6 = v6,
+    .burst12 = burst12,
+    .burst36 = burst36,
 };
 
 #endif

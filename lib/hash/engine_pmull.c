@@ -96,6 +96,22 @@ PMULL static uint32_t v6(const void *prepared, const uint8_t *src, const uint8_t
     return finish(veorq_u64(addrs, ports_word(prepared, 8, ports)));
 }
 
+PMULL static void burst12(const void *prepared, const uint8_t *const inputs[], size_t n,
+                          uint32_t hashes[])
+{
+    for (size_t i = 0; i < n; i++) {
+        hashes[i] = v4(prepared, inputs[i], inputs[i] + 8);
+    }
+}
+
+PMULL static void burst36(const void *prepared, const uint8_t *const inputs[], size_t n,
+                          uint32_t hashes[])
+{
+    for (size_t i = 0; i < n; i++) {
+        hashes[i] = v6(prepared, inputs[i], inputs[i] + 16, inputs[i] + 32);
+    }
+}
+
 const struct hash_engine hash_engine_pmull = {
     .name = "pmull",
     .runs = runs,
@@ -103,6 +119,8 @@ const struct hash_engine hash_engine_pmull = {
     .prepare = prepare,
     .v4 = v4,
     .v6 = v6,
+    .burst12 = burst12,
+    .burst36 = burst36,
 };
 
 #endif

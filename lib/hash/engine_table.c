@@ -74,6 +74,22 @@ static uint32_t v6(const void *prepared, const uint8_t *src, const uint8_t *dst,
            eight(prepared, 24, dst + 8) ^ four(prepared, 32, ports);
 }
 
+static void burst12(const void *prepared, const uint8_t *const inputs[], size_t n,
+                    uint32_t hashes[])
+{
+    for (size_t i = 0; i < n; i++) {
+        hashes[i] = v4(prepared, inputs[i], inputs[i] + 8);
+    }
+}
+
+static void burst36(const void *prepared, const uint8_t *const inputs[], size_t n,
+                    uint32_t hashes[])
+{
+    for (size_t i = 0; i < n; i++) {
+        hashes[i] = v6(prepared, inputs[i], inputs[i] + 16, inputs[i] + 32);
+    }
+}
+
 const struct hash_engine hash_engine_table = {
     .name = "table",
     .runs = runs,
@@ -81,4 +97,6 @@ const struct hash_engine hash_engine_table = {
     .prepare = prepare,
     .v4 = v4,
     .v6 = v6,
+    .burst12 = burst12,
+    .burst36 = burst36,
 };

@@ -48,38 +48,39 @@ static inline struct span after(struct span span, size_t n)
 struct packet {
     struct span payload; /* at least NEXT_AT_LEAST octets */
     unsigned protocol;
-    unsigned ipv6; /* 1 or 0 */
+    size_t ipv6; /* 1 or 0 */
 };
 
+/* What stands on the wire as v, loaded little-endian. */
+#define WIRE16(v) (((v)&0xffu) << 8 | (v) >> 8)
+
 /*
- * The IP packet of EtherType type; false if it is not one of the common shapes. Both versions have
+ * The IP packet in span, of IPV4_HEADER + NEXT_AT_LEAST octets or more; start is its EtherType and its
+ * first octet, loaded little-endian. False if it is not one of the common shapes. Both versions have
  * fragment and protocol among the four octets at 6, other octets of them, and the length at 2 or 4; all
  * that differs is computed from ipv6.
  */
-static inline bool read_ip(struct packet *packet, unsigned type, struct span span)
+static inline bool read_ip(struct packet *packet, uint32_t start, struct span span)
 {
     const uint8_t *p = span.p;
-    unsigned start, word, ipv6;
-    size_t header, total;
+    const uint32_t word = get_le32(p + 6);
+    const unsigned is_v6 = (start & 0xf0ffff) == (WIRE16(ETHERTYPE_IPV6) | 0x60u << 16);
+    const unsigned is_v4 = start == (WIRE16(ETHERTYPE_IPV4) | 0x45u << 16);
+    const size_t ipv6 = value(is_v6);
+    const size_t header = IPV4_HEADER + (IPV6_HEADER - IPV4_HEADER) * ipv6;
+    size_t total;
 
-    if (unlikely(span.n < IPV4_HEADER + NEXT_AT_LEAST)) {
-        return false;
-    }
-    start = type << 8 | p[0];
-    ipv6 = value((start & 0xfffff0) == (ETHERTYPE_IPV6 << 8 | 0x60));
-    word = get_le32(p + 6);
-    if (unlikely(!value(ipv6 | (start == (ETHERTYPE_IPV4 << 8 | 0x45)))) ||
+    if (unlikely(!value(is_v4 | (unsigned)ipv6)) ||
         unlikely(word & 0xff3f & (ipv6 - 1))) { /* IPv4: more fragments, and the offset */
         return false;
     }
-    total = get_be16(p + 2 + 2 * ipv6) + (size_t)IPV6_HEADER * ipv6;
-    header = IPV4_HEADER + (size_t)(IPV6_HEADER - IPV4_HEADER) * ipv6;
+    total = get_be16(p + 2 + 2 * ipv6) + IPV6_HEADER * ipv6;
     if (unlikely(total > span.n) || unlikely(total < header + NEXT_AT_LEAST)) {
         return false;
     }
     packet->payload.p = p + header;
     packet->payload.n = total - header;
-    packet->protocol = word >> (24 - 24 * ipv6) & 0xff;
+    packet->protocol = word >> ((ipv6 - 1) & 24) & 0xff; /* IPv4: the last of the four */
     packet->ipv6 = ipv6;
     return true;
 }
@@ -87,24 +88,25 @@ static inline bool read_ip(struct packet *packet, unsigned type, struct span spa
 /* A tunnel's header, and what it leads to. */
 struct tunnel {
     unsigned tunnels; /* VIONET_TUNNEL_*, 0 for none */
-    unsigned type;    /* EtherType of the inner packet */
+    unsigned type;    /* EtherType of the inner packet, loaded little-endian */
     size_t skip;      /* octets from the outer payload to it, not proved to be there */
 };
 
 /* Words of checksum, key and sequence number that a GRE header's upper four flags announce. */
 static const uint8_t gre_words[16] = {0, 1, 1, 2, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3};
 
-static inline bool read_gre(struct tunnel *tunnel, const uint8_t *p, unsigned outer_ipv6)
+static inline bool read_gre(struct tunnel *tunnel, const uint8_t *p, size_t outer_ipv6)
 {
     const unsigned flags = p[0];
-    const unsigned type = get_be16(p + 2);
+    const unsigned type = get_le16(p + 2);
 
     if (unlikely((flags & (GRE_ROUTING | GRE_RFC1701)) | (p[1] & GRE_VERSION))) {
         return false;
     }
     tunnel->type = type;
     tunnel->skip = 4;
-    tunnel->tunnels = VIONET_TUNNEL_GRE_7676 * (outer_ipv6 | (type == ETHERTYPE_IPV6));
+    tunnel->tunnels =
+        VIONET_TUNNEL_GRE_7676 * ((unsigned)outer_ipv6 | (type == WIRE16(ETHERTYPE_IPV6)));
     if (flags & (GRE_KEY | GRE_SEQUENCE)) {
         tunnel->tunnels |= VIONET_TUNNEL_GRE_2890;
     } else {
@@ -113,7 +115,7 @@ static inline bool read_gre(struct tunnel *tunnel, const uint8_t *p, unsigned ou
     if (flags) {
         tunnel->skip += 4u * gre_words[flags >> 4];
         if ((flags & (GRE_CHECKSUM | GRE_KEY | GRE_SEQUENCE)) == GRE_KEY &&
-            type == ETHERTYPE_ETHERNET) {
+            type == WIRE16(ETHERTYPE_ETHERNET)) {
             tunnel->tunnels |= VIONET_TUNNEL_NVGRE;
         }
     }
@@ -131,11 +133,11 @@ static inline bool read_udp(struct tunnel *tunnel, unsigned port, struct span sp
     tunnel->skip = UDP_HEADER + 8;
     if (port == PORT_VXLAN) {
         tunnel->tunnels = VIONET_TUNNEL_VXLAN;
-        tunnel->type = ETHERTYPE_ETHERNET;
+        tunnel->type = WIRE16(ETHERTYPE_ETHERNET);
         return p[0] & VXLAN_INSTANCE;
     }
     tunnel->tunnels = VIONET_TUNNEL_GENEVE;
-    tunnel->type = get_be16(p + 2);
+    tunnel->type = get_le16(p + 2);
     tunnel->skip += 4u * (p[0] & GENEVE_OPTIONS);
     return !(p[0] & GENEVE_VERSION);
 }
@@ -161,16 +163,21 @@ static inline bool read_tunnel(struct tunnel *tunnel, const struct packet *outer
 /* The packet in the tunnel instead of the outer one. */
 static inline bool straight_enter(struct packet *packet, const struct tunnel *tunnel)
 {
+    const bool ethernet = tunnel->type == WIRE16(ETHERTYPE_ETHERNET);
+    const size_t skip = tunnel->skip + (ethernet ? ETHERNET_HEADER : 0);
     struct span span;
+    uint32_t start;
 
-    if (unlikely(packet->payload.n < tunnel->skip + IPV4_HEADER + NEXT_AT_LEAST)) {
+    if (unlikely(packet->payload.n < skip + IPV4_HEADER + NEXT_AT_LEAST)) {
         return false;
     }
-    span = after(packet->payload, tunnel->skip);
-    if (tunnel->type != ETHERTYPE_ETHERNET) {
-        return read_ip(packet, tunnel->type, span);
+    span = after(packet->payload, skip);
+    if (ethernet) {
+        start = get_le32(span.p - 2) & 0xffffff;
+    } else {
+        start = tunnel->type | (uint32_t)span.p[0] << 16;
     }
-    return read_ip(packet, get_be16(span.p + ETHERNET_HEADER - 2), after(span, ETHERNET_HEADER));
+    return read_ip(packet, start, span);
 }
 
 /* The packet of a frame that is to be hashed, TCP or UDP. */
@@ -193,7 +200,7 @@ static inline bool straight_transport(struct straight *straight, const struct pa
         return false;
     }
     straight->ports = packet->payload.p;
-    straight->addr_len = 4 + 12 * packet->ipv6;
+    straight->addr_len = 4 + 12 * (unsigned)packet->ipv6;
     straight->protocol = packet->protocol;
     straight->tunnels = tunnels;
     return true;
@@ -206,8 +213,8 @@ static inline bool dissect_straight(const uint8_t *frame, size_t len, unsigned t
     struct tunnel tunnel = {0};
     struct packet packet;
 
-    if (unlikely(len < ETHERNET_HEADER) ||
-        !read_ip(&packet, get_be16(frame + ETHERNET_HEADER - 2),
+    if (unlikely(len < ETHERNET_HEADER + IPV4_HEADER + NEXT_AT_LEAST) ||
+        !read_ip(&packet, get_le32(frame + ETHERNET_HEADER - 2) & 0xffffff,
                  after((struct span){frame, len}, ETHERNET_HEADER))) {
         return false;
     }

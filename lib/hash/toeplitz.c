@@ -112,13 +112,13 @@ void vionet_toeplitz_burst(const VionetHashKey *key, const uint8_t *const inputs
 {
     const struct hash_engine *engine = &key->engine;
 
-    if (len == 12 && engine->burst12) {
+    if (len == 12) {
         engine->burst12(key->prepared, inputs, n, hashes);
-    } else if (len >= VIONET_HASH_INPUT_MAX && engine->burst36) {
+    } else if (len >= VIONET_HASH_INPUT_MAX) {
         engine->burst36(key->prepared, inputs, n, hashes);
     } else {
         for (size_t i = 0; i < n; i++) {
-            hashes[i] = vionet_toeplitz(key, inputs[i], len);
+            hashes[i] = hash_any(key, inputs[i], len);
         }
     }
 }
