@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * See eventfds.h. Called by irqs.c and server.c.
+ * See eventfds.h. Called by irqs.c and ioeventfds.c.
  *
  * A read can be told not to wait, whatever the flag says. A write cannot: it is only made when there
  * is room. A peer that takes the room between the two would have to be as quick as a system call,

@@ -2,7 +2,7 @@
 /*
  * Eventfds that this process shares with a peer that may be hostile. Whether a read or a write of
  * one waits is a flag that both ends can change at any time, and what it counts too: so it is not
- * relied on. Used by irqs.c and server.c.
+ * relied on. Used by irqs.c and ioeventfds.c.
  */
 #ifndef DEVICE_VFIO_USER_EVENTFDS_H
 #define DEVICE_VFIO_USER_EVENTFDS_H
