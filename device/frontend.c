@@ -170,7 +170,7 @@ static bool configure(VionetFrontend *frontend, const char *properties, const ch
         return false;
     }
     properties_suit(&frontend->properties, backend_suits(frontend->backend));
-    frontend->pump = pump_new(frontend->backend);
+    frontend->pump = pump_new(frontend->backend, 0);
     pump_set_poll(frontend->pump, frontend->properties.poll_us * UINT64_C(1000),
                   frontend->ops.clock_ns, frontend->opaque);
     return true;
