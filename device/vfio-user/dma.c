@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -26,10 +27,16 @@
 
 /* ---- Memory that disappears ---- */
 
+/* What the handler tells: the thread that it interrupts need not be the event loop's. */
+struct loss {
+    atomic_bool lost;
+    int fd; /* an eventfd, or -1 */
+};
+
 struct range {
     _Atomic uintptr_t begin; /* 0: the slot is free */
     _Atomic uintptr_t end;
-    _Atomic(atomic_bool *) lost;
+    _Atomic(struct loss *) loss;
 };
 
 /* A process has few devices; regions beyond these cannot be guarded, and are refused for that. */
@@ -43,6 +50,16 @@ static bool replace(uintptr_t begin, uintptr_t end)
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED;
 }
 
+static void tell(struct loss *loss)
+{
+    const uint64_t one = 1;
+
+    atomic_store(&loss->lost, true);
+    if (loss->fd >= 0) {
+        (void)!write(loss->fd, &one, sizeof(one));
+    }
+}
+
 static bool mend(uintptr_t address)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(ranges); i++) {
@@ -50,7 +67,7 @@ static bool mend(uintptr_t address)
         const uintptr_t end = atomic_load(&ranges[i].end);
 
         if (begin && address >= begin && address < end) {
-            atomic_store(atomic_load(&ranges[i].lost), true);
+            tell(atomic_load(&ranges[i].loss));
             return replace(begin, end) ||
                    replace(address & ~(uintptr_t)(PAGE - 1), (address | (PAGE - 1)) + 1);
         }
@@ -82,12 +99,12 @@ static void guard_once(void)
     }
 }
 
-static bool guard(void *host, uint64_t size, atomic_bool *lost)
+static bool guard(void *host, uint64_t size, struct loss *loss)
 {
     guard_once();
     for (size_t i = 0; i < G_N_ELEMENTS(ranges); i++) {
         if (!atomic_load(&ranges[i].begin)) {
-            atomic_store(&ranges[i].lost, lost);
+            atomic_store(&ranges[i].loss, loss);
             atomic_store(&ranges[i].end, (uintptr_t)host + size);
             atomic_store(&ranges[i].begin, (uintptr_t)host);
             return true;
@@ -119,19 +136,24 @@ struct region {
 };
 
 struct dma {
-    VionetDevice *device;
+    VionetFrontend *frontend;
+    VionetDevice *device; /* its */
+    bool has_threads;
     GArray *regions; /* of struct region */
     unsigned n_gone;
     unsigned n_remote; /* that have not gone */
     bool held;         /* the device's map stays as it is */
-    atomic_bool lost;
+    struct loss loss;
 };
 
-struct dma *dma_new(VionetDevice *device)
+struct dma *dma_new(VionetFrontend *frontend)
 {
     struct dma *dma = g_new0(struct dma, 1);
 
-    dma->device = device;
+    dma->frontend = frontend;
+    dma->device = vionet_frontend_device(frontend);
+    dma->has_threads = vionet_frontend_queue_context(frontend, 0);
+    dma->loss.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     dma->regions = g_array_new(FALSE, FALSE, sizeof(struct region));
     return dma;
 }
@@ -148,6 +170,7 @@ static void forget(struct dma *dma, guint i)
 
     if (region->known) {
         vionet_device_unmap(dma->device, region->gpa, region->size, NULL);
+        vionet_frontend_settle(dma->frontend);
     }
     if (region->host) {
         unguard(region->host);
@@ -168,7 +191,7 @@ static void release(struct dma *dma, guint i)
         return;
     }
     if (region->host && !replace((uintptr_t)region->host, (uintptr_t)region->host + region->size)) {
-        atomic_store(&dma->lost, true);
+        tell(&dma->loss);
     }
     region->gone = true;
     dma->n_gone++;
@@ -243,13 +266,21 @@ void dma_free(struct dma *dma)
             forget(dma, dma->regions->len - 1);
         }
         g_array_unref(dma->regions);
+        if (dma->loss.fd >= 0) {
+            close(dma->loss.fd);
+        }
         g_free(dma);
     }
 }
 
 bool dma_lost(const struct dma *dma)
 {
-    return atomic_load(&((struct dma *)dma)->lost);
+    return atomic_load(&((struct dma *)dma)->loss.lost);
+}
+
+int dma_loss_fd(const struct dma *dma)
+{
+    return dma->loss.fd;
 }
 
 /* ---- Mapping ---- */
@@ -319,7 +350,7 @@ static int map_file(struct dma *dma, const struct vfio_user_dma_map *map, int fd
     if (*host == MAP_FAILED) {
         return errno;
     }
-    if (!guard(*host, map->size, &dma->lost)) {
+    if (!guard(*host, map->size, &dma->loss)) {
         munmap(*host, map->size);
         return ENOSPC;
     }
@@ -340,11 +371,11 @@ static int make_region(struct dma *dma, const struct vfio_user_dma_map *map,
     if (!(map->flags & VFIO_USER_DMA_MAP_READ)) {
         return 0;
     }
-    region->remote = message->n_fds == 0;
-    if (!region->remote) {
+    region->remote = message->n_fds == 0 && !dma->has_threads;
+    if (message->n_fds > 0) {
         error = map_file(dma, map, message->fds[0], region->readonly, &region->host);
     }
-    if (error || dma->held || introduce(dma, region)) {
+    if (error || dma->held || !(region->host || region->remote) || introduce(dma, region)) {
         return error;
     }
     if (region->host) {

@@ -8,12 +8,15 @@
 #ifndef DEVICE_VFIO_USER_IOEVENTFDS_H
 #define DEVICE_VFIO_USER_IOEVENTFDS_H
 
-#include <vionet/device.h>
+#include "frontend.h"
 
 struct ioeventfds;
 
-/* Makes a set that has none yet, for a device which must outlive it. */
-struct ioeventfds *ioeventfds_new(VionetDevice *device, GMainContext *context);
+/*
+ * Makes a set that has none yet, for a frontend which must outlive it, and be realized. Descriptors
+ * are watched by the threads that serve their queues, or in context.
+ */
+struct ioeventfds *ioeventfds_new(VionetFrontend *frontend, GMainContext *context);
 
 /* Closes and frees them; NULL is ignored. */
 void ioeventfds_free(struct ioeventfds *ioeventfds);

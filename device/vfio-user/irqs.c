@@ -14,14 +14,15 @@
 #define VECTOR_CONTROL 12
 
 struct irq {
-    int fd; /* -1: nobody is told */
+    GMutex lock; /* changes are made with it, and looked at with it but by the event loop */
+    int fd;      /* -1: nobody is told */
     bool masked;
 };
 
 struct irqs {
     GMainContext *context;
     bool has_pin;
-    bool level;    /* of INTx */
+    bool level;    /* of INTx, whose lock it is under */
     int unmask_fd; /* the client's, which unmasks INTx; -1 */
     GSource *unmask_source;
     unsigned n_vectors;
@@ -32,25 +33,44 @@ struct irqs {
 
 /* ---- Signals ---- */
 
-static void signal_irq(const struct irq *irq)
+static void signal_irq(struct irq *irq)
 {
+    g_mutex_lock(&irq->lock);
     if (irq->fd >= 0) {
         eventfds_signal(irq->fd);
+    }
+    g_mutex_unlock(&irq->lock);
+}
+
+static void mask(struct irq *irq, bool masked)
+{
+    g_mutex_lock(&irq->lock);
+    irq->masked = masked;
+    g_mutex_unlock(&irq->lock);
+}
+
+/* With the lock of INTx. */
+static void update_locked(struct irqs *irqs)
+{
+    if (irqs->level && !irqs->intx->masked && irqs->intx->fd >= 0) {
+        irqs->intx->masked = true;
+        eventfds_signal(irqs->intx->fd);
     }
 }
 
 static void update_intx(struct irqs *irqs)
 {
-    if (irqs->level && !irqs->intx->masked && irqs->intx->fd >= 0) {
-        irqs->intx->masked = true;
-        signal_irq(irqs->intx);
-    }
+    g_mutex_lock(&irqs->intx->lock);
+    update_locked(irqs);
+    g_mutex_unlock(&irqs->intx->lock);
 }
 
 void irqs_intx(struct irqs *irqs, bool level)
 {
+    g_mutex_lock(&irqs->intx->lock);
     irqs->level = level;
-    update_intx(irqs);
+    update_locked(irqs);
+    g_mutex_unlock(&irqs->intx->lock);
 }
 
 void irqs_msi(struct irqs *irqs, unsigned vector)
@@ -64,10 +84,13 @@ void irqs_msi(struct irqs *irqs, unsigned vector)
 
 static void replace_fd(struct irq *irq, int fd)
 {
+    g_mutex_lock(&irq->lock);
     if (irq->fd >= 0) {
         close(irq->fd);
     }
-    *irq = (struct irq){.fd = fd};
+    irq->fd = fd;
+    irq->masked = false;
+    g_mutex_unlock(&irq->lock);
 }
 
 static gboolean unmask_asked(gint fd, GIOCondition condition, gpointer data)
@@ -76,7 +99,7 @@ static gboolean unmask_asked(gint fd, GIOCondition condition, gpointer data)
 
     (void)condition;
     if (eventfds_take(fd)) {
-        irqs->intx->masked = false;
+        mask(irqs->intx, false);
         update_intx(irqs);
     }
     return G_SOURCE_CONTINUE;
@@ -110,6 +133,7 @@ struct irqs *irqs_new(unsigned n_vectors, bool has_pin, GMainContext *context)
     irqs->intx = irqs->irqs;
     irqs->vectors = irqs->irqs + 1;
     for (unsigned i = 0; i < 1 + n_vectors; i++) {
+        g_mutex_init(&irqs->irqs[i].lock);
         irqs->irqs[i].fd = -1;
     }
     return irqs;
@@ -127,6 +151,9 @@ void irqs_free(struct irqs *irqs)
 {
     if (irqs) {
         irqs_clear(irqs);
+        for (unsigned i = 0; i < 1 + irqs->n_vectors; i++) {
+            g_mutex_clear(&irqs->irqs[i].lock);
+        }
         g_free(irqs);
     }
 }
@@ -227,7 +254,7 @@ static void act(struct irq *irq, uint32_t action)
     if (action == VFIO_USER_IRQ_SET_TRIGGER) {
         signal_irq(irq);
     } else {
-        irq->masked = action == VFIO_USER_IRQ_SET_MASK;
+        mask(irq, action == VFIO_USER_IRQ_SET_MASK);
     }
 }
 

@@ -684,7 +684,7 @@ static bool host_dma_write(void *opaque, uint64_t gpa, const void *buf, size_t l
 
 static void drop_client(VionetVfioUser *server);
 
-/* Memory may go missing whenever the device moves frames, not only within a message. */
+/* Memory may go missing whenever the device moves frames, not only within a message or this thread. */
 struct loss_source {
     GSource source;
     VionetVfioUser *server;
@@ -722,6 +722,9 @@ static void watch_loss(VionetVfioUser *server)
 
     server->loss_source = g_source_new(&functions, sizeof(struct loss_source));
     ((struct loss_source *)server->loss_source)->server = server;
+    if (dma_loss_fd(server->dma) >= 0) {
+        g_source_add_unix_fd(server->loss_source, dma_loss_fd(server->dma), G_IO_IN);
+    }
     g_source_attach(server->loss_source, server->context);
 }
 
@@ -830,7 +833,7 @@ bool vionet_vfio_user_serve(VionetVfioUser *server, int fd)
         return false;
     }
     server->stream = stream_new(fd);
-    server->dma = dma_new(server_device(server));
+    server->dma = dma_new(server->frontend);
     irqs_apply(server->irqs, server_pci(server));
     watch(server, G_IO_IN);
     watch_loss(server);
@@ -1014,7 +1017,7 @@ static bool make_device(VionetVfioUser *server, const char *properties, const ch
         return false;
     }
     server->irqs = irqs_new(read_layout(server), true, server->context);
-    server->ioeventfds = ioeventfds_new(server_device(server), server->context);
+    server->ioeventfds = ioeventfds_new(server->frontend, server->context);
     vionet_frontend_attach(server->frontend, server->context);
     return true;
 }
