@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -20,7 +21,7 @@
 #define PATIENCE_MS 100          /* and the longest that less waits */
 
 struct trace {
-    GMutex lock; /* of all that changes */
+    pthread_mutex_t lock; /* of all that changes */
     char *path;
     int fd;        /* -1: it has ended */
     off_t written; /* octets, all of whole blocks */
@@ -81,9 +82,9 @@ static gboolean flush_late(gpointer data)
 {
     struct trace *trace = data;
 
-    g_mutex_lock(&trace->lock);
+    pthread_mutex_lock(&trace->lock);
     flush(trace);
-    g_mutex_unlock(&trace->lock);
+    pthread_mutex_unlock(&trace->lock);
     return G_SOURCE_REMOVE;
 }
 
@@ -179,9 +180,9 @@ static void add(struct trace *trace, const VionetTrace *frame)
 
 void trace_add(struct trace *trace, const VionetTrace *frame)
 {
-    g_mutex_lock(&trace->lock);
+    pthread_mutex_lock(&trace->lock);
     add(trace, frame);
-    g_mutex_unlock(&trace->lock);
+    pthread_mutex_unlock(&trace->lock);
 }
 
 /* ---- Life ---- */
@@ -192,7 +193,7 @@ struct trace *trace_open(const char *path, uint32_t snaplen, GMainContext *conte
         open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
     struct trace *trace = g_new0(struct trace, 1);
 
-    g_mutex_init(&trace->lock);
+    pthread_mutex_init(&trace->lock, NULL);
     trace->path = g_strdup(path);
     trace->fd = fd;
     trace->snaplen = snaplen;
@@ -221,7 +222,7 @@ void trace_close(struct trace *trace)
         close(trace->fd);
     }
     g_byte_array_unref(trace->blocks);
-    g_mutex_clear(&trace->lock);
+    pthread_mutex_destroy(&trace->lock);
     g_free(trace->octets);
     g_free(trace->path);
     g_free(trace);

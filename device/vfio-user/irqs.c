@@ -3,6 +3,7 @@
 #include "irqs.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,8 +15,9 @@
 #define VECTOR_CONTROL 12
 
 struct irq {
-    GMutex lock; /* changes are made with it, and looked at with it but by the event loop */
-    int fd;      /* -1: nobody is told */
+    pthread_mutex_t
+        lock; /* changes are made with it, and looked at with it but by the event loop */
+    int fd;   /* -1: nobody is told */
     bool masked;
 };
 
@@ -35,18 +37,18 @@ struct irqs {
 
 static void signal_irq(struct irq *irq)
 {
-    g_mutex_lock(&irq->lock);
+    pthread_mutex_lock(&irq->lock);
     if (irq->fd >= 0) {
         eventfds_signal(irq->fd);
     }
-    g_mutex_unlock(&irq->lock);
+    pthread_mutex_unlock(&irq->lock);
 }
 
 static void mask(struct irq *irq, bool masked)
 {
-    g_mutex_lock(&irq->lock);
+    pthread_mutex_lock(&irq->lock);
     irq->masked = masked;
-    g_mutex_unlock(&irq->lock);
+    pthread_mutex_unlock(&irq->lock);
 }
 
 /* With the lock of INTx. */
@@ -60,17 +62,17 @@ static void update_locked(struct irqs *irqs)
 
 static void update_intx(struct irqs *irqs)
 {
-    g_mutex_lock(&irqs->intx->lock);
+    pthread_mutex_lock(&irqs->intx->lock);
     update_locked(irqs);
-    g_mutex_unlock(&irqs->intx->lock);
+    pthread_mutex_unlock(&irqs->intx->lock);
 }
 
 void irqs_intx(struct irqs *irqs, bool level)
 {
-    g_mutex_lock(&irqs->intx->lock);
+    pthread_mutex_lock(&irqs->intx->lock);
     irqs->level = level;
     update_locked(irqs);
-    g_mutex_unlock(&irqs->intx->lock);
+    pthread_mutex_unlock(&irqs->intx->lock);
 }
 
 void irqs_msi(struct irqs *irqs, unsigned vector)
@@ -84,13 +86,13 @@ void irqs_msi(struct irqs *irqs, unsigned vector)
 
 static void replace_fd(struct irq *irq, int fd)
 {
-    g_mutex_lock(&irq->lock);
+    pthread_mutex_lock(&irq->lock);
     if (irq->fd >= 0) {
         close(irq->fd);
     }
     irq->fd = fd;
     irq->masked = false;
-    g_mutex_unlock(&irq->lock);
+    pthread_mutex_unlock(&irq->lock);
 }
 
 static gboolean unmask_asked(gint fd, GIOCondition condition, gpointer data)
@@ -133,7 +135,7 @@ struct irqs *irqs_new(unsigned n_vectors, bool has_pin, GMainContext *context)
     irqs->intx = irqs->irqs;
     irqs->vectors = irqs->irqs + 1;
     for (unsigned i = 0; i < 1 + n_vectors; i++) {
-        g_mutex_init(&irqs->irqs[i].lock);
+        pthread_mutex_init(&irqs->irqs[i].lock, NULL);
         irqs->irqs[i].fd = -1;
     }
     return irqs;
@@ -152,7 +154,7 @@ void irqs_free(struct irqs *irqs)
     if (irqs) {
         irqs_clear(irqs);
         for (unsigned i = 0; i < 1 + irqs->n_vectors; i++) {
-            g_mutex_clear(&irqs->irqs[i].lock);
+            pthread_mutex_destroy(&irqs->irqs[i].lock);
         }
         g_free(irqs);
     }
