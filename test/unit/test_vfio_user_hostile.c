@@ -1293,8 +1293,7 @@ static void add_rows(void)
     TEST("F-08/receive-to-unreachable-memory", test_receive_to_unreachable_memory);
     TEST("F-08/file-becomes-shorter", test_file_becomes_shorter);
     TEST("F-08/file-becomes-shorter-unasked", test_file_becomes_shorter_unasked);
-    TEST("F-08/file-becomes-shorter-under-threads",
-         test_file_becomes_shorter_under_threads);
+    TEST("F-08/file-becomes-shorter-under-threads", test_file_becomes_shorter_under_threads);
     TEST("F-08/huge-pages", test_huge_pages);
     TEST("F-09/features-and-migration", test_features_and_migration);
     TEST("F-10/version-text", test_version_text);
