@@ -34,6 +34,7 @@ struct worker {
     GMainContext *context;
     GSource *source;
     GThread *thread; /* NULL while it does not run */
+    atomic_bool begun;
 };
 
 struct workers {
@@ -111,6 +112,7 @@ static gpointer work(gpointer data)
     struct worker *worker = data;
 
     current = worker;
+    atomic_store(&worker->begun, true);
     while (!(atomic_load(&worker->told) & QUIT)) {
         g_main_context_iteration(worker->context, TRUE);
     }
@@ -180,12 +182,19 @@ bool workers_start(struct workers *workers, VionetDevice *device, GError **error
         char *name = g_strdup_printf("pair-%u", i);
 
         atomic_store(&worker->told, READY);
+        atomic_store(&worker->begun, false);
         pump_connect(worker->pump, device);
         worker->thread = g_thread_try_new(name, work, worker, error);
         g_free(name);
         if (!worker->thread) {
             workers_stop(workers);
             return false;
+        }
+    }
+    /* What a thread does to begin may be more than a sandbox allows that comes next. */
+    for (unsigned i = 0; i < workers->n; i++) {
+        while (!atomic_load(&workers->workers[i]->begun)) {
+            g_thread_yield();
         }
     }
     return true;

@@ -30,7 +30,10 @@ void workers_free(struct workers *workers);
 void workers_set_poll(struct workers *workers, uint64_t poll_ns, uint64_t (*clock_ns)(void *opaque),
                       void *clock);
 
-/* Starts their threads on a device, which must not be running. False, and none runs, on error. */
+/*
+ * Starts their threads, named pair-0 and so on, on a device which must not be running; they have begun
+ * on return. False, and none runs, on error.
+ */
 bool workers_start(struct workers *workers, VionetDevice *device, GError **error);
 
 /* Ends them; frames that are held are dropped. Harmless if none runs. */
