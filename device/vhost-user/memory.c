@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-#include "sharing.h"
-
 #define PAGE 4096u
 
 struct region {
@@ -21,7 +19,7 @@ struct region {
 struct memory {
     VionetDevice *device;
     GArray *regions; /* of struct region */
-    atomic_bool lost;
+    struct sharing_loss loss;
 };
 
 struct memory *memory_new(VionetDevice *device)
@@ -29,6 +27,7 @@ struct memory *memory_new(VionetDevice *device)
     struct memory *memory = g_new0(struct memory, 1);
 
     memory->device = device;
+    memory->loss.fd = -1;
     memory->regions = g_array_new(FALSE, FALSE, sizeof(struct region));
     return memory;
 }
@@ -66,12 +65,12 @@ void memory_free(struct memory *memory)
 
 bool memory_is_lost(const struct memory *memory)
 {
-    return atomic_load(&((struct memory *)memory)->lost);
+    return atomic_load(&((struct memory *)memory)->loss.lost);
 }
 
-atomic_bool *memory_lost_flag(struct memory *memory)
+struct sharing_loss *memory_loss(struct memory *memory)
 {
-    return &memory->lost;
+    return &memory->loss;
 }
 
 /* ---- Regions ---- */
@@ -99,7 +98,7 @@ static bool add(struct memory *memory, const struct vhost_user_region *from, int
     struct region region = {.guest = from->guest, .user = from->user, .size = from->size};
 
     if (!is_possible(memory, from) ||
-        sharing_map(&region.mapping, fd, from->offset, from->size, false, &memory->lost) != 0) {
+        sharing_map(&region.mapping, fd, from->offset, from->size, false, &memory->loss) != 0) {
         return false;
     }
     if (!vionet_device_map(memory->device, region.guest, region.mapping.host, region.size, 0,

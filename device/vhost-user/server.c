@@ -336,7 +336,7 @@ static bool do_set_log_base(VionetVhostUser *server, struct message *message, st
     memcpy(&log, message->payload, sizeof(log));
     if (!(server->protocol_features & BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD)) ||
         sharing_map(&mapping, message->fds[0], log.offset, log.size, false,
-                    memory_lost_flag(server->memory)) != 0) {
+                    memory_loss(server->memory)) != 0) {
         return false;
     }
     server->log = mapping;

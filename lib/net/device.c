@@ -36,6 +36,7 @@ void device_publish(VionetDevice *device, struct view *view)
 {
     struct view *old = atomic_exchange_explicit(&device->view, view, memory_order_acq_rel);
 
+    atomic_store_explicit(&device->offloads, view->offloads, memory_order_relaxed);
     pass_gates(device);
     view_free(old);
 }
@@ -584,7 +585,7 @@ bool vionet_device_negotiated(const VionetDevice *device, unsigned bit)
 
 uint64_t vionet_device_offloads(const VionetDevice *device)
 {
-    return device_view(device)->offloads;
+    return atomic_load_explicit(&((VionetDevice *)device)->offloads, memory_order_relaxed);
 }
 
 uint8_t vionet_device_status(const VionetDevice *device)

@@ -451,10 +451,18 @@ class Tests:
                 daemon.wait_for('client has gone')
             assert daemon.end() == 0, daemon.text()
 
+    def test_traffic_with_threads(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.test_traffic('--device=threads=on', f'--status={folder}/status',
+                              f'--trace={folder}/trace')
+            seen = read_pcapng(pathlib.Path(f'{folder}/trace').read_bytes())
+            assert len(seen) == 2 * 2 * 102, len(seen)
+
     # ---- sandbox ----
 
     def test_all_threads_are_locked_up(self):
-        for options, filtered in ((), '2'), (('--no-sandbox',), '0'):
+        threaded = '--device=queues=2,threads=on', '--netdev=loopback'
+        for options, filtered in ((), '2'), (threaded, '2'), (('--no-sandbox',), '0'):
             with running(self, *options) as daemon:
                 threads = pathlib.Path(f'/proc/{daemon.process.pid}/task')
                 for thread in threads.iterdir():
