@@ -188,11 +188,6 @@ static void widen_queues(VionetConfig *config)
 
 static bool make_workers(VionetFrontend *frontend, GError **error)
 {
-    if (frontend->ops.interrupt) {
-        g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG,
-                    "property threads=on: this emulator stops single queues, which they cannot");
-        return false;
-    }
     if (!backend_split(frontend->backend, frontend->properties.config.max_pairs, error)) {
         g_prefix_error(error, "property threads=on: ");
         return false;
@@ -342,6 +337,9 @@ bool vionet_frontend_poll(VionetFrontend *frontend, size_t n)
 {
     if (!frontend->device) {
         return false;
+    }
+    if (frontend->workers) {
+        workers_wake(frontend->workers);
     }
     pump_want(frontend->pump, n);
     return pump_run(frontend->pump);

@@ -6,6 +6,8 @@
 #include "memory.h"
 
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define PAGE 4096u
 
@@ -17,17 +19,19 @@ struct region {
 };
 
 struct memory {
-    VionetDevice *device;
-    GArray *regions; /* of struct region */
+    VionetFrontend *frontend;
+    VionetDevice *device; /* its */
+    GArray *regions;      /* of struct region */
     struct sharing_loss loss;
 };
 
-struct memory *memory_new(VionetDevice *device)
+struct memory *memory_new(VionetFrontend *frontend)
 {
     struct memory *memory = g_new0(struct memory, 1);
 
-    memory->device = device;
-    memory->loss.fd = -1;
+    memory->frontend = frontend;
+    memory->device = vionet_frontend_device(frontend);
+    memory->loss.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     memory->regions = g_array_new(FALSE, FALSE, sizeof(struct region));
     return memory;
 }
@@ -43,6 +47,7 @@ static void forget(struct memory *memory, guint i)
     struct region *region = region_at(memory, i);
 
     vionet_device_unmap(memory->device, region->guest, region->size, NULL);
+    vionet_frontend_settle(memory->frontend);
     sharing_unmap(&region->mapping);
     g_array_remove_index_fast(memory->regions, i);
 }
@@ -59,6 +64,9 @@ void memory_free(struct memory *memory)
     if (memory) {
         forget_all(memory);
         g_array_unref(memory->regions);
+        if (memory->loss.fd >= 0) {
+            close(memory->loss.fd);
+        }
         g_free(memory);
     }
 }

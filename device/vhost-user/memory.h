@@ -8,8 +8,7 @@
 #ifndef DEVICE_VHOST_USER_MEMORY_H
 #define DEVICE_VHOST_USER_MEMORY_H
 
-#include <vionet/device.h>
-
+#include "frontend.h"
 #include "messages.h"
 #include "sharing.h"
 
@@ -18,8 +17,8 @@
 
 struct memory;
 
-/* Makes an empty table for a device, which must outlive it. */
-struct memory *memory_new(VionetDevice *device);
+/* Makes an empty table for a frontend's device, which must outlive it. */
+struct memory *memory_new(VionetFrontend *frontend);
 
 /* Takes everything back and frees it; NULL is ignored. */
 void memory_free(struct memory *memory);

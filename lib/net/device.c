@@ -408,13 +408,17 @@ void vionet_device_write_queue_log(VionetDevice *device, unsigned index, bool lo
 bool vionet_device_stop_queue(VionetDevice *device, unsigned index, uint32_t *base)
 {
     struct queue *queue = queue_for_write(device, index);
+    struct outcome outcome = {0};
+    bool stopped;
 
     if (!queue) {
         return false;
     }
     /* What was to be notified of later is notified of now: who goes on with the queue does not know. */
     vionet_device_timer(device, index);
-    if (!queue_stop_at(queue, base)) {
+    stopped = queue_stop_at(queue, &device->map, base, &outcome);
+    device_settle(device, queue, &outcome);
+    if (!stopped) {
         return false;
     }
     queue->enabled = false;

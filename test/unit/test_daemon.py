@@ -210,8 +210,6 @@ class Tests:
                     ('--client goes with --protocol=vhost-user and --socket', path, '--client'),
                     ('--client goes with --protocol=vhost-user and --socket', '--socket-fd=0',
                      '--protocol=vhost-user', '--client'),
-                    ('property threads=on: this emulator stops single queues, which they cannot',
-                     path, '--protocol=vhost-user', '--device=threads=on', '--netdev=loopback'),
                     ('--log-level=loud: expected error, warning, message, info or debug', path,
                      '--log-level=loud'),
                     ('--log-format=xml: expected text or json', path, '--log-format=xml'),
