@@ -2,6 +2,7 @@
 /* Calls by eventfd; see calls.h. Called by server.c and vrings.c, and by the device's threads. */
 #include "calls.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include <glib.h>
@@ -10,8 +11,8 @@
 
 /* A lock for each: a descriptor is not closed, and its number another's, while it is written to. */
 struct call {
-    GMutex lock;
-    int fd; /* -1: none */
+    pthread_mutex_t lock; /* which sanitizers see */
+    int fd;               /* -1: none */
 };
 
 struct calls {
@@ -25,7 +26,7 @@ struct calls *calls_new(unsigned n)
 
     calls->n = n;
     for (unsigned i = 0; i < n; i++) {
-        g_mutex_init(&calls->calls[i].lock);
+        pthread_mutex_init(&calls->calls[i].lock, NULL);
         calls->calls[i].fd = -1;
     }
     return calls;
@@ -36,7 +37,7 @@ void calls_free(struct calls *calls)
     if (calls) {
         calls_clear(calls);
         for (unsigned i = 0; i < calls->n; i++) {
-            g_mutex_clear(&calls->calls[i].lock);
+            pthread_mutex_destroy(&calls->calls[i].lock);
         }
         g_free(calls);
     }
@@ -46,12 +47,12 @@ void calls_set(struct calls *calls, unsigned i, int fd)
 {
     struct call *call = &calls->calls[i];
 
-    g_mutex_lock(&call->lock);
+    pthread_mutex_lock(&call->lock);
     if (call->fd >= 0) {
         close(call->fd);
     }
     call->fd = fd;
-    g_mutex_unlock(&call->lock);
+    pthread_mutex_unlock(&call->lock);
 }
 
 void calls_clear(struct calls *calls)
@@ -66,9 +67,9 @@ void calls_signal(struct calls *calls, unsigned i)
     if (i >= calls->n) {
         return;
     }
-    g_mutex_lock(&calls->calls[i].lock);
+    pthread_mutex_lock(&calls->calls[i].lock);
     if (calls->calls[i].fd >= 0) {
         eventfds_signal(calls->calls[i].fd);
     }
-    g_mutex_unlock(&calls->calls[i].lock);
+    pthread_mutex_unlock(&calls->calls[i].lock);
 }
