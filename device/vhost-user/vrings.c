@@ -7,6 +7,7 @@
  */
 #include "vrings.h"
 
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include <glib-unix.h>
@@ -25,6 +26,8 @@ struct kick {
     VionetDevice *device;
     unsigned queue;
     int fd;
+    /* That it is freed after the last call of kicked() is GLib's order. A sanitizer sees this one. */
+    atomic_uint calls;
 };
 
 struct vring {
@@ -367,12 +370,13 @@ bool vrings_set_enable(struct vrings *vrings, const struct vhost_user_state *sta
 
 static gboolean kicked(gint fd, GIOCondition condition, gpointer data)
 {
-    const struct kick *kick = data;
+    struct kick *kick = data;
 
     (void)condition;
     if (eventfds_take(fd)) {
         vionet_device_kick(kick->device, kick->queue);
     }
+    atomic_fetch_add_explicit(&kick->calls, 1, memory_order_release);
     return G_SOURCE_CONTINUE;
 }
 
@@ -380,6 +384,7 @@ static void kick_free(gpointer data)
 {
     struct kick *kick = data;
 
+    (void)atomic_load_explicit(&kick->calls, memory_order_acquire);
     close(kick->fd);
     g_free(kick);
 }
@@ -390,7 +395,9 @@ static GSource *kick_source(const struct vring *ring, int fd)
     struct kick *kick = g_new0(struct kick, 1);
     GSource *source = g_unix_fd_source_new(fd, G_IO_IN);
 
-    *kick = (struct kick){ring->vrings->device, ring->index, fd};
+    kick->device = ring->vrings->device;
+    kick->queue = ring->index;
+    kick->fd = fd;
     g_source_set_can_recurse(source, TRUE);
     g_source_set_callback(source, G_SOURCE_FUNC(kicked), kick, kick_free);
     g_source_attach(source, context ? context : ring->vrings->context);
