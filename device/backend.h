@@ -15,10 +15,13 @@
  * room costs nothing.
  *
  * Errors are of domain VIONET_ERROR, code VIONET_ERROR_CONFIG, one line each. Threads: one at a
- * time for each backend, its event loop included; no operation calls back, but ready.
+ * time for each backend, its event loop included; no operation calls back, but ready. A backend that
+ * can be split has queues which are backends of their own, for a thread each.
  */
 #ifndef DEVICE_BACKEND_H
 #define DEVICE_BACKEND_H
+
+#include <stdatomic.h>
 
 #include <vionet/device.h>
 
@@ -102,6 +105,18 @@ void backend_attach(VionetBackend *backend, GMainContext *context, void (*ready)
  */
 void backend_set_offloads(VionetBackend *backend, uint64_t offloads);
 
+/*
+ * Splits the backend into n queues, once and before it is attached. From then on frames are sent to
+ * and received from those, each attached by itself and used by a thread of its own; what belongs to
+ * all of it (name, offloads, the sum of the counters, close) stays with the backend. False, with an
+ * error, if it has no such queues, or not n.
+ */
+bool backend_split(VionetBackend *backend, unsigned n, GError **error);
+
+/* Its queues, 0 if it is not split; one of them, which stays the backend's. */
+unsigned backend_n_queues(const VionetBackend *backend);
+VionetBackend *backend_queue(const VionetBackend *backend, unsigned i);
+
 /* One line for each backend. To be freed with g_free(). */
 char *backend_help(void);
 
@@ -124,7 +139,11 @@ struct backend_ops {
     struct backend_option options[BACKEND_MAX_OPTIONS + 1]; /* no name after the last */
     VionetBackend *(*open)(backend_values values, GError **error);
     void (*close)(VionetBackend *backend);
-    /* These two may be NULL. */
+    /*
+     * These three may be NULL. queue makes the i-th of n queues, which is closed before the backend;
+     * NULL, with an error, if the backend does not have n.
+     */
+    VionetBackend *(*queue)(VionetBackend *backend, unsigned i, unsigned n, GError **error);
     void (*attach)(VionetBackend *backend, GMainContext *context);
     void (*set_offloads)(VionetBackend *backend, uint64_t offloads);
     bool (*send)(VionetBackend *backend, const VionetFrame *frames, size_t n);
@@ -138,13 +157,21 @@ struct backend_ops {
      UINT64_C(1) << VIRTIO_NET_F_HOST_TSO6 | UINT64_C(1) << VIRTIO_NET_F_HOST_ECN | \
      UINT64_C(1) << VIRTIO_NET_F_HOST_USO)
 
-/* First member of every backend. open sets takes, the rest is set by backend_open(). */
+/*
+ * First member of every backend. open sets takes, the rest is set by backend_open(). Counters are
+ * written by the backend's thread and read by any.
+ */
 struct VionetBackend {
     const struct backend_ops *ops;
     unsigned takes;
     bool full;      /* frames from the guest had better wait until ready is called */
     uint64_t suits; /* features, as bits, that are offered with it unless the user says otherwise */
-    VionetBackendCounters counters; /* a backend itself counts only what it drops */
+    struct {
+        _Atomic uint64_t sent;
+        _Atomic uint64_t received;
+        _Atomic uint64_t dropped; /* all that a backend itself counts */
+    } counters;
+    GPtrArray *queues; /* NULL: it is not split */
     void (*ready)(void *opaque);
     void *opaque;
 };

@@ -8,6 +8,9 @@
  * segmented pass both ways: from the guest, what the kernel takes; to the guest, what the guest
  * takes now (TUNSETOFFLOAD). The header has 12 octets, or 24 if the kernel knows UDP tunnels.
  *
+ * Split into queues, each is a tap of one queue, whose descriptor stays the whole one's; the kernel
+ * spreads flows over them, and answers a flow on the queue that it came on.
+ *
  * Nothing is fatal once it is open: what the kernel does not take or cannot give is counted as
  * dropped, and an interface that is deleted is silent.
  */
@@ -79,7 +82,7 @@ struct tap_queue {
 struct tap {
     VionetBackend backend;
     GMainContext *context; /* NULL until attached */
-    bool given;            /* the descriptors were, and none is ours until all is well */
+    bool given;            /* the descriptors were, and none is ours until all is well, or ever */
     bool gone;             /* the interface was deleted */
     unsigned header_len;   /* octets, 0 without vnet_hdr */
     unsigned offloads;     /* TUN_F_* that the kernel knows */
@@ -398,6 +401,22 @@ static VionetBackend *tap_open(backend_values values, GError **error)
         fcntl(tap->queues[i].fd, F_SETFD, FD_CLOEXEC);
     }
     tap->given = false;
+    return &tap->backend;
+}
+
+static VionetBackend *tap_queue(VionetBackend *backend, unsigned i, unsigned n, GError **error)
+{
+    const struct tap *whole = (const struct tap *)backend;
+    struct tap *tap;
+
+    if (n != whole->n_queues) {
+        refuse(error, "%u queues are wanted, it has %u (queues=%u)", n, whole->n_queues, n);
+        return NULL;
+    }
+    tap = g_new0(struct tap, 1);
+    tap->given = true;
+    tap->header_len = whole->header_len;
+    tap->queues[tap->n_queues++].fd = whole->queues[i].fd;
     return &tap->backend;
 }
 
@@ -720,6 +739,7 @@ const struct backend_ops backend_tap = {
         },
     .open = tap_open,
     .close = tap_close,
+    .queue = tap_queue,
     .attach = tap_attach,
     .set_offloads = tap_set_offloads,
     .send = tap_send,

@@ -14,6 +14,7 @@
 
 #include "properties.h"
 #include "pump.h"
+#include "workers.h"
 
 /* Descriptors that a queue may have at least, where the driver's side chooses. */
 #define CHOSEN_QUEUE_SIZE 1024
@@ -23,8 +24,9 @@ struct VionetFrontend {
     VionetFrontendOps ops;
     void *opaque;
     VionetBackend *backend;
-    struct pump *pump;
-    VionetDevice *device; /* NULL while not realized, like pci */
+    struct pump *pump;       /* with workers it has but the control queue's commands to care for */
+    struct workers *workers; /* threads=on, else NULL */
+    VionetDevice *device;    /* NULL while not realized, like pci */
     VionetPci *pci;
 };
 
@@ -81,6 +83,11 @@ static void host_kick(void *opaque, unsigned queue)
 {
     VionetFrontend *frontend = opaque;
 
+    if (frontend->workers &&
+        (workers_is_one() || queue != vionet_device_control_queue(frontend->device))) {
+        workers_kicked(frontend->workers, queue);
+        return;
+    }
     pump_kicked(frontend->pump, queue);
     run(frontend);
 }
@@ -94,6 +101,9 @@ static void host_event(void *opaque, const VionetEvent *event)
     case VIONET_EVENT_RESET:
         backend_set_offloads(frontend->backend, vionet_device_offloads(frontend->device));
         run(frontend);
+        if (frontend->workers) {
+            workers_wake(frontend->workers);
+        }
         break;
     case VIONET_EVENT_OFFLOADS:
         backend_set_offloads(frontend->backend, vionet_device_offloads(frontend->device));
@@ -151,6 +161,7 @@ static void host_interrupt(void *opaque, unsigned queue)
 static VionetHostOps host_ops(const VionetFrontend *frontend)
 {
     const bool has_timer = frontend->ops.clock_ns && frontend->ops.timer;
+    const bool has_dma = !frontend->properties.threads;
 
     return (VionetHostOps){
         .size = sizeof(VionetHostOps),
@@ -159,8 +170,8 @@ static VionetHostOps host_ops(const VionetFrontend *frontend)
         .clock_ns = has_timer ? host_clock_ns : NULL,
         .timer = has_timer ? host_timer : NULL,
         .trace = frontend->ops.trace ? host_trace : NULL,
-        .dma_read = frontend->ops.dma_read ? host_dma_read : NULL,
-        .dma_write = frontend->ops.dma_write ? host_dma_write : NULL,
+        .dma_read = has_dma && frontend->ops.dma_read ? host_dma_read : NULL,
+        .dma_write = has_dma && frontend->ops.dma_write ? host_dma_write : NULL,
         .interrupt = frontend->ops.interrupt ? host_interrupt : NULL,
     };
 }
@@ -175,27 +186,48 @@ static void widen_queues(VionetConfig *config)
     config->control_queue_size = MAX(config->control_queue_size, CHOSEN_QUEUE_SIZE);
 }
 
+static bool make_workers(VionetFrontend *frontend, GError **error)
+{
+    if (!backend_split(frontend->backend, frontend->properties.config.max_pairs, error)) {
+        g_prefix_error(error, "property threads=on: ");
+        return false;
+    }
+    frontend->workers = workers_new(frontend->backend);
+    return true;
+}
+
 static bool configure(VionetFrontend *frontend, const char *properties, const char *backend,
                       GError **error)
 {
-    const VionetHostOps ops = host_ops(frontend);
+    VionetHostOps ops;
+    uint64_t poll_ns;
 
     if (!properties_parse(properties, &frontend->properties, error) ||
-        !check_timers(frontend, error) ||
-        !vionet_config_check(&frontend->properties.config, &ops, error)) {
+        !check_timers(frontend, error)) {
         return false;
     }
     if (frontend->ops.interrupt) {
         widen_queues(&frontend->properties.config);
     }
+    ops = host_ops(frontend);
+    if (!vionet_config_check(&frontend->properties.config, &ops, error)) {
+        return false;
+    }
+    poll_ns = frontend->properties.poll_us * UINT64_C(1000);
     frontend->backend = backend_open(backend, error);
     if (!frontend->backend) {
         return false;
     }
     properties_suit(&frontend->properties, backend_suits(frontend->backend));
-    frontend->pump = pump_new(frontend->backend);
-    pump_set_poll(frontend->pump, frontend->properties.poll_us * UINT64_C(1000),
-                  frontend->ops.clock_ns, frontend->opaque);
+    frontend->pump = pump_new(frontend->backend, 0);
+    if (frontend->properties.threads) {
+        if (!make_workers(frontend, error)) {
+            return false;
+        }
+        workers_set_poll(frontend->workers, poll_ns, frontend->ops.clock_ns, frontend->opaque);
+    } else {
+        pump_set_poll(frontend->pump, poll_ns, frontend->ops.clock_ns, frontend->opaque);
+    }
     return true;
 }
 
@@ -221,6 +253,7 @@ void vionet_frontend_free(VionetFrontend *frontend)
         return;
     }
     vionet_frontend_unrealize(frontend);
+    workers_free(frontend->workers);
     pump_free(frontend->pump);
     backend_close(frontend->backend);
     g_free(frontend);
@@ -252,7 +285,8 @@ bool vionet_frontend_realize(VionetFrontend *frontend, GError **error)
     }
     pump_connect(frontend->pump, frontend->device);
     frontend->pci = frontend->ops.interrupt ? NULL : make_pci(frontend, error);
-    if (!frontend->pci && !frontend->ops.interrupt) {
+    if ((!frontend->pci && !frontend->ops.interrupt) ||
+        (frontend->workers && !workers_start(frontend->workers, frontend->device, error))) {
         vionet_frontend_unrealize(frontend);
         return false;
     }
@@ -265,6 +299,9 @@ void vionet_frontend_unrealize(VionetFrontend *frontend)
         return;
     }
     g_assert(!pump_is_busy(frontend->pump));
+    if (frontend->workers) {
+        workers_stop(frontend->workers);
+    }
     vionet_pci_free(frontend->pci);
     pump_disconnect(frontend->pump);
     vionet_device_free(frontend->device);
@@ -301,6 +338,9 @@ bool vionet_frontend_poll(VionetFrontend *frontend, size_t n)
     if (!frontend->device) {
         return false;
     }
+    if (frontend->workers) {
+        workers_wake(frontend->workers);
+    }
     pump_want(frontend->pump, n);
     return pump_run(frontend->pump);
 }
@@ -315,8 +355,10 @@ static void backend_is_ready(void *opaque)
 
 void vionet_frontend_attach(VionetFrontend *frontend, GMainContext *context)
 {
-    backend_attach(frontend->backend, context, backend_is_ready, frontend);
-    backend_is_ready(frontend);
+    if (!frontend->workers) {
+        backend_attach(frontend->backend, context, backend_is_ready, frontend);
+        backend_is_ready(frontend);
+    }
 }
 
 bool vionet_frontend_can_receive(const VionetFrontend *frontend)
@@ -327,4 +369,20 @@ bool vionet_frontend_can_receive(const VionetFrontend *frontend)
 unsigned vionet_frontend_held(const VionetFrontend *frontend)
 {
     return pump_held(frontend->pump);
+}
+
+/* Queue 2 is the control queue of a driver without MQ. */
+GMainContext *vionet_frontend_queue_context(const VionetFrontend *frontend, unsigned queue)
+{
+    if (!frontend->workers || queue == 2 || queue / 2 >= frontend->properties.config.max_pairs) {
+        return NULL;
+    }
+    return workers_context(frontend->workers, queue / 2);
+}
+
+void vionet_frontend_settle(VionetFrontend *frontend)
+{
+    if (frontend->workers) {
+        workers_settle(frontend->workers);
+    }
 }

@@ -15,6 +15,12 @@
  * frontend that is moving frames does not begin to do so again when it is called from within: it
  * goes on.
  *
+ * With threads=on each queue pair has a thread of its own, from realize to unrealize, which moves
+ * frames between the device and the backend's queue of that number. The rest stays as above, for one
+ * thread. What differs: operations but for wake may be called from any thread, several at a time;
+ * vionet_frontend_queue_context() says where a queue's notifications are best watched; memory is
+ * taken back with vionet_frontend_settle(); and none can be remote.
+ *
  * Errors are of domain VIONET_ERROR, one line each.
  */
 #ifndef DEVICE_FRONTEND_H
@@ -49,7 +55,7 @@ typedef struct VionetFrontendOps {
     void (*wake)(void *opaque);
     /* As in VionetHostOps; may not call the frontend either. */
     void (*trace)(void *opaque, const VionetTrace *trace);
-    /* As in VionetHostOps, for memory that is mapped with vionet_device_map_remote(). */
+    /* As in VionetHostOps, for memory that is mapped with vionet_device_map_remote(). Not with threads=on. */
     bool (*dma_read)(void *opaque, uint64_t gpa, void *buf, size_t len);
     bool (*dma_write)(void *opaque, uint64_t gpa, const void *buf, size_t len);
     /*
@@ -106,7 +112,20 @@ void vionet_frontend_attach(VionetFrontend *frontend, GMainContext *context);
  */
 bool vionet_frontend_can_receive(const VionetFrontend *frontend);
 
-/* Frames held now. */
+/* Frames held now, by threads not counted. */
 unsigned vionet_frontend_held(const VionetFrontend *frontend);
+
+/*
+ * The event loop of the thread that serves a queue, to which sources that watch for the queue's
+ * notifications may be attached; they call vionet_device_kick(). NULL: the queue is for the thread of
+ * the frontend. (So are all without threads=on, and always those that may be the control queue.)
+ */
+GMainContext *vionet_frontend_queue_context(const VionetFrontend *frontend, unsigned queue);
+
+/*
+ * Waits until no thread uses guest memory any more that the device was told to forget before
+ * (vionet_device_unmap()). Then that memory may go. Nothing to do without threads=on.
+ */
+void vionet_frontend_settle(VionetFrontend *frontend);
 
 #endif

@@ -18,6 +18,7 @@ typedef struct VionetProperties {
     VionetConfig config;
     VionetPciConfig pci;
     uint32_t poll_us; /* how long a transmit queue is polled after its last frame */
+    bool threads;     /* one for each queue pair */
     uint64_t asked[VIONET_FEATURE_WORDS]; /* features that the text turns on or off, or makes on */
 } VionetProperties;
 

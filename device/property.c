@@ -463,6 +463,8 @@ static const struct property rows[] = {
      .makes_on = VIRTIO_F_NOTIF_CONFIG_DATA},
     {"poll-us", "how long a transmit queue is polled after its last frame, in microseconds",
      NUMBER(poll_us, 0, 1000000), .makes_on = PROPERTY_MAKES_NOTHING},
+    {"threads", "a thread for each queue pair; the backend has to have as many queues",
+     SWITCH(threads), .makes_on = PROPERTY_MAKES_NOTHING},
     {"subsystem-vendor", "PCI subsystem vendor", NUMBER(pci.subsystem_vendor, 0, 0xffff),
      .hexadecimal = true, .makes_on = PROPERTY_MAKES_NOTHING},
     {"subsystem-device", "PCI subsystem device", NUMBER(pci.subsystem_device, 0x40, 0xffff),

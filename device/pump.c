@@ -65,6 +65,7 @@ static const struct gso_takers {
 
 struct pump {
     VionetBackend *backend;
+    unsigned lane;
     VionetDevice *device; /* NULL while not connected */
     bool busy;            /* pump_run() */
     bool room;            /* the guest has made room since frames were held */
@@ -428,7 +429,8 @@ static size_t offer_segments(struct pump *pump, bool *on)
         cut(pump);
     }
     n = plain->n;
-    vionet_device_receive(pump->device, 0, plain->frames, n, verdicts, VIONET_RECEIVE_HOLD);
+    vionet_device_receive(pump->device, pump->lane, plain->frames, n, verdicts,
+                          VIONET_RECEIVE_HOLD);
     for (size_t i = 0; i < n; i++) {
         if (verdicts[i] == VIONET_HELD) {
             plain->frames[n_kept++] = plain->frames[i];
@@ -448,7 +450,7 @@ static size_t offer_first(struct pump *pump, unsigned n, bool *on)
 {
     VionetVerdict verdicts[BURST];
 
-    vionet_device_receive(pump->device, 0, pump->held, n, verdicts, VIONET_RECEIVE_HOLD);
+    vionet_device_receive(pump->device, pump->lane, pump->held, n, verdicts, VIONET_RECEIVE_HOLD);
     *on = release_first(pump, n, verdicts) == 0;
     return n;
 }
@@ -597,11 +599,12 @@ unsigned pump_held(const struct pump *pump)
 
 /* ---- Life ---- */
 
-struct pump *pump_new(VionetBackend *backend)
+struct pump *pump_new(VionetBackend *backend, unsigned lane)
 {
     struct pump *pump = g_new0(struct pump, 1);
 
     pump->backend = backend;
+    pump->lane = lane;
     pump->makes_plain = (backend_takes(backend) & TAKES_ALL) != TAKES_ALL;
     if (pump->makes_plain) {
         pump->sending.octets = g_malloc(PLAIN_OCTETS);

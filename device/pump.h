@@ -16,8 +16,11 @@
 
 struct pump;
 
-/* Makes a pump to and from backend, which stays the caller's. Never NULL. */
-struct pump *pump_new(VionetBackend *backend);
+/*
+ * Makes a pump to and from backend, which stays the caller's; frames go to the guest on that lane of
+ * the device (vionet_device_receive()), of which it is the only user. Never NULL.
+ */
+struct pump *pump_new(VionetBackend *backend, unsigned lane);
 
 /* Frees a pump that is not connected; NULL is ignored. */
 void pump_free(struct pump *pump);

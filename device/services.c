@@ -7,6 +7,7 @@
 #include "services.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,7 +26,8 @@ struct services {
     GSource *timer_source;
     GSource *again_source; /* NULL while nobody is to be called again */
     int timer_fd;
-    uint64_t armed_ns; /* when the timerfd goes off, NEVER if it is not set */
+    pthread_mutex_t lock; /* of what follows */
+    uint64_t armed_ns;    /* when the timerfd goes off, NEVER if it is not set */
     unsigned n_timers;
     uint64_t deadlines_ns[];
 };
@@ -53,34 +55,59 @@ static void arm(struct services *services, uint64_t deadline_ns)
     }
 }
 
-static gboolean timer_expired(gint fd, GIOCondition condition, gpointer data)
+/* Whether a timer has expired, which it does once. */
+static bool has_expired(struct services *services, unsigned i, uint64_t now)
 {
-    struct services *services = data;
-    const uint64_t now = services_clock_ns();
-    uint64_t next = NEVER;
-    uint64_t n;
+    bool expired;
 
-    (void)condition;
-    (void)!read(fd, &n, sizeof(n));
-    services->armed_ns = NEVER;
-    for (unsigned i = 0; i < services->n_timers; i++) {
-        if (services->deadlines_ns[i] <= now) {
-            services->deadlines_ns[i] = NEVER;
-            services->ops.expired(services->opaque, i);
-        }
+    pthread_mutex_lock(&services->lock);
+    expired = services->deadlines_ns[i] <= now;
+    if (expired) {
+        services->deadlines_ns[i] = NEVER;
     }
+    pthread_mutex_unlock(&services->lock);
+    return expired;
+}
+
+static void arm_next(struct services *services)
+{
+    uint64_t next = NEVER;
+
+    pthread_mutex_lock(&services->lock);
     for (unsigned i = 0; i < services->n_timers; i++) {
         next = MIN(next, services->deadlines_ns[i]);
     }
     arm(services, next);
+    pthread_mutex_unlock(&services->lock);
+}
+
+static gboolean timer_expired(gint fd, GIOCondition condition, gpointer data)
+{
+    struct services *services = data;
+    const uint64_t now = services_clock_ns();
+    uint64_t n;
+
+    (void)condition;
+    (void)!read(fd, &n, sizeof(n));
+    pthread_mutex_lock(&services->lock);
+    services->armed_ns = NEVER;
+    pthread_mutex_unlock(&services->lock);
+    for (unsigned i = 0; i < services->n_timers; i++) {
+        if (has_expired(services, i, now)) {
+            services->ops.expired(services->opaque, i);
+        }
+    }
+    arm_next(services);
     return G_SOURCE_CONTINUE;
 }
 
 void services_timer(struct services *services, unsigned i, uint64_t deadline_ns)
 {
     if (i < services->n_timers) {
+        pthread_mutex_lock(&services->lock);
         services->deadlines_ns[i] = deadline_ns;
         arm(services, MIN(deadline_ns, services->armed_ns));
+        pthread_mutex_unlock(&services->lock);
     }
 }
 
@@ -124,9 +151,11 @@ struct services *services_new(GMainContext *context, unsigned n_timers,
     for (unsigned i = 0; i < n_timers; i++) {
         services->deadlines_ns[i] = NEVER;
     }
+    pthread_mutex_init(&services->lock, NULL);
     services->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (services->timer_fd < 0) {
         g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "timer: %s", g_strerror(errno));
+        pthread_mutex_destroy(&services->lock);
         g_free(services);
         return NULL;
     }
@@ -149,5 +178,6 @@ void services_free(struct services *services)
         g_source_unref(services->again_source);
     }
     close(services->timer_fd);
+    pthread_mutex_destroy(&services->lock);
     g_free(services);
 }

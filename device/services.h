@@ -4,7 +4,7 @@
  * soon. For programs whose main loop is GLib's: the operations clock_ns, timer and wake of
  * VionetFrontendOps lead here.
  *
- * Threads: that of the event loop.
+ * Threads: that of the event loop; services_timer() and services_clock_ns() are for any.
  */
 #ifndef DEVICE_SERVICES_H
 #define DEVICE_SERVICES_H

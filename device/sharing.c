@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <glib.h>
 #include <linux/magic.h>
@@ -27,7 +28,7 @@
 struct range {
     _Atomic uintptr_t begin; /* 0: the slot is free */
     _Atomic uintptr_t end;
-    _Atomic(atomic_bool *) lost;
+    _Atomic(struct sharing_loss *) loss;
 };
 
 static struct range ranges[SHARING_MAX];
@@ -40,6 +41,16 @@ static bool replace(uintptr_t begin, uintptr_t end)
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED;
 }
 
+void sharing_tell(struct sharing_loss *loss)
+{
+    const uint64_t one = 1;
+
+    atomic_store(&loss->lost, true);
+    if (loss->fd >= 0) {
+        (void)!write(loss->fd, &one, sizeof(one));
+    }
+}
+
 static bool mend(uintptr_t address)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(ranges); i++) {
@@ -47,7 +58,7 @@ static bool mend(uintptr_t address)
         const uintptr_t end = atomic_load(&ranges[i].end);
 
         if (begin && address >= begin && address < end) {
-            atomic_store(atomic_load(&ranges[i].lost), true);
+            sharing_tell(atomic_load(&ranges[i].loss));
             return replace(begin, end) ||
                    replace(address & ~(uintptr_t)(PAGE - 1), (address | (PAGE - 1)) + 1);
         }
@@ -79,12 +90,12 @@ static void guard_once(void)
     }
 }
 
-static bool guard(const struct sharing *sharing, atomic_bool *lost)
+static bool guard(const struct sharing *sharing, struct sharing_loss *loss)
 {
     guard_once();
     for (size_t i = 0; i < G_N_ELEMENTS(ranges); i++) {
         if (!atomic_load(&ranges[i].begin)) {
-            atomic_store(&ranges[i].lost, lost);
+            atomic_store(&ranges[i].loss, loss);
             atomic_store(&ranges[i].end, (uintptr_t)sharing->begin + sharing->len);
             atomic_store(&ranges[i].begin, (uintptr_t)sharing->begin);
             return true;
@@ -124,7 +135,7 @@ static bool has_octets(int fd, uint64_t offset, uint64_t size)
 }
 
 int sharing_map(struct sharing *sharing, int fd, uint64_t offset, uint64_t size, bool readonly,
-                atomic_bool *lost)
+                struct sharing_loss *loss)
 {
     const uint64_t page = sharing_page_size(fd);
     const uint64_t lead = offset % page;
@@ -139,7 +150,7 @@ int sharing_map(struct sharing *sharing, int fd, uint64_t offset, uint64_t size,
     if (sharing->begin == MAP_FAILED) {
         return errno;
     }
-    if (!guard(sharing, lost)) {
+    if (!guard(sharing, loss)) {
         munmap(sharing->begin, sharing->len);
         return ENOSPC;
     }

@@ -73,15 +73,31 @@ static void add_properties(JsonBuilder *builder, const char *text)
     json_builder_end_object(builder);
 }
 
-static void add_backend(JsonBuilder *builder, const VionetBackend *backend)
+static void add_backend_counters(JsonBuilder *builder, const VionetBackend *backend)
 {
     const VionetBackendCounters counters = backend_counters(backend);
 
-    begin_object(builder, "backend");
-    add_text(builder, "name", backend_name(backend));
     add_number(builder, "sent", counters.sent);
     add_number(builder, "received", counters.received);
     add_number(builder, "dropped", counters.dropped);
+}
+
+/* With threads, its queues too: what each thread has moved. */
+static void add_backend(JsonBuilder *builder, const VionetBackend *backend)
+{
+    begin_object(builder, "backend");
+    add_text(builder, "name", backend_name(backend));
+    add_backend_counters(builder, backend);
+    if (backend_n_queues(backend) > 0) {
+        json_builder_set_member_name(builder, "queues");
+        json_builder_begin_array(builder);
+        for (unsigned i = 0; i < backend_n_queues(backend); i++) {
+            json_builder_begin_object(builder);
+            add_backend_counters(builder, backend_queue(backend, i));
+            json_builder_end_object(builder);
+        }
+        json_builder_end_array(builder);
+    }
     json_builder_end_object(builder);
 }
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -20,6 +21,7 @@
 #define PATIENCE_MS 100          /* and the longest that less waits */
 
 struct trace {
+    pthread_mutex_t lock; /* of all that changes */
     char *path;
     int fd;        /* -1: it has ended */
     off_t written; /* octets, all of whole blocks */
@@ -78,7 +80,11 @@ static void flush(struct trace *trace)
 
 static gboolean flush_late(gpointer data)
 {
-    flush(data);
+    struct trace *trace = data;
+
+    pthread_mutex_lock(&trace->lock);
+    flush(trace);
+    pthread_mutex_unlock(&trace->lock);
     return G_SOURCE_REMOVE;
 }
 
@@ -147,7 +153,7 @@ static char *comment_on(const VionetTrace *frame)
     return frame->report ? g_strdup_printf("report: %s", vionet_report_name(frame->report)) : NULL;
 }
 
-void trace_add(struct trace *trace, const VionetTrace *frame)
+static void add(struct trace *trace, const VionetTrace *frame)
 {
     struct pcapng_packet packet = {
         .time = now_ns(),
@@ -172,6 +178,13 @@ void trace_add(struct trace *trace, const VionetTrace *frame)
     flush_in_time(trace);
 }
 
+void trace_add(struct trace *trace, const VionetTrace *frame)
+{
+    pthread_mutex_lock(&trace->lock);
+    add(trace, frame);
+    pthread_mutex_unlock(&trace->lock);
+}
+
 /* ---- Life ---- */
 
 struct trace *trace_open(const char *path, uint32_t snaplen, GMainContext *context, GError **error)
@@ -180,6 +193,7 @@ struct trace *trace_open(const char *path, uint32_t snaplen, GMainContext *conte
         open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
     struct trace *trace = g_new0(struct trace, 1);
 
+    pthread_mutex_init(&trace->lock, NULL);
     trace->path = g_strdup(path);
     trace->fd = fd;
     trace->snaplen = snaplen;
@@ -208,6 +222,7 @@ void trace_close(struct trace *trace)
         close(trace->fd);
     }
     g_byte_array_unref(trace->blocks);
+    pthread_mutex_destroy(&trace->lock);
     g_free(trace->octets);
     g_free(trace->path);
     g_free(trace);

@@ -5,7 +5,7 @@
  * that hash, or why the frame was dropped. A file that cannot be written any more, on a full disk for
  * example, is cut behind its last whole block and left, with one warning.
  *
- * Threads: that of the event loop.
+ * Threads: that of the event loop; trace_add() is for any.
  */
 #ifndef DEVICE_DAEMON_TRACE_H
 #define DEVICE_DAEMON_TRACE_H

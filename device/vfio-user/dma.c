@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "sharing.h"
 
@@ -25,19 +27,24 @@ struct region {
 };
 
 struct dma {
-    VionetDevice *device;
+    VionetFrontend *frontend;
+    VionetDevice *device; /* its */
+    bool has_threads;
     GArray *regions; /* of struct region */
     unsigned n_gone;
     unsigned n_remote; /* that have not gone */
     bool held;         /* the device's map stays as it is */
-    atomic_bool lost;
+    struct sharing_loss loss;
 };
 
-struct dma *dma_new(VionetDevice *device)
+struct dma *dma_new(VionetFrontend *frontend)
 {
     struct dma *dma = g_new0(struct dma, 1);
 
-    dma->device = device;
+    dma->frontend = frontend;
+    dma->device = vionet_frontend_device(frontend);
+    dma->has_threads = vionet_frontend_queue_context(frontend, 0);
+    dma->loss.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     dma->regions = g_array_new(FALSE, FALSE, sizeof(struct region));
     return dma;
 }
@@ -54,6 +61,7 @@ static void forget(struct dma *dma, guint i)
 
     if (region->known) {
         vionet_device_unmap(dma->device, region->gpa, region->size, NULL);
+        vionet_frontend_settle(dma->frontend);
     }
     sharing_unmap(&region->mapping);
     dma->n_gone -= region->gone;
@@ -71,7 +79,7 @@ static void release(struct dma *dma, guint i)
         return;
     }
     if (region->mapping.host && !sharing_detach(&region->mapping)) {
-        atomic_store(&dma->lost, true);
+        sharing_tell(&dma->loss);
     }
     region->gone = true;
     dma->n_gone++;
@@ -146,13 +154,21 @@ void dma_free(struct dma *dma)
             forget(dma, dma->regions->len - 1);
         }
         g_array_unref(dma->regions);
+        if (dma->loss.fd >= 0) {
+            close(dma->loss.fd);
+        }
         g_free(dma);
     }
 }
 
 bool dma_lost(const struct dma *dma)
 {
-    return atomic_load(&((struct dma *)dma)->lost);
+    return atomic_load(&((struct dma *)dma)->loss.lost);
+}
+
+int dma_loss_fd(const struct dma *dma)
+{
+    return dma->loss.fd;
 }
 
 /* ---- Mapping ---- */
@@ -191,7 +207,7 @@ static int map_file(struct dma *dma, const struct vfio_user_dma_map *map, int fd
     return (map->size | map->offset) % sharing_page_size(fd)
                ? EINVAL
                : sharing_map(&region->mapping, fd, map->offset, map->size, region->readonly,
-                             &dma->lost);
+                             &dma->loss);
 }
 
 /* The same for what the message asks for, of either kind. */
@@ -208,11 +224,11 @@ static int make_region(struct dma *dma, const struct vfio_user_dma_map *map,
     if (!(map->flags & VFIO_USER_DMA_MAP_READ)) {
         return 0;
     }
-    region->remote = message->n_fds == 0;
-    if (!region->remote) {
+    region->remote = message->n_fds == 0 && !dma->has_threads;
+    if (message->n_fds > 0) {
         error = map_file(dma, map, message->fds[0], region);
     }
-    if (error || dma->held || introduce(dma, region)) {
+    if (error || dma->held || !(region->mapping.host || region->remote) || introduce(dma, region)) {
         return error;
     }
     sharing_unmap(&region->mapping);

@@ -3,8 +3,9 @@
  * The client's memory: what DMA_MAP made known and DMA_UNMAP takes back, mapped into this process
  * and into the device. Used by server.c.
  *
- * A region without a descriptor is remote memory to the device (remote.h). One that may not be read is
- * remembered but not reachable: the device finds no memory there.
+ * A region without a descriptor is remote memory to the device (remote.h), unless that runs in several
+ * threads. One that may not be read is remembered but not reachable, as remote memory is then: the
+ * device finds no memory there.
  *
  * While the device waits for remote memory it is in a queue's turn, and its map cannot be changed. What
  * the client asks for then is done by half: a new region is not the device's yet, one taken back is
@@ -17,16 +18,15 @@
 #ifndef DEVICE_VFIO_USER_DMA_H
 #define DEVICE_VFIO_USER_DMA_H
 
-#include <vionet/device.h>
-
+#include "frontend.h"
 #include "stream.h"
 
 #define DMA_MAX_REGIONS 2048
 
 struct dma;
 
-/* Makes an empty table for a device, which must outlive it. */
-struct dma *dma_new(VionetDevice *device);
+/* Makes an empty table for the device of a frontend, which must outlive it. */
+struct dma *dma_new(VionetFrontend *frontend);
 
 /* Takes everything back and frees it; NULL is ignored. */
 void dma_free(struct dma *dma);
@@ -49,7 +49,8 @@ bool dma_is_remote(const struct dma *dma, uint64_t address, uint64_t len);
 /* Whether there are such regions. */
 bool dma_has_remote(const struct dma *dma);
 
-/* Whether memory has gone missing under the device. */
+/* Whether memory has gone missing under the device; a descriptor that can be read then, or -1. */
 bool dma_lost(const struct dma *dma);
+int dma_loss_fd(const struct dma *dma);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* See held.h. Called by server.c. */
+/* See held.h. Called by waiting.c. */
 #include "held.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Commands that came while the device waited for remote memory, and that have to wait until it is done:
- * in their order, each answered already or not. Used by server.c.
+ * in their order, each answered already or not. Used by waiting.c.
  */
 #ifndef DEVICE_VFIO_USER_HELD_H
 #define DEVICE_VFIO_USER_HELD_H

@@ -3,6 +3,7 @@
 #include "irqs.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,14 +15,16 @@
 #define VECTOR_CONTROL 12
 
 struct irq {
-    int fd; /* -1: nobody is told */
+    pthread_mutex_t
+        lock; /* changes are made with it, and looked at with it but by the event loop */
+    int fd;   /* -1: nobody is told */
     bool masked;
 };
 
 struct irqs {
     GMainContext *context;
     bool has_pin;
-    bool level;    /* of INTx */
+    bool level;    /* of INTx, whose lock it is under */
     int unmask_fd; /* the client's, which unmasks INTx; -1 */
     GSource *unmask_source;
     unsigned n_vectors;
@@ -32,25 +35,44 @@ struct irqs {
 
 /* ---- Signals ---- */
 
-static void signal_irq(const struct irq *irq)
+static void signal_irq(struct irq *irq)
 {
+    pthread_mutex_lock(&irq->lock);
     if (irq->fd >= 0) {
         eventfds_signal(irq->fd);
+    }
+    pthread_mutex_unlock(&irq->lock);
+}
+
+static void mask(struct irq *irq, bool masked)
+{
+    pthread_mutex_lock(&irq->lock);
+    irq->masked = masked;
+    pthread_mutex_unlock(&irq->lock);
+}
+
+/* With the lock of INTx. */
+static void update_locked(struct irqs *irqs)
+{
+    if (irqs->level && !irqs->intx->masked && irqs->intx->fd >= 0) {
+        irqs->intx->masked = true;
+        eventfds_signal(irqs->intx->fd);
     }
 }
 
 static void update_intx(struct irqs *irqs)
 {
-    if (irqs->level && !irqs->intx->masked && irqs->intx->fd >= 0) {
-        irqs->intx->masked = true;
-        signal_irq(irqs->intx);
-    }
+    pthread_mutex_lock(&irqs->intx->lock);
+    update_locked(irqs);
+    pthread_mutex_unlock(&irqs->intx->lock);
 }
 
 void irqs_intx(struct irqs *irqs, bool level)
 {
+    pthread_mutex_lock(&irqs->intx->lock);
     irqs->level = level;
-    update_intx(irqs);
+    update_locked(irqs);
+    pthread_mutex_unlock(&irqs->intx->lock);
 }
 
 void irqs_msi(struct irqs *irqs, unsigned vector)
@@ -64,10 +86,13 @@ void irqs_msi(struct irqs *irqs, unsigned vector)
 
 static void replace_fd(struct irq *irq, int fd)
 {
+    pthread_mutex_lock(&irq->lock);
     if (irq->fd >= 0) {
         close(irq->fd);
     }
-    *irq = (struct irq){.fd = fd};
+    irq->fd = fd;
+    irq->masked = false;
+    pthread_mutex_unlock(&irq->lock);
 }
 
 static gboolean unmask_asked(gint fd, GIOCondition condition, gpointer data)
@@ -76,7 +101,7 @@ static gboolean unmask_asked(gint fd, GIOCondition condition, gpointer data)
 
     (void)condition;
     if (eventfds_take(fd)) {
-        irqs->intx->masked = false;
+        mask(irqs->intx, false);
         update_intx(irqs);
     }
     return G_SOURCE_CONTINUE;
@@ -110,6 +135,7 @@ struct irqs *irqs_new(unsigned n_vectors, bool has_pin, GMainContext *context)
     irqs->intx = irqs->irqs;
     irqs->vectors = irqs->irqs + 1;
     for (unsigned i = 0; i < 1 + n_vectors; i++) {
+        pthread_mutex_init(&irqs->irqs[i].lock, NULL);
         irqs->irqs[i].fd = -1;
     }
     return irqs;
@@ -127,6 +153,9 @@ void irqs_free(struct irqs *irqs)
 {
     if (irqs) {
         irqs_clear(irqs);
+        for (unsigned i = 0; i < 1 + irqs->n_vectors; i++) {
+            pthread_mutex_destroy(&irqs->irqs[i].lock);
+        }
         g_free(irqs);
     }
 }
@@ -227,7 +256,7 @@ static void act(struct irq *irq, uint32_t action)
     if (action == VFIO_USER_IRQ_SET_TRIGGER) {
         signal_irq(irq);
     } else {
-        irq->masked = action == VFIO_USER_IRQ_SET_MASK;
+        mask(irq, action == VFIO_USER_IRQ_SET_MASK);
     }
 }
 

@@ -9,7 +9,7 @@
  * table itself and sends none of it here, so that the function's own entry is unmasked as long as
  * there is a descriptor and the client has not masked it by command.
  *
- * Threads: that of the event loop.
+ * Threads: that of the event loop; irqs_msi() and irqs_intx() are for any.
  */
 #ifndef DEVICE_VFIO_USER_IRQS_H
 #define DEVICE_VFIO_USER_IRQS_H

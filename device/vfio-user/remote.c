@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* DMA_READ and DMA_WRITE; see remote.h. Called by server.c. */
+/* DMA_READ and DMA_WRITE; see remote.h. Called by waiting.c. */
 #include "remote.h"
 
 #include <errno.h>

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Memory that the client has not shared: it is read and written by messages from the server, DMA_READ
- * and DMA_WRITE, one at a time, and the device waits for the reply. Used by server.c.
+ * and DMA_WRITE, one at a time, and the device waits for the reply. Used by waiting.c.
  *
  * The client is hostile, or stuck: a reply has to come within REMOTE_TIMEOUT_MS and to be exactly what
  * was asked for, or the connection is lost. An error is a reply: that memory cannot be had.
  *
  * Requests go over a twin socket if the client has one. Otherwise they share the client's own, where its
  * commands arrive too; and a client may be waiting for the answer to one of these before it looks at
- * ours (QEMU's does, with its big lock held). So they are given to the server while a reply is awaited.
+ * ours (QEMU's does, with its big lock held). So they are handed on while a reply is awaited.
  *
  * Threads: that of the event loop.
  */
@@ -23,7 +23,7 @@
 
 struct remote;
 
-/* What the server says to a command that came while a reply is awaited. */
+/* What is said to a command that came while a reply is awaited. */
 enum remote_verdict {
     REMOTE_GO_ON,
     REMOTE_STOP, /* the device has to come back first: the request is given up */

@@ -8,21 +8,14 @@
  * A command that cannot be done is answered with an errno value and changes nothing. What is no
  * command at all ends the connection.
  *
- * Memory that is not shared. The client may have to get its answer before it looks at our requests for
- * its memory (remote.h), and goes on sending commands while we wait. So nothing touches that memory
- * before the command under way is answered: writes to registers are posted, all of them that may lead
- * there. Of what comes while we wait, in the midst of some queue's work, reads and the rest that leave
- * queues alone are done at once. Notifications, and other writes of registers, are answered and held
- * until the device has come back. If the client then wants to see what became of such a write, or
- * resets the device, the device's work is stopped: its memory fails. As it is resets that come so, and
- * little else, nothing is lost with that.
+ * Writes to registers that may lead to memory which the client has not shared are answered before they
+ * are done; waiting.h says why, and has what comes while the device waits for such memory.
  */
 #include "server.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -32,13 +25,12 @@
 
 #include "capabilities.h"
 #include "dma.h"
-#include "eventfds.h"
-#include "held.h"
+#include "ioeventfds.h"
 #include "irqs.h"
 #include "listener.h"
 #include "regions.h"
-#include "remote.h"
 #include "services.h"
+#include "waiting.h"
 
 /* Messages handled before others have their turn in the event loop. */
 #define BUDGET 64
@@ -63,15 +55,10 @@ struct VionetVfioUser {
     struct dma *dma;
     GSource *loss_source; /* ready when the client has taken away memory that it had shared */
     bool agreed;          /* on a version */
-    struct stream *twin;  /* for requests to the client, NULL: they go over stream */
-    struct remote *remote;
-    struct held *held; /* commands for when the device is done with remote memory */
-    bool holding;      /* the one under way will be one of them */
     struct capabilities capabilities;
-    /* notifications by eventfd, which the client may ask for */
-    int notify_fds[STREAM_MAX_FDS];
-    GSource *notify_sources[STREAM_MAX_FDS];
-    unsigned n_notify_fds;
+    struct waiting *waiting; /* for memory that is not shared; NULL until they have agreed */
+    bool posting;            /* writes are to be answered before they are done, all of them */
+    struct ioeventfds *ioeventfds;
 };
 
 /* What goes back, and what is to be done once it has gone. */
@@ -111,32 +98,26 @@ static void put(struct answer *answer, const void *octets, size_t len)
 
 /* ---- Version ---- */
 
-/* A second socket for our requests, if the client wants one. */
-static void open_twin(VionetVfioUser *server, struct answer *answer)
+/* A second socket for our requests, if the client wants one; else NULL. */
+static struct stream *open_twin(VionetVfioUser *server, struct answer *answer)
 {
     int ends[2];
 
     if (!server->capabilities.twin_socket || server->capabilities.max_msg_fds == 0 ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-        return;
+        return NULL;
     }
-    server->twin = stream_new(ends[0]);
     answer->fds[0] = answer->given = ends[1];
     answer->n_fds = 1;
+    return stream_new(ends[0]);
 }
 
-static enum remote_verdict while_waiting(void *opaque, struct stream_message *message);
-
-static void open_remote(VionetVfioUser *server)
-{
-    server->remote = remote_new(server->twin ? server->twin : server->stream,
-                                server->capabilities.max_data_xfer_size,
-                                server->twin ? NULL : while_waiting, server);
-}
+static void open_waiting(VionetVfioUser *server, struct stream *twin);
 
 static int do_version(VionetVfioUser *server, struct stream_message *message, struct answer *answer)
 {
     struct vfio_user_version version;
+    struct stream *twin;
     char *text;
 
     memcpy(&version, message->payload, sizeof(version));
@@ -147,9 +128,9 @@ static int do_version(VionetVfioUser *server, struct stream_message *message, st
     }
     version.minor = MIN(version.minor, VFIO_USER_MINOR);
     put(answer, &version, sizeof(version));
-    open_twin(server, answer);
-    open_remote(server);
-    text = capabilities_answer(&server->capabilities, server->twin);
+    twin = open_twin(server, answer);
+    open_waiting(server, twin);
+    text = capabilities_answer(&server->capabilities, twin);
     put(answer, text, strlen(text) + 1);
     g_free(text);
     server->agreed = true;
@@ -243,62 +224,11 @@ static int do_irq_info(VionetVfioUser *server, struct stream_message *message,
 
 /* ---- Notifications by eventfd ---- */
 
-/* Several queues share a descriptor if there are more of them than a message has descriptors. */
-static gboolean notified(gint fd, GIOCondition condition, gpointer data)
-{
-    VionetVfioUser *server = data;
-    VionetDevice *device = server_device(server);
-
-    (void)condition;
-    if (!eventfds_take(fd)) {
-        return G_SOURCE_CONTINUE;
-    }
-    for (unsigned i = 0; i < server->n_notify_fds; i++) {
-        for (unsigned queue = i;
-             fd == server->notify_fds[i] && queue < vionet_device_num_queues(device);
-             queue += server->n_notify_fds) {
-            vionet_device_kick(device, queue);
-        }
-    }
-    return G_SOURCE_CONTINUE;
-}
-
-static void close_notify_fds(VionetVfioUser *server)
-{
-    while (server->n_notify_fds > 0) {
-        const unsigned i = --server->n_notify_fds;
-
-        g_source_destroy(server->notify_sources[i]);
-        g_source_unref(server->notify_sources[i]);
-        close(server->notify_fds[i]);
-    }
-}
-
-static bool open_notify_fds(VionetVfioUser *server, unsigned n)
-{
-    while (server->n_notify_fds < n) {
-        const int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-        GSource *source;
-
-        if (fd < 0) {
-            close_notify_fds(server);
-            return false;
-        }
-        source = g_unix_fd_source_new(fd, G_IO_IN);
-        g_source_set_can_recurse(source, TRUE);
-        g_source_set_callback(source, G_SOURCE_FUNC(notified), server, NULL);
-        g_source_attach(source, server->context);
-        server->notify_sources[server->n_notify_fds] = source;
-        server->notify_fds[server->n_notify_fds++] = fd;
-    }
-    return true;
-}
-
 static void put_io_fds(VionetVfioUser *server, unsigned n_queues, struct answer *answer)
 {
     for (unsigned queue = 0; queue < n_queues; queue++) {
         struct vfio_user_io_fd io = {
-            .fd_index = queue % server->n_notify_fds,
+            .fd_index = ioeventfds_index(server->ioeventfds, queue),
             .type = VFIO_USER_IO_FD_IOEVENTFD,
         };
         unsigned bar;
@@ -306,8 +236,8 @@ static void put_io_fds(VionetVfioUser *server, unsigned n_queues, struct answer 
         vionet_pci_notify_address(server_pci(server), queue, &bar, &io.offset);
         put(answer, &io, sizeof(io));
     }
-    memcpy(answer->fds, server->notify_fds, server->n_notify_fds * sizeof(int));
-    answer->n_fds = server->n_notify_fds;
+    answer->n_fds = ioeventfds_count(server->ioeventfds);
+    memcpy(answer->fds, ioeventfds_fds(server->ioeventfds), answer->n_fds * sizeof(int));
 }
 
 /* Queues whose notifications are told by where they are written, to that region. */
@@ -339,8 +269,8 @@ static int do_io_fds(VionetVfioUser *server, struct stream_message *message, str
     if (n_queues == 0 || room < info.argsz) {
         return 0;
     }
-    if (!open_notify_fds(server, (unsigned)MIN(MIN(n_queues, STREAM_MAX_FDS),
-                                               server->capabilities.max_msg_fds))) {
+    if (!ioeventfds_open(server->ioeventfds, (unsigned)MIN(MIN(n_queues, STREAM_MAX_FDS),
+                                                           server->capabilities.max_msg_fds))) {
         return EMFILE;
     }
     put_io_fds(server, n_queues, answer);
@@ -380,13 +310,6 @@ static int do_region_read(VionetVfioUser *server, struct stream_message *message
     return 0;
 }
 
-/* What a write to a register may lead to. */
-enum weight {
-    WRITE_LIGHT,        /* to nothing but the register */
-    WRITE_NOTIFICATION, /* a queue's work, which no register tells of */
-    WRITE_HEAVY,        /* queues may be started or stopped */
-};
-
 static enum weight weigh(VionetVfioUser *server, uint32_t region, uint64_t offset)
 {
     if (region == IRQS_BAR) {
@@ -399,7 +322,7 @@ static enum weight weigh(VionetVfioUser *server, uint32_t region, uint64_t offse
 /* Whether a write of that weight is answered before it is done. */
 static bool is_posted(const VionetVfioUser *server, enum weight weight)
 {
-    return server->holding || weight == WRITE_NOTIFICATION ||
+    return server->posting || weight == WRITE_NOTIFICATION ||
            (weight == WRITE_HEAVY && dma_has_remote(server->dma));
 }
 
@@ -626,7 +549,7 @@ static bool goes_on(const VionetVfioUser *server)
         g_warning("vfio-user: client took away memory that it had shared");
         return false;
     }
-    return server->agreed && !(server->remote && remote_is_lost(server->remote));
+    return server->agreed && !(server->waiting && waiting_is_lost(server->waiting));
 }
 
 /* False if the connection is not to go on. */
@@ -638,7 +561,7 @@ static bool handle(VionetVfioUser *server, struct stream_message *message)
 
     answer_init(&answer);
     if ((message->header.flags & VFIO_USER_TYPE_MASK) != VFIO_USER_TYPE_COMMAND) {
-        if (server->remote && remote_was_given_up(server->remote, message)) {
+        if (server->waiting && waiting_was_given_up(server->waiting, message)) {
             return true;
         }
         g_warning("vfio-user: client sent a reply to nothing, or no command");
@@ -664,8 +587,9 @@ static bool handle(VionetVfioUser *server, struct stream_message *message)
 
 /* ---- Commands while the device waits for the client's memory ---- */
 
-static enum weight weigh_message(VionetVfioUser *server, const struct stream_message *message)
+static enum weight weigh_message(void *opaque, const struct stream_message *message)
 {
+    VionetVfioUser *server = opaque;
     struct vfio_user_region_access access;
 
     if (message->len < commands[message->header.command].min_len) {
@@ -678,104 +602,68 @@ static enum weight weigh_message(VionetVfioUser *server, const struct stream_mes
     return weigh(server, access.region, access.offset);
 }
 
-/* Is answered now, and done later: unless it is refused. */
-static bool hold(VionetVfioUser *server, struct stream_message *message, enum weight weight)
+static bool answer_only(void *opaque, struct stream_message *message, bool *refused)
 {
+    VionetVfioUser *server = opaque;
     struct answer answer;
     int error;
 
     answer_init(&answer);
-    server->holding = true;
+    server->posting = true;
     error = run_command(server, message, &answer);
-    server->holding = false;
-    return send_answer(server, message, &answer, error) &&
-           (error || held_add(server->held, message, true, weight == WRITE_NOTIFICATION));
+    server->posting = false;
+    *refused = error != 0;
+    return send_answer(server, message, &answer, error);
 }
 
-/* Is left, unanswered, until the device has come back, which is to be now. */
-static enum remote_verdict stop(VionetVfioUser *server, struct stream_message *message)
-{
-    g_info("vfio-user: command %u does not wait for the device, whose work is stopped",
-           message->header.command);
-    return held_add(server->held, message, false, false) ? REMOTE_STOP : REMOTE_LOST;
-}
-
-static enum remote_verdict while_waiting(void *opaque, struct stream_message *message)
+static bool write_held(void *opaque, const struct stream_message *message)
 {
     VionetVfioUser *server = opaque;
-    const unsigned command = message->header.command;
-    enum weight weight;
 
-    if (command == VFIO_USER_REGION_WRITE || command == VFIO_USER_REGION_WRITE_MULTI) {
-        weight = weigh_message(server, message);
-        if (weight != WRITE_LIGHT || held_count_ordered(server->held) > 0) {
-            return hold(server, message, weight) ? REMOTE_GO_ON : REMOTE_LOST;
-        }
-    } else if (command == VFIO_USER_DEVICE_RESET || held_count_ordered(server->held) > 0) {
-        return stop(server, message);
-    } else if (command == VFIO_USER_DMA_MAP || command == VFIO_USER_DMA_UNMAP) {
-        dma_hold(server->dma);
-    }
-    return handle(server, message) ? REMOTE_GO_ON : REMOTE_LOST;
+    write_posted(server, message->header.command, message->payload);
+    return goes_on(server);
 }
 
-/* The device is done, or has been stopped: now it can be done. False if the connection is to end. */
-static bool do_held(VionetVfioUser *server)
+static bool handle_now(void *opaque, struct stream_message *message)
 {
-    struct held_message *held;
-    bool good = true;
-
-    if (!server->remote) {
-        return true;
-    }
-    remote_resume(server->remote);
-    dma_settle(server->dma);
-    while (good && !stream_is_full(server->stream) && (held = held_take(server->held)) != NULL) {
-        if (held->answered) {
-            write_posted(server, held->message.header.command, held->message.payload);
-            good = goes_on(server);
-        } else {
-            good = handle(server, &held->message);
-        }
-        held_message_free(held);
-        remote_resume(server->remote);
-        dma_settle(server->dma);
-    }
-    return good;
+    return handle(opaque, message);
 }
 
-/* What is left over is for when nothing of the device is under way. */
+static void open_waiting(VionetVfioUser *server, struct stream *twin)
+{
+    static const struct waiting_ops ops = {
+        .weigh = weigh_message,
+        .answer = answer_only,
+        .write = write_held,
+        .handle = handle_now,
+    };
+
+    server->waiting = waiting_new(server->stream, twin, server->capabilities.max_data_xfer_size,
+                                  server->dma, &ops, server);
+}
+
+/* What was held is done when nothing of the device is under way. False as goes_on(). */
+static bool settle(VionetVfioUser *server)
+{
+    return !server->waiting || waiting_settle(server->waiting);
+}
+
+/* What is left over is for then. */
 static void come_again(VionetVfioUser *server)
 {
-    if (held_count(server->held) > 0 || dma_is_held(server->dma) ||
-        stream_is_full(server->stream) || stream_has_message(server->stream)) {
+    if (waiting_is_due(server->waiting) || stream_is_full(server->stream) ||
+        stream_has_message(server->stream)) {
         g_source_set_ready_time(server->stream_source, 0);
         g_source_set_priority(server->stream_source, G_PRIORITY_HIGH);
     }
 }
 
-/*
- * Whether the device may wait for the client's memory there. Not while a command is held that is not
- * answered: it keeps the client from answering us.
- */
-static bool may_wait(VionetVfioUser *server, uint64_t gpa, size_t len)
-{
-    if (!server->remote || !dma_is_remote(server->dma, gpa, len)) {
-        return false;
-    }
-    if (held_owes(server->held)) {
-        remote_stop(server->remote);
-        return false;
-    }
-    return true;
-}
-
 static bool host_dma_read(void *opaque, uint64_t gpa, void *buf, size_t len)
 {
     VionetVfioUser *server = opaque;
-    const bool good = may_wait(server, gpa, len) && remote_read(server->remote, gpa, buf, len);
+    const bool good = server->waiting && waiting_read(server->waiting, gpa, buf, len);
 
-    if (server->remote) {
+    if (server->waiting) {
         come_again(server);
     }
     return good;
@@ -784,9 +672,9 @@ static bool host_dma_read(void *opaque, uint64_t gpa, void *buf, size_t len)
 static bool host_dma_write(void *opaque, uint64_t gpa, const void *buf, size_t len)
 {
     VionetVfioUser *server = opaque;
-    const bool good = may_wait(server, gpa, len) && remote_write(server->remote, gpa, buf, len);
+    const bool good = server->waiting && waiting_write(server->waiting, gpa, buf, len);
 
-    if (server->remote) {
+    if (server->waiting) {
         come_again(server);
     }
     return good;
@@ -796,7 +684,7 @@ static bool host_dma_write(void *opaque, uint64_t gpa, const void *buf, size_t l
 
 static void drop_client(VionetVfioUser *server);
 
-/* Memory may go missing whenever the device moves frames, not only within a message. */
+/* Memory may go missing whenever the device moves frames, not only within a message or this thread. */
 struct loss_source {
     GSource source;
     VionetVfioUser *server;
@@ -806,7 +694,7 @@ static gboolean loss_check(GSource *source)
 {
     const VionetVfioUser *server = ((struct loss_source *)source)->server;
 
-    return dma_lost(server->dma) || (server->remote && remote_is_lost(server->remote));
+    return dma_lost(server->dma) || (server->waiting && waiting_is_lost(server->waiting));
 }
 
 static gboolean loss_prepare(GSource *source, gint *timeout)
@@ -834,6 +722,9 @@ static void watch_loss(VionetVfioUser *server)
 
     server->loss_source = g_source_new(&functions, sizeof(struct loss_source));
     ((struct loss_source *)server->loss_source)->server = server;
+    if (dma_loss_fd(server->dma) >= 0) {
+        g_source_add_unix_fd(server->loss_source, dma_loss_fd(server->dma), G_IO_IN);
+    }
     g_source_attach(server->loss_source, server->context);
 }
 
@@ -859,20 +750,18 @@ static void drop_client(VionetVfioUser *server)
     if (!server->stream) {
         return;
     }
-    if (server->remote) {
-        remote_stop(server->remote);
+    if (server->waiting) {
+        waiting_stop(server->waiting);
     }
     vionet_frontend_reset(server->frontend);
-    close_notify_fds(server);
+    ioeventfds_close(server->ioeventfds);
     irqs_clear(server->irqs);
     g_source_destroy(server->loss_source);
     g_clear_pointer(&server->loss_source, g_source_unref);
+    g_clear_pointer(&server->waiting, waiting_free);
     g_clear_pointer(&server->dma, dma_free);
     g_source_destroy(server->stream_source);
     g_clear_pointer(&server->stream_source, g_source_unref);
-    g_clear_pointer(&server->remote, remote_free);
-    g_clear_pointer(&server->held, held_free);
-    g_clear_pointer(&server->twin, stream_free);
     g_clear_pointer(&server->stream, stream_free);
     server->agreed = false;
     g_message("vfio-user: client has gone");
@@ -887,7 +776,7 @@ static bool read_messages(VionetVfioUser *server)
     for (unsigned i = 0; i < BUDGET && !stream_is_full(server->stream); i++) {
         struct stream_message *message;
 
-        if (!do_held(server)) {
+        if (!settle(server)) {
             return false;
         }
         if (stream_is_full(server->stream)) {
@@ -920,7 +809,7 @@ static gboolean stream_ready(gint fd, GIOCondition condition, gpointer data)
     (void)fd;
     (void)condition;
     if (!stream_flush(server->stream) ||
-        (!stream_is_full(server->stream) && !(read_messages(server) && do_held(server)))) {
+        (!stream_is_full(server->stream) && !(read_messages(server) && settle(server)))) {
         drop_client(server);
         return G_SOURCE_REMOVE;
     }
@@ -944,8 +833,7 @@ bool vionet_vfio_user_serve(VionetVfioUser *server, int fd)
         return false;
     }
     server->stream = stream_new(fd);
-    server->dma = dma_new(server_device(server));
-    server->held = held_new();
+    server->dma = dma_new(server->frontend);
     irqs_apply(server->irqs, server_pci(server));
     watch(server, G_IO_IN);
     watch_loss(server);
@@ -1129,6 +1017,7 @@ static bool make_device(VionetVfioUser *server, const char *properties, const ch
         return false;
     }
     server->irqs = irqs_new(read_layout(server), true, server->context);
+    server->ioeventfds = ioeventfds_new(server->frontend, server->context);
     vionet_frontend_attach(server->frontend, server->context);
     return true;
 }
@@ -1167,6 +1056,7 @@ void vionet_vfio_user_free(VionetVfioUser *server)
         unlink(server->path);
         g_free(server->path);
     }
+    ioeventfds_free(server->ioeventfds);
     vionet_frontend_free(server->frontend);
     irqs_free(server->irqs);
     services_free(server->services);

@@ -8,7 +8,8 @@
  * Notifications are writes to a region: they are answered first and acted upon then, as posted writes
  * are on a bus.
  *
- * Threads: that of the event loop. What happens is logged (g_info, g_message, g_warning).
+ * Threads: that of the event loop; with threads=on the operations event and trace are called from any,
+ * several at a time. Memory that is not shared cannot be reached then. What happens is logged (g_info, g_message, g_warning).
  */
 #ifndef DEVICE_VFIO_USER_SERVER_H
 #define DEVICE_VFIO_USER_SERVER_H

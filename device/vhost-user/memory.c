@@ -6,8 +6,8 @@
 #include "memory.h"
 
 #include <string.h>
-
-#include "sharing.h"
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define PAGE 4096u
 
@@ -19,16 +19,19 @@ struct region {
 };
 
 struct memory {
-    VionetDevice *device;
-    GArray *regions; /* of struct region */
-    atomic_bool lost;
+    VionetFrontend *frontend;
+    VionetDevice *device; /* its */
+    GArray *regions;      /* of struct region */
+    struct sharing_loss loss;
 };
 
-struct memory *memory_new(VionetDevice *device)
+struct memory *memory_new(VionetFrontend *frontend)
 {
     struct memory *memory = g_new0(struct memory, 1);
 
-    memory->device = device;
+    memory->frontend = frontend;
+    memory->device = vionet_frontend_device(frontend);
+    memory->loss.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     memory->regions = g_array_new(FALSE, FALSE, sizeof(struct region));
     return memory;
 }
@@ -44,6 +47,7 @@ static void forget(struct memory *memory, guint i)
     struct region *region = region_at(memory, i);
 
     vionet_device_unmap(memory->device, region->guest, region->size, NULL);
+    vionet_frontend_settle(memory->frontend);
     sharing_unmap(&region->mapping);
     g_array_remove_index_fast(memory->regions, i);
 }
@@ -60,18 +64,21 @@ void memory_free(struct memory *memory)
     if (memory) {
         forget_all(memory);
         g_array_unref(memory->regions);
+        if (memory->loss.fd >= 0) {
+            close(memory->loss.fd);
+        }
         g_free(memory);
     }
 }
 
 bool memory_is_lost(const struct memory *memory)
 {
-    return atomic_load(&((struct memory *)memory)->lost);
+    return atomic_load(&((struct memory *)memory)->loss.lost);
 }
 
-atomic_bool *memory_lost_flag(struct memory *memory)
+struct sharing_loss *memory_loss(struct memory *memory)
 {
-    return &memory->lost;
+    return &memory->loss;
 }
 
 /* ---- Regions ---- */
@@ -99,7 +106,7 @@ static bool add(struct memory *memory, const struct vhost_user_region *from, int
     struct region region = {.guest = from->guest, .user = from->user, .size = from->size};
 
     if (!is_possible(memory, from) ||
-        sharing_map(&region.mapping, fd, from->offset, from->size, false, &memory->lost) != 0) {
+        sharing_map(&region.mapping, fd, from->offset, from->size, false, &memory->loss) != 0) {
         return false;
     }
     if (!vionet_device_map(memory->device, region.guest, region.mapping.host, region.size, 0,

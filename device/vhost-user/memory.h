@@ -8,19 +8,17 @@
 #ifndef DEVICE_VHOST_USER_MEMORY_H
 #define DEVICE_VHOST_USER_MEMORY_H
 
-#include <stdatomic.h>
-
-#include <vionet/device.h>
-
+#include "frontend.h"
 #include "messages.h"
+#include "sharing.h"
 
 /* Regions at a time. QEMU asks for no more than it may have slots of memory. */
 #define MEMORY_MAX_REGIONS 512
 
 struct memory;
 
-/* Makes an empty table for a device, which must outlive it. */
-struct memory *memory_new(VionetDevice *device);
+/* Makes an empty table for a frontend's device, which must outlive it. */
+struct memory *memory_new(VionetFrontend *frontend);
 
 /* Takes everything back and frees it; NULL is ignored. */
 void memory_free(struct memory *memory);
@@ -36,8 +34,8 @@ bool memory_remove(struct memory *memory, const struct message *message);
 /* The guest address of what lies at a user address; false if there is no memory. */
 bool memory_user_to_guest(const struct memory *memory, uint64_t user, uint64_t *guest);
 
-/* Whether memory has gone missing under the device, and the flag for other files of the same peer. */
+/* Whether memory has gone missing under the device; who is told, also of other files of the same peer. */
 bool memory_is_lost(const struct memory *memory);
-atomic_bool *memory_lost_flag(struct memory *memory);
+struct sharing_loss *memory_loss(struct memory *memory);
 
 #endif

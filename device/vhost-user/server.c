@@ -27,7 +27,7 @@
 #include <vionet/spec.h>
 #include <vionet/transport.h>
 
-#include "eventfds.h"
+#include "calls.h"
 #include "listener.h"
 #include "memory.h"
 #include "messages.h"
@@ -64,6 +64,8 @@ struct VionetVhostUser {
     GMainContext *context;
     struct services *services;
     VionetFrontend *frontend;
+    struct calls *calls; /* of the front-end's rings */
+    struct calls *errors;
     /* where front-ends come, or where ours is */
     int listener; /* -1: nowhere */
     char *path;   /* to be removed, NULL: none */
@@ -205,12 +207,19 @@ static bool do_set_features(VionetVhostUser *server, struct message *message, st
     return vrings_go_on(server->vrings);
 }
 
+/* Where each thread has its queue of the backend, there is none to send an announcement by. */
+static uint64_t protocol_features(const VionetVhostUser *server)
+{
+    return vionet_frontend_queue_context(server->frontend, 0)
+               ? PROTOCOL_FEATURES & ~BIT(VHOST_USER_PROTOCOL_F_RARP)
+               : PROTOCOL_FEATURES;
+}
+
 static bool do_get_protocol_features(VionetVhostUser *server, struct message *message,
                                      struct reply *reply)
 {
-    (void)server;
     (void)message;
-    return put_number(reply, PROTOCOL_FEATURES);
+    return put_number(reply, protocol_features(server));
 }
 
 static bool do_set_protocol_features(VionetVhostUser *server, struct message *message,
@@ -219,7 +228,7 @@ static bool do_set_protocol_features(VionetVhostUser *server, struct message *me
     const uint64_t features = read_number(message);
 
     (void)reply;
-    if (features & ~PROTOCOL_FEATURES) {
+    if (features & ~protocol_features(server)) {
         return false;
     }
     server->protocol_features = features;
@@ -336,7 +345,7 @@ static bool do_set_log_base(VionetVhostUser *server, struct message *message, st
     memcpy(&log, message->payload, sizeof(log));
     if (!(server->protocol_features & BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD)) ||
         sharing_map(&mapping, message->fds[0], log.offset, log.size, false,
-                    memory_lost_flag(server->memory)) != 0) {
+                    memory_loss(server->memory)) != 0) {
         return false;
     }
     server->log = mapping;
@@ -461,6 +470,9 @@ static bool do_send_rarp(VionetVhostUser *server, struct message *message, struc
     const VionetFrame frame = {.iov = &iov, .n_iov = 1, .len = sizeof(octets)};
 
     (void)reply;
+    if (!(protocol_features(server) & BIT(VHOST_USER_PROTOCOL_F_RARP))) {
+        return false;
+    }
     memcpy(octets + 6, message->payload, 6);
     memcpy(octets + 12, head, sizeof(head));
     memcpy(octets + 22, message->payload, 6);
@@ -584,7 +596,7 @@ static bool handle(VionetVhostUser *server, struct message *message)
 
 static void drop_client(VionetVhostUser *server);
 
-/* Memory may go missing whenever the device moves frames, not only within a message. */
+/* Memory may go missing whenever the device moves frames, not only within a message or this thread. */
 struct loss_source {
     GSource source;
     VionetVhostUser *server;
@@ -620,6 +632,9 @@ static void watch_loss(VionetVhostUser *server)
 
     server->loss_source = g_source_new(&functions, sizeof(struct loss_source));
     ((struct loss_source *)server->loss_source)->server = server;
+    if (memory_loss(server->memory)->fd >= 0) {
+        g_source_add_unix_fd(server->loss_source, memory_loss(server->memory)->fd, G_IO_IN);
+    }
     g_source_attach(server->loss_source, server->context);
 }
 
@@ -646,6 +661,8 @@ static void drop_client(VionetVhostUser *server)
     }
     forget_driver(server);
     g_clear_pointer(&server->vrings, vrings_free);
+    calls_clear(server->calls);
+    calls_clear(server->errors);
     vionet_device_set_dirty_log(server_device(server), NULL, 0);
     sharing_unmap(&server->log);
     g_source_destroy(server->loss_source);
@@ -732,9 +749,9 @@ bool vionet_vhost_user_serve(VionetVhostUser *server, int fd)
         return false;
     }
     server->messages = messages_new(fd);
-    server->memory = memory_new(server_device(server));
-    server->vrings =
-        vrings_new(server_device(server), server->memory, server->context, &vrings_ops, server);
+    server->memory = memory_new(server->frontend);
+    server->vrings = vrings_new(server->frontend, server->memory, server->calls, server->errors,
+                                server->context, &vrings_ops, server);
     watch(server, G_IO_IN);
     watch_loss(server);
     g_info("vhost-user: front-end came");
@@ -862,14 +879,12 @@ bool vionet_vhost_user_connect(VionetVhostUser *server, const char *path, GError
 
 /* ---- What the frontend asks ---- */
 
-/* There is no way to say here that the configuration has changed. */
+/* From any thread. There is no way to say here that the configuration has changed. */
 static void host_interrupt(void *opaque, unsigned queue)
 {
     const VionetVhostUser *server = opaque;
 
-    if (server->vrings) {
-        vrings_call(server->vrings, queue);
-    }
+    calls_signal(server->calls, queue);
 }
 
 static uint64_t host_clock_ns(void *opaque)
@@ -889,9 +904,8 @@ static void host_event(void *opaque, const VionetEvent *event)
 {
     const VionetVhostUser *server = opaque;
 
-    if (event->kind == VIONET_EVENT_VIOLATION && server->vrings &&
-        vionet_violation_info(event->violation)->fatal) {
-        vrings_error(server->vrings, event->queue);
+    if (event->kind == VIONET_EVENT_VIOLATION && vionet_violation_info(event->violation)->fatal) {
+        calls_signal(server->errors, event->queue);
     }
     if (server->ops.event) {
         server->ops.event(server->opaque, event);
@@ -936,6 +950,8 @@ static bool make_device(VionetVhostUser *server, const char *properties, const c
         .trace = server->ops.trace ? host_trace : NULL,
     };
 
+    server->calls = calls_new(2 * VIONET_MAX_PAIRS + 1);
+    server->errors = calls_new(2 * VIONET_MAX_PAIRS + 1);
     server->services =
         services_new(server->context, 2 * VIONET_MAX_PAIRS + 1, &services_ops, server, error);
     if (!server->services) {
@@ -989,6 +1005,8 @@ void vionet_vhost_user_free(VionetVhostUser *server)
         g_free(server->path);
     }
     vionet_frontend_free(server->frontend);
+    calls_free(server->calls);
+    calls_free(server->errors);
     services_free(server->services);
     g_free(server);
 }

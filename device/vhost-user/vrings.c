@@ -7,6 +7,7 @@
  */
 #include "vrings.h"
 
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include <glib-unix.h>
@@ -20,6 +21,15 @@
 /* The index of a ring has 8 bits where a descriptor comes along. */
 #define MAX_VRINGS 256
 
+/* A descriptor for kicks, which its source owns: a thread may be about to read it when we let go of it. */
+struct kick {
+    VionetDevice *device;
+    unsigned queue;
+    int fd;
+    /* That it is freed after the last call of kicked() is GLib's order. A sanitizer sees this one. */
+    atomic_uint calls;
+};
+
 struct vring {
     struct vrings *vrings;
     unsigned index;
@@ -30,18 +40,20 @@ struct vring {
     bool enabled;
     bool polled; /* there is no descriptor for kicks */
     bool running;
-    int kick; /* -1: none, like the others */
-    int call;
-    int err;
-    GSource *kick_source;
+    GSource *kick; /* watches the descriptor, NULL: there is none */
 };
 
 struct vrings {
-    VionetDevice *device;
+    VionetFrontend *frontend;
+    VionetDevice *device; /* its */
     const struct memory *memory;
+    struct calls *calls;
+    struct calls *errors;
     GMainContext *context;
     struct vrings_ops ops;
     void *opaque;
+    bool held;  /* all rings are being stopped */
+    bool still; /* the device is kept from moving frames */
     bool allowed;
     bool by_default;  /* rings are enabled without being told */
     bool has_control; /* one of them is the control queue */
@@ -53,40 +65,37 @@ struct vrings {
 
 /* ---- Life ---- */
 
-struct vrings *vrings_new(VionetDevice *device, const struct memory *memory, GMainContext *context,
+struct vrings *vrings_new(VionetFrontend *frontend, const struct memory *memory,
+                          struct calls *calls, struct calls *errors, GMainContext *context,
                           const struct vrings_ops *ops, void *opaque)
 {
+    VionetDevice *device = vionet_frontend_device(frontend);
     const unsigned n = MIN(vionet_device_num_queues(device), MAX_VRINGS);
     struct vrings *vrings = g_malloc0(sizeof(*vrings) + n * sizeof(vrings->rings[0]));
 
+    vrings->frontend = frontend;
     vrings->device = device;
     vrings->memory = memory;
+    vrings->calls = calls;
+    vrings->errors = errors;
     vrings->context = context;
     vrings->ops = *ops;
     vrings->opaque = opaque;
     vrings->n = n;
     for (unsigned i = 0; i < n; i++) {
-        vrings->rings[i] =
-            (struct vring){.vrings = vrings, .index = i, .kick = -1, .call = -1, .err = -1};
+        vrings->rings[i] = (struct vring){.vrings = vrings, .index = i};
     }
+    vrings->still = true;
+    vionet_device_set_dma(device, false);
     return vrings;
-}
-
-static void replace_fd(int *fd, int with)
-{
-    if (*fd >= 0) {
-        close(*fd);
-    }
-    *fd = with;
 }
 
 static void drop_kick(struct vring *ring)
 {
-    if (ring->kick_source) {
-        g_source_destroy(ring->kick_source);
-        g_clear_pointer(&ring->kick_source, g_source_unref);
+    if (ring->kick) {
+        g_source_destroy(ring->kick);
+        g_clear_pointer(&ring->kick, g_source_unref);
     }
-    replace_fd(&ring->kick, -1);
     ring->polled = false;
 }
 
@@ -98,8 +107,6 @@ void vrings_free(struct vrings *vrings)
     vrings_forbid(vrings);
     for (unsigned i = 0; i < vrings->n; i++) {
         drop_kick(&vrings->rings[i]);
-        replace_fd(&vrings->rings[i].call, -1);
-        replace_fd(&vrings->rings[i].err, -1);
     }
     g_free(vrings);
 }
@@ -125,6 +132,28 @@ static void count_pairs(struct vrings *vrings)
     }
 }
 
+static bool is_set_up(const struct vring *ring)
+{
+    return ring->vrings->allowed && ring->has_addr && (ring->kick || ring->polled);
+}
+
+/*
+ * While the front-end takes its rings back, and as long as none runs, the device stands still: what the
+ * network has for the guest waits, instead of being dropped for want of a queue.
+ */
+static void keep_still(struct vrings *vrings)
+{
+    bool still = true;
+
+    for (unsigned i = 0; i < vrings->n && vrings->n_running > 0 && !vrings->held && still; i += 2) {
+        still = !is_set_up(&vrings->rings[i]);
+    }
+    if (still != vrings->still) {
+        vrings->still = still;
+        vionet_device_set_dma(vrings->device, !still);
+    }
+}
+
 static void stop(struct vring *ring)
 {
     struct vrings *vrings = ring->vrings;
@@ -132,13 +161,12 @@ static void stop(struct vring *ring)
     if (!ring->running) {
         return;
     }
-    /* Frames move within a turn of the event loop: none are out now. */
-    if (!vionet_device_stop_queue(vrings->device, ring->index, &ring->base)) {
-        g_warning("vhost-user: ring %u has frames out, which are lost to it", ring->index);
-    }
     ring->running = false;
-    if (--vrings->n_running == 0) {
-        vionet_device_set_dma(vrings->device, false);
+    vrings->n_running--;
+    keep_still(vrings);
+    /* A thread may have frames of it; they are given back first, and there are no more. */
+    while (!vionet_device_stop_queue(vrings->device, ring->index, &ring->base)) {
+        vionet_frontend_settle(vrings->frontend);
     }
 }
 
@@ -165,7 +193,10 @@ static bool write_registers(struct vring *ring)
     vionet_device_write_queue_base(device, ring->index, ring->base);
     vionet_device_write_queue_log(device, ring->index, ring->addr.flags & VHOST_USER_VRING_LOG,
                                   ring->addr.log);
-    return !ring->size || vionet_device_queue_size(device, ring->index) == ring->size;
+    if (ring->size == 0) {
+        return vionet_device_queue_size(device, ring->index) > 0; /* there is such a queue */
+    }
+    return vionet_device_queue_size(device, ring->index) == ring->size;
 }
 
 static bool start(struct vring *ring)
@@ -180,17 +211,17 @@ static bool start(struct vring *ring)
     if (!write_registers(ring)) {
         g_warning("vhost-user: ring %u cannot be where it is said to be, or of that size",
                   ring->index);
-        vrings_error(vrings, ring->index);
+        calls_signal(vrings->errors, ring->index);
         return false;
     }
     ring->running = true;
     vionet_device_write_queue_enable(device, ring->index, 1);
     if (vrings->n_running++ == 0) {
         vionet_device_write_status(device, vionet_device_status(device) | VIRTIO_STATUS_DRIVER_OK);
-        vionet_device_set_dma(device, true);
     }
+    keep_still(vrings);
     if (ring->base) {
-        vrings_call(vrings, ring->index); /* who had it before may have owed that */
+        calls_signal(vrings->calls, ring->index); /* who had it before may have owed that */
     }
     return true;
 }
@@ -199,8 +230,7 @@ static bool should_run(const struct vring *ring)
 {
     const struct vrings *vrings = ring->vrings;
 
-    return vrings->allowed && ring->has_addr && (ring->kick >= 0 || ring->polled) &&
-           (ring->enabled || vrings->by_default);
+    return is_set_up(ring) && (ring->enabled || vrings->by_default);
 }
 
 /* Starts or stops a ring as it should be; false if it should run and cannot. */
@@ -224,9 +254,12 @@ static bool settle(struct vring *ring)
 
 void vrings_hold(struct vrings *vrings)
 {
+    vrings->held = true;
+    keep_still(vrings);
     for (unsigned i = 0; i < vrings->n; i++) {
         stop(&vrings->rings[i]);
     }
+    vrings->held = false;
 }
 
 bool vrings_go_on(struct vrings *vrings)
@@ -337,16 +370,41 @@ bool vrings_set_enable(struct vrings *vrings, const struct vhost_user_state *sta
 
 static gboolean kicked(gint fd, GIOCondition condition, gpointer data)
 {
-    const struct vring *ring = data;
+    struct kick *kick = data;
 
     (void)condition;
-    if (eventfds_take(fd) && ring->running) {
-        vionet_device_kick(ring->vrings->device, ring->index);
+    if (eventfds_take(fd)) {
+        vionet_device_kick(kick->device, kick->queue);
     }
+    atomic_fetch_add_explicit(&kick->calls, 1, memory_order_release);
     return G_SOURCE_CONTINUE;
 }
 
-/* The ring that a number names, if a descriptor is there as the number says and is an eventfd. */
+static void kick_free(gpointer data)
+{
+    struct kick *kick = data;
+
+    (void)atomic_load_explicit(&kick->calls, memory_order_acquire);
+    close(kick->fd);
+    g_free(kick);
+}
+
+static GSource *kick_source(const struct vring *ring, int fd)
+{
+    GMainContext *context = vionet_frontend_queue_context(ring->vrings->frontend, ring->index);
+    struct kick *kick = g_new0(struct kick, 1);
+    GSource *source = g_unix_fd_source_new(fd, G_IO_IN);
+
+    kick->device = ring->vrings->device;
+    kick->queue = ring->index;
+    kick->fd = fd;
+    g_source_set_can_recurse(source, TRUE);
+    g_source_set_callback(source, G_SOURCE_FUNC(kicked), kick, kick_free);
+    g_source_attach(source, context ? context : ring->vrings->context);
+    return source;
+}
+
+/* The ring that a number names, if a descriptor is there as the number says and is an eventfd; or closed. */
 static struct vring *ring_for_fd(struct vrings *vrings, uint64_t number, int fd)
 {
     struct vring *ring = ring_at(vrings, number & VHOST_USER_VRING_INDEX);
@@ -354,6 +412,9 @@ static struct vring *ring_for_fd(struct vrings *vrings, uint64_t number, int fd)
 
     if (!ring || number & ~known || (fd < 0) != ((number & VHOST_USER_VRING_NO_FD) != 0) ||
         (fd >= 0 && !eventfds_accept(fd))) {
+        if (fd >= 0) {
+            close(fd);
+        }
         return NULL;
     }
     return ring;
@@ -364,18 +425,11 @@ bool vrings_set_kick(struct vrings *vrings, uint64_t number, int fd)
     struct vring *ring = ring_for_fd(vrings, number, fd);
 
     if (!ring) {
-        replace_fd(&fd, -1);
         return false;
     }
     drop_kick(ring);
-    ring->kick = fd;
+    ring->kick = fd >= 0 ? kick_source(ring, fd) : NULL;
     ring->polled = fd < 0;
-    if (fd >= 0) {
-        ring->kick_source = g_unix_fd_source_new(fd, G_IO_IN);
-        g_source_set_can_recurse(ring->kick_source, TRUE);
-        g_source_set_callback(ring->kick_source, G_SOURCE_FUNC(kicked), ring, NULL);
-        g_source_attach(ring->kick_source, vrings->context);
-    }
     vrings->ops.wake(vrings->opaque); /* vrings_poll() may be wanted */
     return settle(ring);
 }
@@ -386,12 +440,11 @@ bool vrings_set_call(struct vrings *vrings, uint64_t number, int fd)
     struct vring *ring = ring_for_fd(vrings, number, fd);
 
     if (!ring) {
-        replace_fd(&fd, -1);
         return false;
     }
-    replace_fd(&ring->call, fd);
+    calls_set(vrings->calls, ring->index, fd);
     if (ring->running) {
-        vrings_call(vrings, ring->index);
+        calls_signal(vrings->calls, ring->index);
     }
     return true;
 }
@@ -401,28 +454,13 @@ bool vrings_set_err(struct vrings *vrings, uint64_t number, int fd)
     struct vring *ring = ring_for_fd(vrings, number, fd);
 
     if (!ring) {
-        replace_fd(&fd, -1);
         return false;
     }
-    replace_fd(&ring->err, fd);
+    calls_set(vrings->errors, ring->index, fd);
     return true;
 }
 
-/* ---- Notifying ---- */
-
-void vrings_call(const struct vrings *vrings, unsigned queue)
-{
-    if (queue < vrings->n && vrings->rings[queue].call >= 0) {
-        eventfds_signal(vrings->rings[queue].call);
-    }
-}
-
-void vrings_error(const struct vrings *vrings, unsigned queue)
-{
-    if (queue < vrings->n && vrings->rings[queue].err >= 0) {
-        eventfds_signal(vrings->rings[queue].err);
-    }
-}
+/* ---- Polling ---- */
 
 bool vrings_poll(struct vrings *vrings)
 {

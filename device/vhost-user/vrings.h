@@ -3,16 +3,16 @@
  * The rings of a vhost-user connection: what the front-end says of each of them, its descriptors, and
  * when it runs. A ring runs once it is enabled and has its addresses and a descriptor for kicks (or the
  * word that there is none), in whatever order these came; the device's queue of the same index is
- * enabled then. While no ring runs the device stands still, and frames wait in the backend. Used by
- * server.c.
+ * enabled then. While no ring runs, or the front-end has taken all receive rings back, the device stands
+ * still, and frames wait in the backend. Used by server.c.
  *
- * Threads: that of the event loop.
+ * Threads: that of the event loop. Kicks are taken where the frontend says.
  */
 #ifndef DEVICE_VHOST_USER_VRINGS_H
 #define DEVICE_VHOST_USER_VRINGS_H
 
-#include <vionet/device.h>
-
+#include "calls.h"
+#include "frontend.h"
 #include "memory.h"
 
 struct vrings;
@@ -24,11 +24,12 @@ struct vrings_ops {
     void (*wake)(void *opaque);
 };
 
-/* Makes the rings of a device, which like memory must outlive them. Never NULL. */
-struct vrings *vrings_new(VionetDevice *device, const struct memory *memory, GMainContext *context,
+/* Makes the rings of a frontend's device, which like the others must outlive them. Never NULL. */
+struct vrings *vrings_new(VionetFrontend *frontend, const struct memory *memory,
+                          struct calls *calls, struct calls *errors, GMainContext *context,
                           const struct vrings_ops *ops, void *opaque);
 
-/* Stops all, closes their descriptors, frees; NULL is ignored. */
+/* Stops all, lets go of their descriptors for kicks, frees; NULL is ignored. */
 void vrings_free(struct vrings *vrings);
 
 /*
@@ -56,10 +57,6 @@ bool vrings_set_enable(struct vrings *vrings, const struct vhost_user_state *sta
 bool vrings_set_kick(struct vrings *vrings, uint64_t number, int fd);
 bool vrings_set_call(struct vrings *vrings, uint64_t number, int fd);
 bool vrings_set_err(struct vrings *vrings, uint64_t number, int fd);
-
-/* Notifies the driver; tells the front-end that a ring is broken. Any queue may be named. */
-void vrings_call(const struct vrings *vrings, unsigned queue);
-void vrings_error(const struct vrings *vrings, unsigned queue);
 
 /* Looks into the rings that have no descriptor for kicks; false if there are none. */
 bool vrings_poll(struct vrings *vrings);

@@ -353,7 +353,7 @@ VIONET_EXPORT void vionet_device_set_dma(VionetDevice *device, bool enabled);
 VIONET_EXPORT bool vionet_device_running(const VionetDevice *device);
 
 /*
- * Control: which frames with work left the driver takes now, as bits numbered like those of
+ * Data: which frames with work left the driver takes now, as bits numbered like those of
  * VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET (5.1.6.5.6.1): from FEATURES_OK on what was negotiated, then what
  * the driver switched. 0 without a driver.
  */

@@ -36,6 +36,7 @@ void device_publish(VionetDevice *device, struct view *view)
 {
     struct view *old = atomic_exchange_explicit(&device->view, view, memory_order_acq_rel);
 
+    atomic_store_explicit(&device->offloads, view->offloads, memory_order_relaxed);
     pass_gates(device);
     view_free(old);
 }
@@ -408,13 +409,17 @@ void vionet_device_write_queue_log(VionetDevice *device, unsigned index, bool lo
 bool vionet_device_stop_queue(VionetDevice *device, unsigned index, uint32_t *base)
 {
     struct queue *queue = queue_for_write(device, index);
+    struct outcome outcome = {0};
+    bool stopped;
 
     if (!queue) {
         return false;
     }
     /* What was to be notified of later is notified of now: who goes on with the queue does not know. */
     vionet_device_timer(device, index);
-    if (!queue_stop_at(queue, base)) {
+    stopped = queue_stop_at(queue, &device->map, base, &outcome);
+    device_settle(device, queue, &outcome);
+    if (!stopped) {
         return false;
     }
     queue->enabled = false;
@@ -585,7 +590,7 @@ bool vionet_device_negotiated(const VionetDevice *device, unsigned bit)
 
 uint64_t vionet_device_offloads(const VionetDevice *device)
 {
-    return device_view(device)->offloads;
+    return atomic_load_explicit(&((VionetDevice *)device)->offloads, memory_order_relaxed);
 }
 
 uint8_t vionet_device_status(const VionetDevice *device)

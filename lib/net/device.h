@@ -51,6 +51,7 @@ struct VionetDevice {
     struct flow_table *flows;
     _Atomic uint8_t status;
     atomic_bool running;            /* as the view has it, for who has no gate */
+    _Atomic uint64_t offloads;      /* and these */
     _Atomic unsigned n_data_queues; /* receive and transmit queues, by the features as they stand */
     _Atomic unsigned control_queue; /* index of the control queue, n_queues if there is none */
 

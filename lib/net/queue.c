@@ -109,6 +109,7 @@ void queue_start(struct queue *queue, const uint64_t *features, const struct mem
     queue->life++;
     queue->poll = false;
     queue->starved = false;
+    queue->draining = false;
     queue->coalesce.pending = 0;
     queue->coalesce.armed = false;
     queue->started = true;
@@ -178,12 +179,28 @@ void queue_stop(struct queue *queue)
     gate_leave(&queue->gate);
 }
 
-bool queue_stop_at(struct queue *queue, uint32_t *base)
+/* Shows the driver of a paused queue what was given back, if its memory is still there. */
+static void settle_paused(struct queue *queue, _Atomic(struct memory_map *) *map,
+                          struct outcome *outcome)
+{
+    const bool there = ring_remap(&queue->ring, atomic_load_explicit(map, memory_order_acquire));
+
+    if (settle_done(queue, there)) {
+        queue_flush_buffers(queue, outcome);
+    }
+}
+
+bool queue_stop_at(struct queue *queue, _Atomic(struct memory_map *) *map, uint32_t *base,
+                   struct outcome *outcome)
 {
     bool settled;
 
     gate_enter(&queue->gate);
+    if (queue->paused) {
+        settle_paused(queue, map, outcome);
+    }
     settled = queue->n_free_slots == queue->n_slots;
+    queue->draining = !settled;
     if (settled) {
         *base = queue->started ? ring_base(&queue->ring) : queue->base;
         queue->started = false;

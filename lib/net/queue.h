@@ -64,6 +64,8 @@ struct queue {
     atomic_bool broken; /* also looked at from outside */
     bool poll;
     bool starved; /* transmit: stopped for want of slots */
+    bool
+        draining; /* transmit: to be stopped once no frames are out, and none are taken meanwhile */
     struct ring ring;
     struct chain chain;
     struct iovec *ranges; /* storage of chain */
@@ -126,10 +128,12 @@ void queue_start(struct queue *queue, const uint64_t *features, const struct mem
 void queue_stop(struct queue *queue);
 
 /*
- * The same for a queue that is to go on, here or elsewhere: *base is where. False, and nothing done,
- * while frames taken from it are out, or wait for it to be resumed.
+ * The same for a queue that is to go on, here or elsewhere: *base is where. If it was paused, the driver
+ * is shown what the host gave back meanwhile. False while frames taken from it are out; no others are
+ * taken from then on.
  */
-bool queue_stop_at(struct queue *queue, uint32_t *base);
+bool queue_stop_at(struct queue *queue, _Atomic(struct memory_map *) *map, uint32_t *base,
+                   struct outcome *outcome);
 
 /*
  * The same, but for a while: its state stays. Resuming is for a queue that was started; it shows the

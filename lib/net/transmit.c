@@ -344,7 +344,7 @@ size_t vionet_device_transmit(VionetDevice *device, unsigned pair, VionetFrame *
         const struct view *view = device_view(device);
 
         /* A reset replaces the view before it stops the queues: nothing is taken by the new one. */
-        if (view->running) {
+        if (view->running && G_LIKELY(!queue->draining)) {
             taken = take_burst(device, queue, view, frames, n, &outcome);
         }
         gate_leave(&queue->gate);

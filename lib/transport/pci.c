@@ -68,7 +68,7 @@ void vionet_pci_config_init(VionetPciConfig *config)
 
 static bool msix_on(VionetPci *pci)
 {
-    return pci->msix_cap && atomic_load(&pci->msix.enabled);
+    return atomic_load(&pci->msix.enabled); /* never without the capability */
 }
 
 static bool intx_level(VionetPci *pci)

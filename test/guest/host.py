@@ -48,13 +48,17 @@ def bits_of(features):
 class Daemon:
     """A vionet-device that runs, with what it logs."""
 
-    def __init__(self, program, directory, netdev, device=""):
-        self.path = os.path.join(directory, "device.sock")
+    def __init__(self, program, directory, netdev, device="", protocol=None, client=False, path=None):
+        self.path = path or os.path.join(directory, "device.sock")
         self.status_path = None
         self.log_path = os.path.join(directory, "device.log")
         command = [program.path, "--socket", self.path, "--netdev", netdev]
         if device:
             command += ["--device", device]
+        if protocol:
+            command += ["--protocol", protocol]
+        if client:
+            command += ["--client"]
         if program.has("--log-level"):
             command += ["--log-level", "info"]
         if program.has("--status"):
@@ -65,7 +69,7 @@ class Daemon:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env={**os.environ, "G_MESSAGES_DEBUG": "all"})
         try:
-            wait_socket(self.path, self.process, 60)
+            wait_socket(self.status_path if client else self.path, self.process, 60)
         except GuestError as why:
             self.process.kill()
             self.process.wait()

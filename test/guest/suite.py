@@ -82,9 +82,9 @@ class Test:
         self.points.append(("note", text))
 
     # What it uses.
-    def daemon(self, netdev, device=""):
+    def daemon(self, netdev, device="", **options):
         directory = tempfile.mkdtemp(dir=self.directory)
-        daemon = Daemon(self.program, directory, netdev, device)
+        daemon = Daemon(self.program, directory, netdev, device, **options)
         self.daemons.append(daemon)
         return daemon
 
@@ -93,9 +93,9 @@ class Test:
         self.wires.append(wire)
         return wire
 
-    def guest(self, daemon, script, cpus=1, timeout=300, properties=None, **options):
+    def guest(self, daemon, script, cpus=1, timeout=300, properties=None, devices=None, **options):
         guest = Guest(self.cache, self.kernel, script,
-                      [vfio_user(daemon.path, **(properties or {}))], timeout=timeout, cpus=cpus,
+                      devices or [vfio_user(daemon.path, **(properties or {}))], timeout=timeout, cpus=cpus,
                       echo=sys.stderr if self.suite.options.echo else None, **options)
         self.guests.append(guest)
         return guest
@@ -222,5 +222,7 @@ if __name__ == "__main__":
     import cases  # noqa: E402,F401
     import hashing  # noqa: E402,F401
     import life  # noqa: E402,F401
+    import threads  # noqa: E402,F401
     import firmware  # noqa: E402,F401
+    import vhost  # noqa: E402,F401
     sys.exit(main())

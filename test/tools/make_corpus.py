@@ -571,6 +571,97 @@ def vfio_inputs():
             yield program.octets
 
 
+# ---- fuzz_vhost_user ----
+
+VHOST_ACTIONS = {'come': 0, 'boot': 1, 'spoil': 2, 'ask': 4, 'raw': 5, 'traffic': 6, 'scribble': 7, 'shorten': 8,
+                 'look': 9}
+VHOST_REQUESTS = [*range(1, 21), 24, 25, 34, 36, 37, 38, 39, 40]
+VHOST_SESSIONS = {
+    # In the order of requests in which each front-end was seen to send them: QEMU's virtio-net and generic device,
+    # DPDK's virtio-user; with the ring that each is about.
+    'qemu': [1, 15, 16, 17, 36, 3, 1, (13, 0), (14, 0), (13, 1), (14, 1), (18, 0), (18, 1), 2, 39, 5, (8, 0), (10, 0),
+             (9, 0), (12, 0), (13, 0), (8, 1), (10, 1), (9, 1), (12, 1), (13, 1), 40, 39],
+    'generic': [1, 15, 16, 17, 36, 3, 24, 24, 2, 5, (8, 0), (10, 0), (9, 0), (12, 0), (8, 1), (10, 1), (9, 1), (12, 1),
+                (8, 2), (10, 2), (9, 2), (12, 2), (18, 0), (18, 1), (18, 2), 40, 39, 24],
+    'dpdk': [3, 1, 15, 16, (13, 0), (13, 1), 2, 39, 40, 40, 5, (8, 0), (10, 0), (9, 0), (12, 0), (8, 1), (10, 1),
+             (9, 1), (12, 1), (18, 0), (18, 1), 39],
+}
+
+
+class VhostUser:
+    """A program for fuzz_vhost_user."""
+
+    def __init__(self):
+        self.octets = b''
+
+    def act(self, action, *operands):
+        self.octets += bytes([VHOST_ACTIONS[action], *operands])
+        return self
+
+    def spoil(self, request, ring, how, *operands):
+        return self.act('spoil', request, 0, ring, how, *operands)
+
+
+def vhost_sessions():
+    for session in VHOST_SESSIONS.values():
+        requests = [request if isinstance(request, tuple) else (request, 0) for request in session]
+        for stop in range(4, len(requests) + 1, 3):
+            program = VhostUser()
+            for request, ring in requests[:stop]:
+                program.act('ask', request, ring)
+            program.act('look').act('traffic', 3)
+            for ring in (0, 1, 2):
+                program.act('ask', 11, ring)
+            yield program.act('look').act('come').act('boot', 0).act('traffic', 7)
+        for skip in range(len(requests)):
+            program = VhostUser()
+            for request, ring in requests[:skip] + requests[skip + 1:]:
+                program.act('ask', request, ring)
+            yield program.act('look').act('traffic', 5)
+
+
+def vhost_spoiled():
+    for request in VHOST_REQUESTS:
+        for how in range(16):
+            tail = [3, *[0xff] * 8] if how & 1 else []
+            tail += [9, 0] if how & 2 else []
+            tail += [2, 1, 4] if how & 4 else []
+            tail += [how, 0x80] if how & 8 else []
+            yield VhostUser().act('boot', how & 3).act('traffic', 2).spoil(request, 1, how, *tail).act('traffic', 2)
+
+
+def vhost_guests():
+    for features in range(4):
+        program = VhostUser().act('boot', features)
+        for n in (1, 5, 15, 3, 15, 15):
+            program.act('traffic', n)
+        for ring in (0, 1, 2):
+            program.act('ask', 11, ring)
+        yield program.act('boot', features ^ 1).act('traffic', 3)
+        yield VhostUser().act('boot', features).act('traffic', 3).act('shorten', features & 1).act('come').act(
+            'boot', features).act('traffic', 3)
+        for request in (2, 4, 5, 6, 34, 37, 38):
+            yield VhostUser().act('boot', features).act('traffic', 3).act('ask', request, 1).act('traffic', 3).act(
+                'ask', request, 0).act('traffic', 3)
+        for at in range(0, 0x20, 3):
+            yield VhostUser().act('boot', features).act('traffic', 1).act('scribble', at, 0x14, 0x77).act(
+                'traffic', 2).act('scribble', at, 0x18, 0xff).act('traffic', 2)
+    for length in (1, 4, 11, 12, 13, 40):
+        yield VhostUser().act('raw', length, *([5, 0, 0, 0, 1, 0, 0, 0, 40, 0, 0, 0] + [1] * 28)[:length], 4).act('look')
+    dice = Dice('fuzz_vhost_user')
+    for _ in range(60):
+        program = VhostUser().act('boot', dice.below(4))
+        for _ in range(dice.between(3, 12)):
+            program.octets += bytes([dice.below(10)]) + dice.octets(dice.between(1, 6))
+        yield program
+
+
+def vhost_inputs():
+    for programs in (vhost_sessions(), vhost_spoiled(), vhost_guests()):
+        for program in programs:
+            yield program.octets
+
+
 # ---- files ----
 
 TARGETS = {
@@ -579,6 +670,7 @@ TARGETS = {
     'fuzz_pci': pci_inputs,
     'fuzz_ring': ring_inputs,
     'fuzz_vfio_user': vfio_inputs,
+    'fuzz_vhost_user': vhost_inputs,
 }
 
 

@@ -312,6 +312,46 @@ static uint64_t send_many(VionetBackend *backend, unsigned n, unsigned first)
     return backend_counters(backend).dropped - before;
 }
 
+/* Its queues have nothing to do with each other, and all of them count. */
+static void test_loopback_is_split(void)
+{
+    VionetBackend *backend = open_backend("loopback", NULL);
+    VionetFrame frames[4];
+
+    g_assert_cmpuint(backend_n_queues(backend), ==, 0);
+    g_assert_true(backend_split(backend, 3, NULL));
+    g_assert_cmpuint(backend_n_queues(backend), ==, 3);
+    g_assert_cmphex(backend_takes(backend_queue(backend, 1)), ==, backend_takes(backend));
+    for (unsigned i = 0; i < 3; i++) {
+        g_assert_cmpuint(send_many(backend_queue(backend, i), i, 0), ==, 0);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        VionetBackend *queue = backend_queue(backend, i);
+
+        g_assert_cmpuint(backend_receive(queue, frames, 4), ==, i);
+        backend_complete(queue, frames, i);
+        assert_counters(queue, i, i, 0);
+    }
+    backend_refuse(backend_queue(backend, 2));
+    assert_counters(backend, 4, 3, 1);
+    backend_close(backend);
+}
+
+static void test_cannot_be_split(void)
+{
+    VionetBackend *backend = open_backend("dgram,remote.type=inet,remote.host=127.0.0.1,"
+                                          "remote.port=9",
+                                          NULL);
+    GError *error = NULL;
+
+    g_assert_false(backend_split(backend, 1, &error));
+    g_assert_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG);
+    g_assert_cmpstr(error->message, ==, "backend dgram: is for one thread, it has no queues");
+    g_assert_cmpuint(backend_n_queues(backend), ==, 0);
+    g_error_free(error);
+    backend_close(backend);
+}
+
 static void test_loopback_is_bounded(void)
 {
     VionetBackend *backend = open_backend("loopback", NULL);
@@ -1787,6 +1827,8 @@ int main(int argc, char **argv)
     g_test_add_func("/backends/help", test_backend_help);
     g_test_add_func("/backends/null", test_null_swallows);
     g_test_add_func("/backends/loopback/copies", test_loopback_copies);
+    g_test_add_func("/backends/loopback/is-split", test_loopback_is_split);
+    g_test_add_func("/backends/cannot-be-split", test_cannot_be_split);
     g_test_add_func("/backends/loopback/is-bounded", test_loopback_is_bounded);
     g_test_add_func("/backends/loopback/empty-frame", test_loopback_refuses_nothing);
     g_test_add_func("/backends/loopback/reuses-places", test_loopback_reuses_places);

@@ -206,6 +206,10 @@ class Tests:
                     (f'--socket-fd=777: {number}', '--socket-fd=777'),
                     (f'--ready-fd=-1: {number}', path, '--ready-fd=-1'),
                     ('descriptor 0: expected a UNIX stream socket that listens', '--socket-fd=0'),
+                    ('--protocol=nvme: expected vfio-user or vhost-user', path, '--protocol=nvme'),
+                    ('--client goes with --protocol=vhost-user and --socket', path, '--client'),
+                    ('--client goes with --protocol=vhost-user and --socket', '--socket-fd=0',
+                     '--protocol=vhost-user', '--client'),
                     ('--log-level=loud: expected error, warning, message, info or debug', path,
                      '--log-level=loud'),
                     ('--log-format=xml: expected text or json', path, '--log-format=xml'),
@@ -451,10 +455,18 @@ class Tests:
                 daemon.wait_for('client has gone')
             assert daemon.end() == 0, daemon.text()
 
+    def test_traffic_with_threads(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.test_traffic('--device=threads=on', f'--status={folder}/status',
+                              f'--trace={folder}/trace')
+            seen = read_pcapng(pathlib.Path(f'{folder}/trace').read_bytes())
+            assert len(seen) == 2 * 2 * 102, len(seen)
+
     # ---- sandbox ----
 
     def test_all_threads_are_locked_up(self):
-        for options, filtered in ((), '2'), (('--no-sandbox',), '0'):
+        threaded = '--device=queues=2,threads=on', '--netdev=loopback'
+        for options, filtered in ((), '2'), (threaded, '2'), (('--no-sandbox',), '0'):
             with running(self, *options) as daemon:
                 threads = pathlib.Path(f'/proc/{daemon.process.pid}/task')
                 for thread in threads.iterdir():
@@ -644,6 +656,39 @@ class Tests:
             octets = pathlib.Path(f'{folder}/t').read_bytes()
             assert len(octets) <= 20000
             read_pcapng(octets)
+
+    @staticmethod
+    def ask_features(front_end):
+        """A vhost-user front-end's first question."""
+        front_end.sendall(struct.pack('<III', 1, 1, 0))
+        answer = front_end.recv(64)
+        assert struct.unpack_from('<III', answer) == (1, 5, 8), answer
+        return struct.unpack_from('<Q', answer, 12)[0]
+
+    def test_vhost_user(self):
+        with running(self, '--protocol=vhost-user', '--netdev=loopback', '--device=mq=on,queues=2') as daemon:
+            for _ in range(3):
+                with socket.socket(socket.AF_UNIX) as front_end:
+                    front_end.connect(str(daemon.socket))
+                    features = self.ask_features(front_end)
+                    assert features & 1 << 22 and features & 1 << 30 and features & 1 << 32, hex(features)
+            assert daemon.end() == 0
+            assert not daemon.socket.exists()
+
+    def test_vhost_user_client(self):
+        """In its sandbox it still goes to a front-end, also to one that comes late, and again."""
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+            path = f'{folder}/waits'
+            with running(self, '--protocol=vhost-user', '--client', f'--socket={path}', own_socket=False) as daemon:
+                listener.bind(path)
+                listener.listen()
+                listener.settimeout(SECONDS)
+                for _ in range(2):
+                    front_end = listener.accept()[0]
+                    self.ask_features(front_end)
+                    front_end.close()
+                assert daemon.end() == 0
+                assert os.path.exists(path), 'the path is the front-end\'s'
 
 
 def main():

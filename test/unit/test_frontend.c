@@ -751,11 +751,14 @@ static void test_configuring_fails(void)
                           "property notf_coal=on: this emulator has no timer for it");
     assert_not_configured("vq_notf_coal=on", "null",
                           "property vq_notf_coal=on: this emulator has no timer for it");
+    assert_not_configured(
+        "threads=on", "dgram,remote.type=inet,remote.host=127.0.0.1,remote.port=9",
+        "property threads=on: backend dgram: is for one thread, it has no queues");
 }
 
-static void test_realize_and_unrealize(void)
+static void test_realize_and_unrealize(gconstpointer properties)
 {
-    VionetFrontend *frontend = make("mac=02:00:00:00:00:05,queues=2", &all_ops, &(struct host){0});
+    VionetFrontend *frontend = make(properties, &all_ops, &(struct host){0});
 
     for (unsigned i = 0; i < 50; i++) {
         g_assert_null(vionet_frontend_device(frontend));
@@ -775,6 +778,30 @@ static void test_realize_and_unrealize(void)
     realize(frontend);
     vionet_frontend_free(frontend); /* unrealizes */
     vionet_frontend_free(NULL);
+}
+
+/* Which thread's event loop is for a queue: none is for those that may be the control queue. */
+static void test_queues_of_threads(void)
+{
+    VionetFrontend *frontend = make("queues=3,threads=on", &all_ops, &(struct host){0});
+    GMainContext *contexts[8];
+
+    for (unsigned i = 0; i < 8; i++) {
+        contexts[i] = vionet_frontend_queue_context(frontend, i);
+    }
+    g_assert_nonnull(contexts[0]);
+    g_assert_true(contexts[1] == contexts[0]);
+    g_assert_null(contexts[2]);
+    g_assert_nonnull(contexts[3]);
+    g_assert_true(contexts[3] != contexts[0]);
+    g_assert_true(contexts[4] == contexts[5] && contexts[4] != contexts[3]);
+    g_assert_null(contexts[6]);
+    g_assert_null(contexts[7]);
+    vionet_frontend_free(frontend);
+    frontend = make("queues=3", &all_ops, &(struct host){0});
+    g_assert_null(vionet_frontend_queue_context(frontend, 0));
+    vionet_frontend_settle(frontend);
+    vionet_frontend_free(frontend);
 }
 
 static void test_realizing_twice(void)
@@ -968,7 +995,11 @@ int main(int argc, char **argv)
     g_test_add_func("/properties/help", test_help);
     g_test_add_func("/properties/feature-rows", test_feature_rows);
     g_test_add_func("/frontend/configuring-fails", test_configuring_fails);
-    g_test_add_func("/frontend/realize-and-unrealize", test_realize_and_unrealize);
+    g_test_add_data_func("/frontend/realize-and-unrealize", "mac=02:00:00:00:00:05,queues=2",
+                         test_realize_and_unrealize);
+    g_test_add_data_func("/frontend/threads/realize-and-unrealize",
+                         "mac=02:00:00:00:00:05,queues=2,threads=on", test_realize_and_unrealize);
+    g_test_add_func("/frontend/threads/queues", test_queues_of_threads);
     g_test_add_func("/frontend/realizing-twice", test_realizing_twice);
     g_test_add_func("/frontend/the-devices-rules", test_the_devices_rules);
     g_test_add_func("/frontend/off-takes-dependents-along", test_off_takes_dependents_along);

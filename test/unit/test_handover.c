@@ -132,10 +132,36 @@ static void test_not_with_frames_out(void)
     g_assert_false(vionet_device_stop_queue(machine->device, 1, &base));
     g_assert_cmpuint(base, ==, 77);
     g_assert_true(vionet_device_queue_enabled(machine->device, 1));
+    g_assert_true(net_transmit(machine->net, 0, NULL, frame, sizeof(frame)));
+    g_assert_cmpuint(machine_drain(machine, 0), ==, 0); /* no more of them */
     vionet_device_complete(machine->device, 0, &out, 1);
     g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 1);
     g_assert_cmpuint(stop(machine, 1), ==, 1);
+    vionet_device_write_queue_enable(machine->device, 1, 1);
+    g_assert_cmpuint(machine_drain(machine, 0), ==, 1);
     g_assert_false(vionet_device_stop_queue(machine->device, 1000, &base));
+    machine_free(machine);
+}
+
+/* What was completed during a pause is shown with the stop. */
+static void test_paused(void)
+{
+    struct machine *machine = boot(NULL);
+    uint32_t base;
+    VionetFrame out;
+
+    g_assert_true(net_transmit(machine->net, 0, NULL, frame, sizeof(frame)));
+    g_assert_cmpuint(vionet_device_transmit(machine->device, 0, &out, 1), ==, 1);
+    vionet_device_set_dma(machine->device, false);
+    g_assert_false(vionet_device_stop_queue(machine->device, 1, &base));
+    vionet_device_complete(machine->device, 0, &out, 1);
+    g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 0);
+    g_assert_cmpuint(stop(machine, 1), ==, 1);
+    g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 1);
+    vionet_device_set_dma(machine->device, true);
+    vionet_device_write_queue_enable(machine->device, 1, 1);
+    send(machine, 3);
+    g_assert_cmpuint(stop(machine, 1), ==, 4);
     machine_free(machine);
 }
 
@@ -497,6 +523,7 @@ int main(int argc, char **argv)
     g_test_add_func("/handover/goes-on-past-the-end-of-the-index", test_goes_on);
     g_test_add_func("/handover/finds-what-came-meanwhile", test_finds_what_came);
     g_test_add_func("/handover/not-with-frames-out", test_not_with_frames_out);
+    g_test_add_func("/handover/paused", test_paused);
     g_test_add_func("/handover/to-another-device", test_other_device);
     g_test_add_func("/handover/of-a-broken-queue", test_broken_queue);
     g_test_add_func("/handover/base-is-a-register", test_base_register);

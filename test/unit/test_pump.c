@@ -203,7 +203,7 @@ static void check_takes(struct machine *machine, unsigned takes)
 
     witness->backend.ops = &witness_ops;
     witness->backend.takes = takes;
-    pump = pump_new(&witness->backend);
+    pump = pump_new(&witness->backend, 0);
     pump_connect(pump, machine->device);
     machine->user = pump;
     machine->on_kick = machine_kicked;

@@ -1119,6 +1119,51 @@ static unsigned turns(GMainContext *context, unsigned n)
     return busy;
 }
 
+/* Its queues are the interface's: what comes, comes on one of them; what each sends, arrives. */
+static void test_split(void)
+{
+    VionetBackend *backend;
+    GError *error = NULL;
+    uint8_t frame[64];
+    uint8_t found[100];
+    uint16_t tag;
+    int peer;
+
+    if (is_skipped()) {
+        return;
+    }
+    backend = open_up("ifname=" NAME ",queues=2");
+    peer = packet_socket(false);
+    g_assert_false(backend_split(backend, 3, &error));
+    g_assert_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG);
+    g_assert_cmpstr(error->message, ==, "backend tap: 3 queues are wanted, it has 2 (queues=3)");
+    g_error_free(error);
+    g_assert_cmpuint(backend_n_queues(backend), ==, 0);
+    g_assert_true(backend_split(backend, 2, NULL));
+    for (unsigned i = 0; i < 2; i++) {
+        fill_frame(frame, sizeof(frame), i);
+        send_frame(backend_queue(backend, i), frame, sizeof(frame), NULL);
+        g_assert_cmpmem(found, packet_receive(peer, found, sizeof(found), &tag), frame,
+                        sizeof(frame));
+    }
+    send_many(peer, 3);
+    for (unsigned taken = 0; taken < 3;) {
+        for (unsigned i = 0; i < 2; i++) {
+            VionetFrame one;
+
+            if (backend_receive(backend_queue(backend, i), &one, 1) == 1) {
+                backend_complete(backend_queue(backend, i), &one, 1);
+                taken++;
+            }
+        }
+    }
+    g_assert_cmpuint(backend_counters(backend).sent, ==, 2);
+    g_assert_cmpuint(backend_counters(backend).received, ==, 3);
+    close(peer);
+    backend_close(backend);
+    g_assert_cmpuint(if_nametoindex(NAME), ==, 0);
+}
+
 /* Ready is said once, after having been asked in vain, and never else. */
 static void test_ready(void)
 {
@@ -1502,6 +1547,7 @@ int main(int argc, char **argv)
     g_test_add_func("/tap/queues", test_queues);
     g_test_add_func("/tap/places", test_places_are_bounded);
     g_test_add_func("/tap/ready", test_ready);
+    g_test_add_func("/tap/split", test_split);
     g_test_add_func("/tap/trouble/link-down", test_link_down);
     g_test_add_func("/tap/trouble/senseless", test_senseless_headers);
     g_test_add_func("/tap/trouble/deleted", test_a_deleted_interface);

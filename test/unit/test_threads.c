@@ -281,6 +281,7 @@ static gpointer work_host(gpointer data)
         worker->delivered += vionet_device_receive(device, worker->pair, frames, BURST, NULL, 0);
         vionet_device_timer(device, 2 * worker->pair);
         vionet_device_counter(device, 2 * worker->pair, VIONET_COUNTER_PACKETS);
+        vionet_device_offloads(device);
         g_thread_yield();
     }
     return NULL;

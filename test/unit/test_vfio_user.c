@@ -496,10 +496,10 @@ static void test_masked_vector_is_pending(void)
     end_guest(guest);
 }
 
-static void test_reset_and_boot_again(void)
+static void test_reset_and_boot_again(gconstpointer properties)
 {
     struct host host;
-    struct guest *guest = new_guest(&host, "", false);
+    struct guest *guest = new_guest(&host, properties, false);
 
     for (unsigned i = 0; i < 3; i++) {
         guest_boot(guest);
@@ -632,6 +632,108 @@ static void test_notification_by_eventfd(void)
         close(fds[i]);
     }
     end_guest(guest);
+}
+
+/* ---- Threads ---- */
+
+#define THREADS "queues=2,threads=on"
+
+/* Of both pairs, of which each is told by a descriptor of its own; for one client after the other. */
+static void test_eventfds_of_threads(void)
+{
+    uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2};
+    const uint64_t one = 1;
+    struct host host;
+    unsigned fds;
+
+    host_init(&host, THREADS, "loopback");
+    host_works(&host);
+    fds = count_fds();
+    for (unsigned round = 0; round < 5; round++) {
+        struct guest *guest = g_new(struct guest, 1);
+
+        guest_open(guest, &host, false);
+        guest_boot(guest);
+        g_assert_cmpint(net_control_pairs(guest->net, 2), ==, VIRTIO_NET_OK);
+        g_assert_cmpuint(ask_for_io_fds(&guest->client, 4096), ==, 5);
+        g_assert_cmpuint(guest->client.n_fds, ==, 5);
+        for (unsigned i = 0; i < 50; i++) {
+            const unsigned pair = i % 2;
+            struct guest_packet packet;
+
+            frame[20] = (uint8_t)i;
+            g_assert_true(net_transmit_add(guest->net, pair, NULL, NULL, frame, sizeof(frame)));
+            virtq_publish(guest_queue_ring(guest->driver, 2 * pair + 1));
+            g_assert_cmpint(write(guest->client.fds[2 * pair + 1], &one, sizeof(one)), ==,
+                            sizeof(one));
+            g_assert_true(guest_wait(guest, &packet));
+            g_assert_cmpmem(packet.data, packet.len, frame, sizeof(frame));
+            g_assert_false(net_receive(guest->net, &packet)); /* and asks for interrupts again */
+        }
+        for (unsigned i = 0; i < 5; i++) { /* and it goes with its threads about to read them */
+            g_assert_cmpint(write(guest->client.fds[i], &one, sizeof(one)), ==, sizeof(one));
+        }
+        guest_close(guest);
+        g_free(guest);
+    }
+    host_works(&host);
+    host_settle(&host);
+    for (unsigned i = 0; i < 1000 && count_fds() > fds; i++) {
+        g_usleep(1000); /* what a thread had in its hands is closed by it */
+    }
+    g_assert_cmpuint(count_fds(), ==, fds);
+    host_end(&host);
+}
+
+/* Descriptors of vectors come and go while threads signal them. */
+static void test_vectors_change_under_threads(void)
+{
+    uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2};
+    struct host host;
+    struct guest *guest = new_guest(&host, THREADS, false);
+    struct guest_packet packet;
+    unsigned sent = 0;
+    unsigned received = 0;
+
+    guest_boot(guest);
+    for (unsigned i = 0; i < 200; i++) {
+        for (unsigned k = 0; k < 8; k++) {
+            sent += net_transmit(guest->net, 0, NULL, frame, sizeof(frame));
+        }
+        g_assert_cmpuint(client_set_irqs(&guest->client, DATA_FDS | TRIGGER, MSIX, 0,
+                                         i % 2 ? guest->n_vectors : 1, guest->vectors,
+                                         i % 2 ? guest->n_vectors : 1),
+                         ==, 0);
+        while (net_receive(guest->net, &packet)) {
+            received++;
+        }
+        net_reclaim(guest->net, 0);
+    }
+    while (received < sent) {
+        g_assert_true(guest_wait(guest, &packet) || net_receive(guest->net, &packet));
+        received++;
+        while (net_receive(guest->net, &packet)) {
+            received++;
+        }
+    }
+    g_assert_cmpuint(received, ==, sent);
+    end_guest(guest);
+}
+
+/* A client may have memory that it does not share; the device does not find it then. */
+static void test_memory_not_shared_with_threads(void)
+{
+    struct client client;
+    struct host host;
+
+    host_init(&host, THREADS, "loopback");
+    client_open(&client, &host);
+    g_assert_cmpuint(client_map(&client, 1 << 20, 1 << 20, 3, -1, 0), ==, 0);
+    g_assert_cmpuint(client_map(&client, 1 << 20, 1 << 20, 3, -1, 0), ==, EEXIST);
+    g_assert_cmpuint(client_unmap(&client, 1 << 20, 1 << 20), ==, 0);
+    client_close(&client);
+    host_works(&host);
+    host_end(&host);
 }
 
 struct order {
@@ -818,13 +920,13 @@ static void test_timers(void)
 
 /* ---- Clients come and go ---- */
 
-static void test_client_vanishes(void)
+static void test_client_vanishes(gconstpointer properties)
 {
     struct host host;
     unsigned fds;
     unsigned maps;
 
-    host_init(&host, "", "loopback");
+    host_init(&host, properties, "loopback");
     host_works(&host);
     fds = count_fds();
     maps = count_maps();
@@ -1110,15 +1212,21 @@ int main(int argc, char **argv)
     g_test_add_func("/vfio-user/intx-unmasked-by-eventfd", test_intx_unmask_by_eventfd);
     g_test_add_func("/vfio-user/vectors-by-command", test_vectors_by_command);
     g_test_add_func("/vfio-user/masked-vector-is-pending", test_masked_vector_is_pending);
-    g_test_add_func("/vfio-user/reset-and-boot-again", test_reset_and_boot_again);
+    g_test_add_data_func("/vfio-user/reset-and-boot-again", "", test_reset_and_boot_again);
+    g_test_add_data_func("/vfio-user/threads/reset-and-boot-again", THREADS,
+                         test_reset_and_boot_again);
     g_test_add_func("/vfio-user/io-fds", test_io_fds);
+    g_test_add_func("/vfio-user/threads/eventfds", test_eventfds_of_threads);
+    g_test_add_func("/vfio-user/threads/vectors-change", test_vectors_change_under_threads);
+    g_test_add_func("/vfio-user/threads/memory-not-shared", test_memory_not_shared_with_threads);
     g_test_add_func("/vfio-user/few-io-fds", test_few_io_fds);
     g_test_add_func("/vfio-user/notification-by-eventfd", test_notification_by_eventfd);
     g_test_add_func("/vfio-user/posted-notification", test_posted_notification);
     g_test_add_func("/vfio-user/next-message-sees-the-effect", test_next_message_sees_the_effect);
     g_test_add_func("/vfio-user/coalescing-timer", test_coalescing_timer);
     g_test_add_func("/vfio-user/timers", test_timers);
-    g_test_add_func("/vfio-user/client-vanishes", test_client_vanishes);
+    g_test_add_data_func("/vfio-user/client-vanishes", "", test_client_vanishes);
+    g_test_add_data_func("/vfio-user/threads/client-vanishes", THREADS, test_client_vanishes);
     g_test_add_func("/vfio-user/second-client", test_second_client);
     g_test_add_func("/vfio-user/listen", test_listen);
     g_test_add_func("/vfio-user/stale-socket-is-replaced", test_stale_socket_is_replaced);

@@ -764,19 +764,20 @@ static void test_receive_to_unreachable_memory(void)
 }
 
 /* The file becomes shorter while the device uses it: it meets zeroes, the client is sent away. */
-static void shorten(off_t size, bool by_message)
+static void shorten(const char *properties, off_t size, bool by_message)
 {
-    struct scene *scene = scene_new("");
+    struct scene *scene = scene_new(properties);
     struct guest *guest = new_guest(scene);
     const struct guest_region *region;
-    int fds[3];
+    int fds[16];
 
     guest_memory_regions(guest->memory, &region);
     if (!by_message) {
         const uint32_t ask[4] = {4096, 0, BAR_VIRTIO, 0};
 
         g_assert_cmpuint(client_call(&guest->client, GET_REGION_IO_FDS, ask, 16), ==, 0);
-        memcpy(fds, guest->client.fds, sizeof(fds));
+        g_assert_cmpuint(guest->client.n_fds, >, 1);
+        memcpy(fds, guest->client.fds, guest->client.n_fds * sizeof(fds[0]));
     }
     g_assert_true(net_transmit_add(guest->net, 0, NULL, NULL, ping, sizeof(ping)));
     virtq_publish(guest_queue_ring(guest->driver, 1));
@@ -794,7 +795,9 @@ static void shorten(off_t size, bool by_message)
 
         g_assert_cmpint(write(fds[1], &one, sizeof(one)), ==, sizeof(one));
     }
-    host_settle(&scene->host);
+    while (vionet_vfio_user_is_connected(scene->host.server)) {
+        g_main_context_iteration(scene->host.context, TRUE); /* which sleeps until it is told */
+    }
     guest->dead = true;
     g_assert_true(client_is_lost(&guest->client));
     /* the driver model would fault itself */
@@ -804,13 +807,20 @@ static void shorten(off_t size, bool by_message)
 
 static void test_file_becomes_shorter(void)
 {
-    shorten(0, true);
-    shorten(4096, true);
+    shorten("", 0, true);
+    shorten("", 4096, true);
 }
 
 static void test_file_becomes_shorter_unasked(void)
 {
-    shorten(0, false);
+    shorten("", 0, false);
+}
+
+/* It is a thread that meets it, and the event loop that ends the connection. */
+static void test_file_becomes_shorter_under_threads(void)
+{
+    shorten("queues=2,threads=on", 0, true);
+    shorten("queues=2,threads=on", 4096, false);
 }
 
 /* Huge pages of which there are none: every access to them faults. */
@@ -1283,6 +1293,7 @@ static void add_rows(void)
     TEST("F-08/receive-to-unreachable-memory", test_receive_to_unreachable_memory);
     TEST("F-08/file-becomes-shorter", test_file_becomes_shorter);
     TEST("F-08/file-becomes-shorter-unasked", test_file_becomes_shorter_unasked);
+    TEST("F-08/file-becomes-shorter-under-threads", test_file_becomes_shorter_under_threads);
     TEST("F-08/huge-pages", test_huge_pages);
     TEST("F-09/features-and-migration", test_features_and_migration);
     TEST("F-10/version-text", test_version_text);

@@ -8,6 +8,7 @@
 #ifndef TEST_UNIT_VFIO_CLIENT_H
 #define TEST_UNIT_VFIO_CLIENT_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -59,6 +60,7 @@ struct host {
     VionetVfioUser *server;
     unsigned connected; /* calls of the operation */
     unsigned gone;
+    pthread_mutex_t lock; /* of the next two: a device with threads tells from any */
     unsigned events;
     VionetEvent last_event;
     void (*on_event)(void *opaque, const VionetEvent *event);
@@ -185,6 +187,8 @@ void guest_connect(struct guest *guest, bool intx, unsigned parts);
 void guest_boot(struct guest *guest);
 /* Interrupts that came by eventfd reach the driver; how many. */
 unsigned guest_interrupts(struct guest *guest);
+/* Waits for an interrupt and a packet; false if they do not come. */
+bool guest_wait(struct guest *guest, struct guest_packet *packet);
 /* Sends a frame of that number, sees it come back with an interrupt. */
 void guest_echo(struct guest *guest, unsigned number);
 /* The driver has nothing to complain of; all is freed, the connection closed. */

@@ -47,6 +47,7 @@ void front_init(struct front *front, const char *properties, const char *backend
 
     memset(front, 0, sizeof(*front));
     front->fd = -1;
+    front->protocol = P_ALL;
     front->context = g_main_context_new();
     front->server = vionet_vhost_user_new(properties, backend, front->context, &ops, front, &error);
     g_assert_no_error(error);
@@ -224,12 +225,12 @@ uint64_t front_ring_fd(struct front *front, uint32_t request, uint64_t number, i
 /* REPLY_ACK comes first, as all that follows is to be answered. */
 void front_negotiate(struct front *front, uint64_t features)
 {
-    const uint64_t protocol = P_ALL;
+    const uint64_t protocol = front->protocol;
 
     g_assert_true(front_post(front, SET_OWNER, 0, NULL, 0, NULL, 0));
     g_assert_cmphex(front_ask(front, GET_FEATURES, NULL, 0) & (features | F_PROTOCOL), ==,
                     features | F_PROTOCOL);
-    g_assert_cmphex(front_ask(front, GET_PROTOCOL_FEATURES, NULL, 0), ==, P_ALL);
+    g_assert_cmphex(front_ask(front, GET_PROTOCOL_FEATURES, NULL, 0), ==, protocol);
     g_assert_true(front_post(front, SET_PROTOCOL_FEATURES, 0, &protocol, 8, NULL, 0));
     front->features = features | F_PROTOCOL;
     g_assert_cmpuint(front_number(front, SET_FEATURES, front->features), ==, 0);

@@ -49,6 +49,7 @@ enum {
 
 #define F_LOG_ALL  (UINT64_C(1) << 26)
 #define F_PROTOCOL (UINT64_C(1) << 30)
+#define P_RARP     (UINT64_C(1) << 2)
 #define P_ACK      (UINT64_C(1) << 3)
 #define P_ALL      UINT64_C(0x1a21f)
 #define NO_FD      0x100u
@@ -81,6 +82,7 @@ struct front {
     unsigned connected; /* calls of the operation */
     unsigned gone;
     int fd;
+    uint64_t protocol; /* features of the protocol that it has */
     uint64_t features;
     struct guest_memory *memory;
     const struct guest_region *region;
