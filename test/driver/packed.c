@@ -527,6 +527,18 @@ static bool packed_verify(struct virtq *vq)
     return verify_ring(packed) && good;
 }
 
+/* A table of no entries; if the ring is full, in all places, for it is not known which comes next. */
+static void packed_spoil(struct virtq *vq)
+{
+    struct packed *packed = of(vq);
+    uint64_t at = vq->room ? packed->shown_at : packed->used_at;
+
+    do {
+        put_rest(packed, slot_of(packed, at),
+                 rest_of(0, 0, VIRTQ_DESC_F_INDIRECT | available_there(packed, at)));
+    } while (++at < packed->shown_at);
+}
+
 const struct virtq_format packed_format = {
     .make = packed_make,
     .destroy = packed_destroy,
@@ -543,6 +555,7 @@ const struct virtq_format packed_format = {
     .disable = packed_disable,
     .enable = packed_enable,
     .verify = packed_verify,
+    .spoil = packed_spoil,
 };
 
 /* ---- Raw access ---- */

@@ -350,6 +350,15 @@ static bool split_verify(struct virtq *vq)
     return good;
 }
 
+/* A head that does not exist; if the ring is full, one more than it holds. */
+static void split_spoil(struct virtq *vq)
+{
+    struct split *split = of(vq);
+
+    put_avail(split, AVAIL_RING(split->shown_idx & split->mask), vq->options.size);
+    split_write_avail_idx(vq, (uint16_t)(split->shown_idx + 1));
+}
+
 const struct virtq_format split_format = {
     .make = split_make,
     .destroy = split_destroy,
@@ -366,6 +375,7 @@ const struct virtq_format split_format = {
     .disable = split_disable,
     .enable = split_enable,
     .verify = split_verify,
+    .spoil = split_spoil,
 };
 
 /* ---- Raw access ---- */

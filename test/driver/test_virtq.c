@@ -637,6 +637,32 @@ static void test_raw_chain(void)
     tear_down(&bench);
 }
 
+static void test_spoil(void)
+{
+    struct bench bench;
+
+    set_up(&bench, &plain);
+    add_one(&bench, "a");
+    virtq_publish(bench.vq);
+    virtq_spoil(bench.vq);
+    assert_octets(&bench, AVAIL, "0000 0200 | 0000 0400 0000 0000");
+    tear_down(&bench);
+
+    set_up(&bench, &packed);
+    add_one(&bench, "a");
+    virtq_publish(bench.vq);
+    virtq_spoil(bench.vq);
+    assert_octets(&bench, TABLE + 16 + 8, "00000000 0000 8400");
+    for (unsigned i = 0; i < 3; i++) {
+        add_one(&bench, "a");
+    }
+    virtq_publish(bench.vq);
+    virtq_spoil(bench.vq);
+    assert_octets(&bench, TABLE + 8, "00000000 0000 8400");
+    assert_octets(&bench, TABLE + 48 + 8, "00000000 0000 8400");
+    tear_down(&bench);
+}
+
 static void test_detach_gives_all_back(void)
 {
     struct bench bench;
@@ -1192,6 +1218,7 @@ int main(int argc, char **argv)
     g_test_add_func("/virtq/used-length-too-long", test_used_length_too_long);
     g_test_add_func("/virtq/verify-finds-a-scribble", test_verify_finds_a_scribble);
     g_test_add_func("/virtq/raw-chain", test_raw_chain);
+    g_test_add_func("/virtq/spoil", test_spoil);
     g_test_add_func("/virtq/detach-gives-all-back", test_detach_gives_all_back);
     g_test_add_func("/virtq/packed/chain", test_packed_chain);
     g_test_add_func("/virtq/packed/across-the-end", test_packed_across_the_end);

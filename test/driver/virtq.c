@@ -291,6 +291,11 @@ uint16_t virtq_used_total(const struct virtq *vq)
     return vq->format->used_total(vq);
 }
 
+void virtq_spoil(struct virtq *vq)
+{
+    vq->format->spoil(vq);
+}
+
 bool virtq_detach(struct virtq *vq, void **cookie)
 {
     vq->broken = true;

@@ -102,6 +102,9 @@ uint16_t virtq_used_total(const struct virtq *vq);
 /* Take back a buffer in flight of a queue that was reset, and is only good to be freed then. */
 bool virtq_detach(struct virtq *vq, void **cookie);
 
+/* Show the device a buffer that breaks a rule; without room, in place of those it has not taken. */
+void virtq_spoil(struct virtq *vq);
+
 /* Ask for no used buffer notifications. */
 void virtq_disable_interrupts(struct virtq *vq);
 /* Ask for them, from the n-th next used buffer on (1 without EVENT_IDX); false if one is there. */

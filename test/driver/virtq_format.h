@@ -52,6 +52,7 @@ struct virtq_format {
     void (*disable)(struct virtq *vq);
     bool (*enable)(struct virtq *vq, uint16_t n);
     bool (*verify)(struct virtq *vq);
+    void (*spoil)(struct virtq *vq);
 };
 
 /* Common to all formats; a format's own struct begins with it. */
