@@ -349,9 +349,13 @@ static void packed_set_kicks(struct ring *ring, bool wanted)
 
 static bool packed_has_more(struct ring *ring)
 {
+    uint64_t rest;
+
     /* Orders our store of the event word with the driver's of its flags, which we read. */
     atomic_thread_fence(memory_order_seq_cst);
-    return is_available(rest_flags(load_rest(ring, ring->next_avail)), ring->avail_wrap);
+    rest = load_rest(ring, ring->next_avail);
+    /* Who looks again at a lost ring is told by pop that it is. */
+    return G_UNLIKELY(ring->lost) || is_available(rest_flags(rest), ring->avail_wrap);
 }
 
 /* Used descriptors alone: of the parts that the device writes it is the ring that has a log address. */

@@ -105,11 +105,11 @@ bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct 
     fresh.kicks_wanted = true;
     fresh.chain_limit = (uint16_t)MAX(setup->size, CHAIN_MAX_INDIRECT);
     *ring = fresh;
-    memset(ring->taken, 0, setup->size * sizeof(ring->taken[0]));
     if (setup->size == 0 || setup->size > VIRTQ_MAX_SIZE ||
         (ring->ops->size_is_power_of_two && (setup->size & (setup->size - 1)) != 0)) {
         return ring_fail(ring, VIONET_VIOLATION_QUEUE_SIZE, setup->size);
     }
+    memset(ring->taken, 0, setup->size * sizeof(ring->taken[0]));
     for (unsigned area = 0; area < 3; area++) {
         if (setup->area_gpa[area] % ring->ops->area_align[area]) {
             return ring_fail(ring, VIONET_VIOLATION_RING_MISALIGNED, setup->area_gpa[area]);

@@ -71,14 +71,29 @@ static inline uint32_t bytes_load32(const uint32_t *at)
     return le32toh(__atomic_load_n(at, __ATOMIC_RELAXED));
 }
 
+static inline uint64_t bytes_acquire64(const uint64_t *at)
+{
+    return le64toh(__atomic_load_n(at, __ATOMIC_ACQUIRE));
+}
+
 static inline void bytes_store16(uint16_t *at, uint16_t value)
 {
     __atomic_store_n(at, htole16(value), __ATOMIC_RELAXED);
 }
 
+static inline void bytes_store32(uint32_t *at, uint32_t value)
+{
+    __atomic_store_n(at, htole32(value), __ATOMIC_RELAXED);
+}
+
 static inline void bytes_release16(uint16_t *at, uint16_t value)
 {
     __atomic_store_n(at, htole16(value), __ATOMIC_RELEASE);
+}
+
+static inline void bytes_release64(uint64_t *at, uint64_t value)
+{
+    __atomic_store_n(at, htole64(value), __ATOMIC_RELEASE);
 }
 
 #endif

@@ -124,7 +124,7 @@ static struct virtq *ready(struct guest_net *net)
     return control->stuck ? NULL : vq;
 }
 
-/* As Linux cuts a command, if the ring has room for four descriptors. */
+/* As Linux cuts a command, if the ring has room for four descriptors; in a table if it has one. */
 static const struct net_control_layout *usual_layout(const struct virtq *vq)
 {
     static const struct net_control_layout apart = {
@@ -132,8 +132,10 @@ static const struct net_control_layout *usual_layout(const struct virtq *vq)
         .reply = {.shape = NET_HEADER_APART},
     };
     static const struct net_control_layout whole;
+    static const struct net_control_layout table = {.command = {.indirect = true}};
+    const unsigned size = virtq_options(vq)->size;
 
-    return virtq_options(vq)->size < 4 ? &whole : &apart;
+    return size >= 4 ? &apart : size > 1 ? &whole : &table;
 }
 
 int64_t net_control_octets(struct guest_net *net, const struct net_control_layout *layout,

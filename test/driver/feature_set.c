@@ -56,11 +56,11 @@ bool features_empty(struct guest_features a)
 
 struct guest_features features_known(void)
 {
-    /* Rings and transport; a packed ring, suspending and an admin queue are not modelled. */
+    /* Rings and transport; suspending and an admin queue are not modelled. */
     struct guest_features known = features_of(
         VIRTIO_F_INDIRECT_DESC, VIRTIO_F_EVENT_IDX, VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM,
-        VIRTIO_F_IN_ORDER, VIRTIO_F_ORDER_PLATFORM, VIRTIO_F_NOTIFICATION_DATA,
-        VIRTIO_F_NOTIF_CONFIG_DATA, VIRTIO_F_RING_RESET, FEATURES_END);
+        VIRTIO_F_RING_PACKED, VIRTIO_F_IN_ORDER, VIRTIO_F_ORDER_PLATFORM,
+        VIRTIO_F_NOTIFICATION_DATA, VIRTIO_F_NOTIF_CONFIG_DATA, VIRTIO_F_RING_RESET, FEATURES_END);
 
     /* The network device: all that is assigned, but for inline IPsec. */
     for (unsigned bit = VIRTIO_NET_F_CSUM; bit <= VIRTIO_NET_F_CTRL_MAC_ADDR; bit++) {

@@ -75,7 +75,10 @@ bool layout_add(const struct net_layout *layout, struct virtq *vq,
         return false;
     }
     if (layout->indirect) {
-        return virtq_add_indirect(vq, segments, n, direct_of(layout, n), table_gpa, cookie);
+        /* A packed ring has no descriptors in front of an indirect one (2.8.7). */
+        return virtq_add_indirect(vq, segments, n,
+                                  virtq_options(vq)->packed ? 0 : direct_of(layout, n), table_gpa,
+                                  cookie);
     }
     return virtq_add(vq, segments, n, cookie);
 }

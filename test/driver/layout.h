@@ -20,7 +20,7 @@ enum net_shape {
 struct net_layout {
     enum net_shape shape;
     bool indirect;        /* in an indirect table; the feature is not looked at */
-    unsigned n_direct;    /* with indirect: so many descriptors in front of the indirect one */
+    unsigned n_direct;    /* with indirect: so many descriptors in front of it (split) */
     const uint32_t *cuts; /* ascending; those beyond the end count as the end; the caller's */
     unsigned n_cuts;
 };

@@ -282,9 +282,15 @@ static void split_release(struct virtq *vq, uint16_t id, uint16_t entries)
     split->free = id;
 }
 
-static void split_skip(struct virtq *vq)
+static bool split_skip(struct virtq *vq, uint32_t id)
 {
     of(vq)->last_used++;
+    return vq->foreign > 0 && id < vq->options.size;
+}
+
+static uint16_t split_used_total(const struct virtq *vq)
+{
+    return split_read_used_idx(vq);
 }
 
 static void split_disable(struct virtq *vq)
@@ -344,6 +350,15 @@ static bool split_verify(struct virtq *vq)
     return good;
 }
 
+/* A head that does not exist; if the ring is full, one more than it holds. */
+static void split_spoil(struct virtq *vq)
+{
+    struct split *split = of(vq);
+
+    put_avail(split, AVAIL_RING(split->shown_idx & split->mask), vq->options.size);
+    split_write_avail_idx(vq, (uint16_t)(split->shown_idx + 1));
+}
+
 const struct virtq_format split_format = {
     .make = split_make,
     .destroy = split_destroy,
@@ -353,12 +368,14 @@ const struct virtq_format split_format = {
     .must_kick = split_must_kick,
     .position = split_position,
     .used = split_used,
+    .used_total = split_used_total,
     .advanced = split_advanced,
     .release = split_release,
     .skip = split_skip,
     .disable = split_disable,
     .enable = split_enable,
     .verify = split_verify,
+    .spoil = split_spoil,
 };
 
 /* ---- Raw access ---- */
@@ -445,9 +462,9 @@ uint16_t split_read_used_flags(struct virtq *vq)
     return is_split(vq) ? bytes_load16(word(of(vq)->used, USED_FLAGS)) : 0;
 }
 
-uint16_t split_read_used_idx(struct virtq *vq)
+uint16_t split_read_used_idx(const struct virtq *vq)
 {
-    return is_split(vq) ? bytes_acquire16(word(of(vq)->used, USED_IDX)) : 0;
+    return is_split(vq) ? bytes_acquire16(word(((const struct split *)vq)->used, USED_IDX)) : 0;
 }
 
 bool split_read_used(struct virtq *vq, unsigned slot, uint32_t *id, uint32_t *len)

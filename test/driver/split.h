@@ -33,7 +33,7 @@ uint16_t split_read_avail_idx(struct virtq *vq);
 
 /* The used ring. */
 uint16_t split_read_used_flags(struct virtq *vq);
-uint16_t split_read_used_idx(struct virtq *vq);
+uint16_t split_read_used_idx(const struct virtq *vq);
 bool split_read_used(struct virtq *vq, unsigned slot, uint32_t *id, uint32_t *len);
 uint16_t split_read_avail_event(struct virtq *vq);
 

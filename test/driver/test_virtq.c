@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The driver's side of a split virtqueue against octets worked by hand from VIRTIO 1.4, 2.7. There
- * is no device here: a test writes the used ring itself, as the device would.
+ * The driver's side of a virtqueue against octets worked by hand from VIRTIO 1.4, 2.7 (split) and
+ * 2.8 (packed). There is no device here: a test writes what the device would, itself.
  */
 #include <string.h>
 
@@ -9,6 +9,7 @@
 #include <vionet/spec.h>
 
 #include "bytes.h"
+#include "packed.h"
 #include "split.h"
 
 /* A queue of 4: table of 64 octets, available ring of 14, used ring of 38. */
@@ -26,6 +27,18 @@ struct bench {
 
 static const struct virtq_options plain = {
     .size = QUEUE,
+    .area = {TABLE, AVAIL, USED},
+};
+
+/* A packed queue has its event words in place of the two rings; and any size. */
+static const struct virtq_options packed = {
+    .size = QUEUE,
+    .packed = true,
+    .area = {TABLE, AVAIL, USED},
+};
+static const struct virtq_options packed_3 = {
+    .size = 3,
+    .packed = true,
     .area = {TABLE, AVAIL, USED},
 };
 
@@ -624,6 +637,32 @@ static void test_raw_chain(void)
     tear_down(&bench);
 }
 
+static void test_spoil(void)
+{
+    struct bench bench;
+
+    set_up(&bench, &plain);
+    add_one(&bench, "a");
+    virtq_publish(bench.vq);
+    virtq_spoil(bench.vq);
+    assert_octets(&bench, AVAIL, "0000 0200 | 0000 0400 0000 0000");
+    tear_down(&bench);
+
+    set_up(&bench, &packed);
+    add_one(&bench, "a");
+    virtq_publish(bench.vq);
+    virtq_spoil(bench.vq);
+    assert_octets(&bench, TABLE + 16 + 8, "00000000 0000 8400");
+    for (unsigned i = 0; i < 3; i++) {
+        add_one(&bench, "a");
+    }
+    virtq_publish(bench.vq);
+    virtq_spoil(bench.vq);
+    assert_octets(&bench, TABLE + 8, "00000000 0000 8400");
+    assert_octets(&bench, TABLE + 48 + 8, "00000000 0000 8400");
+    tear_down(&bench);
+}
+
 static void test_detach_gives_all_back(void)
 {
     struct bench bench;
@@ -643,12 +682,446 @@ static void test_detach_gives_all_back(void)
     tear_down(&bench);
 }
 
+/* ---- Packed ---- */
+
+/* What the device does: a used descriptor into a slot (its address is left), and its event word. */
+static void device_packs(struct bench *bench, unsigned slot, uint16_t id, uint32_t len,
+                         uint16_t flags)
+{
+    uint8_t rest[8];
+
+    bytes_put32(rest, len);
+    bytes_put16(rest + 4, id);
+    bytes_put16(rest + 6, flags);
+    g_assert_true(guest_write(bench->memory, TABLE + 16 * slot + 8, rest, sizeof(rest)));
+}
+
+static void device_packed_event(struct bench *bench, uint16_t off_wrap, uint16_t flags)
+{
+    device_writes(bench, USED, off_wrap);
+    device_writes(bench, USED + 2, flags);
+}
+
+#define USED_1  0x8080 /* AVAIL and USED of a used descriptor, in a round of wrap counter 1 */
+#define USED_0  0x0000 /* and 0 */
+#define WRITTEN VIRTQ_DESC_F_WRITE
+
+/* Add, publish, use and poll n buffers of one descriptor, one at a time, from a place on. */
+static void packed_turn(struct bench *bench, unsigned from, unsigned n)
+{
+    for (unsigned at = from; at < from + n; at++) {
+        const unsigned size = virtq_options(bench->vq)->size;
+        uint8_t id[2];
+
+        add_one(bench, "turn");
+        virtq_publish(bench->vq);
+        g_assert_true(guest_read(bench->memory, TABLE + 16 * (at % size) + 12, id, 2));
+        device_packs(bench, at % size, bytes_get16(id), 0, at / size % 2 ? USED_0 : USED_1);
+        assert_polls(bench, "turn", 0);
+    }
+}
+
+static void test_packed_chain(void)
+{
+    static const struct virtq_segment segments[] = {
+        {0x1122334455667788, 12, false},
+        {0xa0b0c0d0e0f00010, 0x01020304, true},
+    };
+    struct bench bench;
+
+    set_up(&bench, &packed_3);
+    guest_fill(bench.memory, TABLE + 48, 0x40, 0xee);
+    g_assert_true(add(&bench, segments, 2, "a"));
+    /* All but the second half of the first. */
+    assert_octets(&bench, TABLE,
+                  "8877665544332211 00000000 0000 0000"
+                  "1000f0e0d0c0b0a0 04030201 0000 8200" /* WRITE, AVAIL */
+                  "0000000000000000 00000000 0000 0000"
+                  "eeeeeeee");
+    g_assert_cmphex(virtq_position(bench.vq), ==, 0x8000);
+    virtq_publish(bench.vq);
+    assert_octets(&bench, TABLE, "8877665544332211 0c000000 0000 8100"); /* NEXT, AVAIL */
+    g_assert_cmphex(virtq_position(bench.vq), ==, 0x8002);
+    assert_octets(&bench, AVAIL, "0000 0000 | 0000");
+
+    /* One more, and then there is no room. */
+    g_assert_true(add(&bench, segments, 1, "b"));
+    g_assert_false(add(&bench, segments, 1, "c"));
+    virtq_publish(bench.vq);
+    assert_octets(&bench, TABLE + 32, "8877665544332211 0c000000 0100 8000 | eeeeeeee");
+    g_assert_cmphex(virtq_position(bench.vq), ==, 0x0000);
+    g_assert_cmpuint(virtq_in_flight(bench.vq), ==, 2);
+    g_assert_cmpuint(virtq_room(bench.vq), ==, 0);
+    g_assert_true(virtq_verify(bench.vq));
+
+    /* b comes back first, in slot 0; a behind it, in slot 1. */
+    assert_polls_nothing(&bench);
+    device_packs(&bench, 0, 1, 0, USED_1);
+    g_assert_cmpuint(virtq_used_total(bench.vq), ==, 1);
+    assert_polls(&bench, "b", 0);
+    assert_polls_nothing(&bench);
+    device_packs(&bench, 1, 0, 0x01020304, USED_1 | WRITTEN);
+    g_assert_cmpuint(virtq_used_total(bench.vq), ==, 2);
+    g_assert_true(virtq_verify(bench.vq));
+    assert_polls(&bench, "a", 0x01020304);
+    assert_polls_nothing(&bench);
+    g_assert_cmpuint(virtq_used_total(bench.vq), ==, 2);
+    g_assert_cmpuint(virtq_room(bench.vq), ==, 3);
+
+    /* The second round: the bits the other way. Id 0 was freed last. */
+    g_assert_true(add(&bench, segments, 2, "d"));
+    g_assert_true(add(&bench, segments, 1, "e"));
+    virtq_publish(bench.vq);
+    assert_octets(&bench, TABLE,
+                  "8877665544332211 0c000000 0000 0180"
+                  "1000f0e0d0c0b0a0 04030201 0000 0280"
+                  "8877665544332211 0c000000 0100 0080");
+    g_assert_cmphex(virtq_position(bench.vq), ==, 0x8000);
+    device_packs(&bench, 0, 0, 5, USED_0 | WRITTEN);
+    assert_polls(&bench, "d", 5);
+    device_packs(&bench, 2, 1, 0, USED_0);
+    assert_polls(&bench, "e", 0);
+    g_assert_true(virtq_verify(bench.vq));
+    assert_no_complaints(&bench);
+    tear_down(&bench);
+}
+
+/* Of all that is published at once the first flags are written last; the end lies inside a list. */
+static void test_packed_across_the_end(void)
+{
+    static const struct virtq_segment segments[] = {{1, 1, false}, {2, 2, false}, {3, 3, true}};
+    struct bench bench;
+
+    set_up(&bench, &packed);
+    packed_turn(&bench, 0, 2);
+    g_assert_true(add(&bench, segments, 3, "a"));
+    g_assert_true(add(&bench, segments, 1, "b"));
+    assert_octets(&bench, TABLE + 32 + 8, "00000000 0000 0000");
+    virtq_publish(bench.vq);
+    assert_octets(&bench, TABLE,
+                  "0300000000000000 03000000 0000 0280"
+                  "0100000000000000 01000000 0100 0080"
+                  "0100000000000000 01000000 0000 8100"
+                  "0200000000000000 02000000 0000 8100");
+    g_assert_cmphex(virtq_position(bench.vq), ==, 0x0002);
+    /* a in slot 2 of the first round, b in slot 1 of the second. */
+    device_packs(&bench, 2, 0, 3, USED_1 | WRITTEN);
+    device_packs(&bench, 1, 1, 0, USED_0);
+    assert_polls(&bench, "a", 3);
+    assert_polls(&bench, "b", 0);
+    assert_no_complaints(&bench);
+    tear_down(&bench);
+}
+
+static void test_packed_indirect(void)
+{
+    static const struct virtq_segment segments[] = {
+        {0x100, 1, false},
+        {0x200, 2, false},
+        {0x300, 3, true},
+    };
+    struct virtq_options options = packed;
+    struct bench bench;
+
+    options.indirect = true;
+    set_up(&bench, &options);
+    guest_fill(bench.memory, BUFFER, 0x100, 0xee);
+    g_assert_true(add_table(&bench, segments, 3, 0, BUFFER, "a"));
+    g_assert_false(add_table(&bench, segments, 3, 1, BUFFER, "b")); /* none in front of a table */
+    virtq_publish(bench.vq);
+    assert_octets(&bench, BUFFER,
+                  "0001000000000000 01000000 0000 0000"
+                  "0002000000000000 02000000 0000 0000"
+                  "0003000000000000 03000000 0000 0200"
+                  "eeee");
+    assert_octets(&bench, TABLE, "0010010000000000 30000000 0000 8400");
+    device_packs(&bench, 0, 0, 3, USED_1 | WRITTEN);
+    assert_polls(&bench, "a", 3);
+    assert_no_complaints(&bench);
+    tear_down(&bench);
+}
+
+/* One used descriptor, in the slot of the first of three buffers; the next is behind all of them. */
+static void test_packed_in_order_batch(void)
+{
+    static const struct virtq_segment segments[] = {{1, 1, true}, {2, 2, true}};
+    struct virtq_options options = packed;
+    struct bench bench;
+
+    options.in_order = true;
+    set_up(&bench, &options);
+    g_assert_true(add(&bench, segments, 2, "a"));
+    add_one(&bench, "b");
+    add_one(&bench, "c");
+    virtq_publish(bench.vq);
+    device_packs(&bench, 0, 1, 9, USED_1 | WRITTEN);
+    g_assert_cmpuint(virtq_used_total(bench.vq), ==, 2);
+    g_assert_true(virtq_verify(bench.vq));
+    assert_polls(&bench, "a", 3);
+    assert_polls(&bench, "b", 9);
+    assert_polls_nothing(&bench);
+    device_packs(&bench, 3, 2, 8, USED_1 | WRITTEN);
+    assert_polls(&bench, "c", 8);
+    assert_no_complaints(&bench);
+    tear_down(&bench);
+
+    /* Out of order instead: what stands behind the first is in no used place. */
+    set_up(&bench, &options);
+    add_one(&bench, "a");
+    add_one(&bench, "b");
+    virtq_publish(bench.vq);
+    device_packs(&bench, 0, 1, 0, USED_1);
+    device_packs(&bench, 1, 0, 0, USED_1);
+    g_assert_false(virtq_verify(bench.vq));
+    g_assert_true(complaints_mention(bench.complaints, "octet 25 of the descriptor ring"));
+    tear_down(&bench);
+}
+
+/* Every event word against every stretch of places in a ring of 3, twice round. */
+static void test_packed_kicks(void)
+{
+    struct virtq_options options = packed_3;
+
+    options.event_idx = true;
+    for (unsigned word = 0; word < 6; word++) {
+        for (unsigned old = 0; old < 12; old++) {
+            for (unsigned n = 1; n <= 3; n++) {
+                const uint16_t off_wrap = (uint16_t)(word % 3 | (word < 3 ? 0x8000 : 0));
+                bool among = false;
+                struct bench bench;
+
+                for (unsigned at = old; at < old + n; at++) {
+                    among |= at % 6 == word; /* rounds of wrap counter 1 and 0 take turns */
+                }
+                set_up(&bench, &options);
+                packed_turn(&bench, 0, old);
+                virtq_must_kick(bench.vq);
+                device_packed_event(&bench, off_wrap, RING_EVENT_FLAGS_DESC);
+                for (unsigned i = 0; i < n; i++) {
+                    add_one(&bench, "kick");
+                }
+                g_assert_false(virtq_must_kick(bench.vq));
+                virtq_publish(bench.vq);
+                g_assert_true(virtq_must_kick(bench.vq) == among);
+                g_assert_false(virtq_must_kick(bench.vq));
+                assert_no_complaints(&bench);
+                tear_down(&bench);
+            }
+        }
+    }
+}
+
+static void test_packed_kicks_by_flags(void)
+{
+    static const struct {
+        uint16_t off_wrap, flags;
+        bool event_idx, kick, wrong;
+    } rows[] = {
+        {0, RING_EVENT_FLAGS_ENABLE, false, true, false},
+        {0x8002, RING_EVENT_FLAGS_ENABLE, true, true, false},
+        {0x8000, RING_EVENT_FLAGS_DISABLE, true, false, false},
+        {0x8000, RING_EVENT_FLAGS_DESC, false, true, true},
+        {0x8004, RING_EVENT_FLAGS_DESC, true, true, true},
+        {0x8000, 3, true, true, true},
+        {0x8000, 0x100, true, true, true},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct virtq_options options = packed;
+        struct bench bench;
+
+        options.event_idx = rows[i].event_idx;
+        set_up(&bench, &options);
+        device_packed_event(&bench, rows[i].off_wrap, rows[i].flags);
+        add_one(&bench, "a");
+        virtq_publish(bench.vq);
+        g_assert_true(virtq_must_kick(bench.vq) == rows[i].kick);
+        g_assert_true(complaints_mention(bench.complaints, "event word") == rows[i].wrong);
+        tear_down(&bench);
+    }
+}
+
+static void test_packed_interrupts(void)
+{
+    static const struct virtq_segment segments[] = {{1, 1, true}, {2, 2, true}};
+    struct virtq_options options = packed;
+    struct bench bench;
+
+    set_up(&bench, &packed);
+    virtq_disable_interrupts(bench.vq);
+    assert_octets(&bench, AVAIL, "0000 0100");
+    g_assert_true(virtq_enable_interrupts(bench.vq, 1));
+    assert_octets(&bench, AVAIL, "0000 0000");
+    add_one(&bench, "a");
+    virtq_publish(bench.vq);
+    device_packs(&bench, 0, 0, 0, USED_1);
+    g_assert_false(virtq_enable_interrupts(bench.vq, 1));
+    tear_down(&bench);
+
+    options.event_idx = true;
+    set_up(&bench, &options);
+    assert_octets(&bench, AVAIL, "0080 0200"); /* place 0, DESC */
+    g_assert_true(add(&bench, segments, 2, "a"));
+    g_assert_true(add(&bench, segments, 2, "b"));
+    virtq_publish(bench.vq);
+    device_packs(&bench, 0, 0, 0, USED_1);
+    assert_polls(&bench, "a", 0);
+    assert_octets(&bench, AVAIL, "0080 0200");
+    /* Only when nothing is left is the next one asked for. */
+    assert_polls_nothing(&bench);
+    assert_octets(&bench, AVAIL, "0280 0200");
+    virtq_disable_interrupts(bench.vq);
+    assert_octets(&bench, AVAIL, "0000 0100");
+    assert_polls_nothing(&bench);
+    assert_octets(&bench, AVAIL, "0000 0100");
+    /* The second from here is in slot 0 of the second round. */
+    g_assert_true(virtq_enable_interrupts(bench.vq, 2));
+    assert_octets(&bench, AVAIL, "0000 0200");
+    device_packs(&bench, 2, 1, 0, USED_1);
+    g_assert_true(virtq_enable_interrupts(bench.vq, 2));
+    g_assert_false(virtq_enable_interrupts(bench.vq, 1));
+    assert_octets(&bench, AVAIL, "0280 0200");
+    assert_no_complaints(&bench);
+    tear_down(&bench);
+}
+
+static void test_packed_used_cannot_be(void)
+{
+    static const struct {
+        uint16_t id;
+        uint32_t len;
+        uint16_t flags;
+        const char *complaint;
+    } rows[] = {
+        {2, 0, USED_1, "used id 2 is not in flight"},
+        {1, 0, USED_1, "used id 1 is not available yet"},
+        {0xffff, 0, USED_1, "used id 65535 is outside"},
+        {0, 0x101, USED_1 | WRITTEN, "257 octets written, it has room for 256"},
+        {0, 5, USED_1, "5 octets written and flags 0x0"},
+        {0, 0, USED_1 | WRITTEN, "0 octets written and flags 0x2"},
+        {0, 0, USED_1 | VIRTQ_DESC_F_NEXT, "flags 0x1"},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct virtq_used used;
+        struct bench bench;
+
+        set_up(&bench, &packed);
+        add_one(&bench, "a");
+        virtq_publish(bench.vq);
+        add_one(&bench, "hidden");
+        device_packs(&bench, 0, rows[i].id, rows[i].len, rows[i].flags);
+        g_assert_true(virtq_poll(bench.vq, &used) == (rows[i].id == 0));
+        g_assert_true(complaints_mention(bench.complaints, rows[i].complaint));
+        g_assert_true(virtq_broken(bench.vq) == (rows[i].id != 0));
+        tear_down(&bench);
+    }
+}
+
+/* What was written last round, or for the round after, is nothing in this one. */
+static void test_packed_used_in_no_round(void)
+{
+    static const uint16_t flags[] = {0x0080, 0x8000, 0x8080};
+    struct bench bench;
+
+    set_up(&bench, &packed);
+    packed_turn(&bench, 0, 4);
+    add_one(&bench, "a");
+    virtq_publish(bench.vq);
+    for (gsize i = 0; i < G_N_ELEMENTS(flags); i++) {
+        device_packs(&bench, 0, 0, 0, flags[i]);
+        assert_polls_nothing(&bench);
+    }
+    device_packs(&bench, 0, 0, 0, USED_0);
+    assert_polls(&bench, "a", 0);
+    tear_down(&bench);
+}
+
+static void test_packed_verify(void)
+{
+    static const struct {
+        uint64_t at;
+        const char *complaint;
+    } rows[] = {
+        {TABLE + 40, "octet 40 of the descriptor ring is 0x77"}, /* behind the used place */
+        {TABLE + 24, "octet 24 of the descriptor ring is 0x77"}, /* a place given back before */
+        {AVAIL, "the driver's event word"},
+        {AVAIL + 2, "the driver's event word"},
+        {USED, "the device's event word"},
+        {USED + 2, "the device's event word"},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct bench bench;
+
+        set_up(&bench, &packed);
+        packed_turn(&bench, 0, 2);
+        add_one(&bench, "a");
+        virtq_publish(bench.vq);
+        g_assert_true(virtq_verify(bench.vq));
+        device_writes(&bench, rows[i].at, 0x4477);
+        g_assert_false(virtq_verify(bench.vq));
+        g_assert_true(complaints_mention(bench.complaints, rows[i].complaint));
+        tear_down(&bench);
+    }
+}
+
+static void test_packed_raw(void)
+{
+    static const struct packed_desc loop = {0x0102030405060708, 0x11223344, 0x5566, 0x8001};
+    struct packed_desc read;
+    struct bench bench;
+    uint16_t off_wrap, flags;
+
+    set_up(&bench, &packed);
+    g_assert_true(packed_write_desc(bench.vq, 1, &loop));
+    g_assert_false(packed_write_desc(bench.vq, QUEUE, &loop));
+    g_assert_true(packed_read_desc(bench.vq, 1, &read));
+    g_assert_cmphex(read.addr, ==, loop.addr);
+    g_assert_cmphex(read.id, ==, 0x5566);
+    g_assert_cmphex(read.flags, ==, 0x8001);
+    assert_octets(&bench, TABLE + 16, "0807060504030201 44332211 6655 0180");
+
+    /* A list of two with an id of its own, one with an id beyond the ring, an honest one. */
+    g_assert_cmpuint(packed_slot(bench.vq, 5), ==, 1);
+    g_assert_cmphex(packed_available(bench.vq, 3), ==, 0x0080);
+    g_assert_cmphex(packed_available(bench.vq, 4), ==, 0x8000);
+    packed_offer(bench.vq, 2, 3, (void *)"raw");
+    packed_offer(bench.vq, 1, 0x5566, (void *)"foreign");
+    g_assert_cmpuint(virtq_room(bench.vq), ==, 1);
+    add_one(&bench, "honest");
+    virtq_publish(bench.vq);
+    assert_octets(&bench, TABLE + 48 + 8, "00010000 0000 8200");
+    device_packs(&bench, 0, 3, 5, USED_1 | WRITTEN);
+    device_packs(&bench, 2, 0x5566, 6, USED_1 | WRITTEN);
+    device_packs(&bench, 3, 0, 7, USED_1 | WRITTEN);
+    g_assert_cmpuint(virtq_used_total(bench.vq), ==, 3);
+    assert_polls(&bench, "raw", 5);
+    assert_polls(&bench, "honest", 7);
+    assert_polls_nothing(&bench);
+    g_assert_cmpuint(virtq_room(bench.vq), ==, QUEUE);
+    assert_no_complaints(&bench);
+
+    packed_write_event(bench.vq, 0x8123, 3);
+    assert_octets(&bench, AVAIL, "2381 0300");
+    device_packed_event(&bench, 0x8002, 1);
+    packed_read_event(bench.vq, &off_wrap, &flags);
+    g_assert_cmphex(off_wrap, ==, 0x8002);
+    g_assert_cmphex(flags, ==, 1);
+    tear_down(&bench);
+}
+
 static void test_refuses_bad_options(void)
 {
     static const struct virtq_options bad[] = {
         {.size = 0, .area = {TABLE, AVAIL, USED}},
         {.size = 3, .area = {TABLE, AVAIL, USED}},
-        {.size = 4, .packed = true, .area = {TABLE, AVAIL, USED}},
+        {.size = 0, .packed = true, .area = {TABLE, AVAIL, USED}},
+        {.size = 32769, .packed = true, .area = {TABLE, AVAIL, USED}},
+        {.size = 4, .packed = true, .area = {TABLE + 8, AVAIL, USED}},
+        {.size = 4, .packed = true, .area = {TABLE, AVAIL + 2, USED}},
+        {.size = 4, .packed = true, .area = {TABLE, AVAIL, USED + 2}},
+        {.size = 4, .packed = true, .area = {TABLE, AVAIL, 0x20000}},
         {.size = 4, .area = {TABLE + 8, AVAIL, USED}},
         {.size = 4, .area = {TABLE, AVAIL + 1, USED}},
         {.size = 4, .area = {TABLE, AVAIL, USED + 2}},
@@ -745,7 +1218,19 @@ int main(int argc, char **argv)
     g_test_add_func("/virtq/used-length-too-long", test_used_length_too_long);
     g_test_add_func("/virtq/verify-finds-a-scribble", test_verify_finds_a_scribble);
     g_test_add_func("/virtq/raw-chain", test_raw_chain);
+    g_test_add_func("/virtq/spoil", test_spoil);
     g_test_add_func("/virtq/detach-gives-all-back", test_detach_gives_all_back);
+    g_test_add_func("/virtq/packed/chain", test_packed_chain);
+    g_test_add_func("/virtq/packed/across-the-end", test_packed_across_the_end);
+    g_test_add_func("/virtq/packed/indirect", test_packed_indirect);
+    g_test_add_func("/virtq/packed/in-order-batch", test_packed_in_order_batch);
+    g_test_add_func("/virtq/packed/kicks", test_packed_kicks);
+    g_test_add_func("/virtq/packed/kicks-by-flags", test_packed_kicks_by_flags);
+    g_test_add_func("/virtq/packed/interrupts", test_packed_interrupts);
+    g_test_add_func("/virtq/packed/used-cannot-be", test_packed_used_cannot_be);
+    g_test_add_func("/virtq/packed/used-in-no-round", test_packed_used_in_no_round);
+    g_test_add_func("/virtq/packed/verify", test_packed_verify);
+    g_test_add_func("/virtq/packed/raw", test_packed_raw);
     g_test_add_func("/virtq/refuses-bad-options", test_refuses_bad_options);
     g_test_add_func("/guest/memory-refuses-bad-extents", test_memory_refuses_bad_extents);
     g_test_add_func("/guest/memory-runs", test_memory_runs);

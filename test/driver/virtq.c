@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The part of a virtqueue that all ring formats share: which buffers are in flight, and whether
- * what the device gives back can be true. A format (split.c) reads and writes the ring itself.
+ * what the device gives back can be true. A format (split.c, packed.c) reads and
+ * writes the ring itself.
  */
 #include "virtq_format.h"
 
@@ -37,7 +38,7 @@ void virtq_break(struct virtq *vq, const char *format, ...)
 bool virtq_area_alloc(struct guest_memory *memory, uint16_t size, struct virtq_area *area)
 {
     area->desc_gpa = guest_alloc(memory, VIRTQ_DESC_TABLE_SIZE(size), 16);
-    area->driver_gpa = guest_alloc(memory, VIRTQ_AVAIL_SIZE(size), 2);
+    area->driver_gpa = guest_alloc(memory, VIRTQ_AVAIL_SIZE(size), 4);
     area->device_gpa = guest_alloc(memory, VIRTQ_USED_SIZE(size), 4);
     return area->desc_gpa != GUEST_NONE && area->driver_gpa != GUEST_NONE &&
            area->device_gpa != GUEST_NONE;
@@ -56,19 +57,15 @@ static uint32_t power_of_two_above(uint32_t n)
 struct virtq *virtq_new(struct guest_memory *memory, struct complaints *complaints,
                         const char *name, const struct virtq_options *options)
 {
-    struct virtq *vq;
+    const struct virtq_format *format = options->packed ? &packed_format : &split_format;
+    struct virtq *vq = options->size ? format->make(memory, options) : NULL;
 
-    if (options->packed) {
-        complaints_add(complaints, "%s: packed rings are not modelled", name);
-        return NULL;
-    }
-    vq = options->size ? split_format.make(memory, options) : NULL;
     if (!vq) {
         complaints_add(complaints, "%s: no queue of %u entries can be made there", name,
                        options->size);
         return NULL;
     }
-    vq->format = &split_format;
+    vq->format = format;
     vq->memory = memory;
     vq->complaints = complaints;
     vq->name = g_strdup(name);
@@ -170,7 +167,8 @@ bool virtq_add_indirect(struct virtq *vq, const struct virtq_segment *segments, 
     };
     uint8_t *table;
 
-    if (n_direct >= n || n - n_direct > UINT32_MAX / 16 || n_direct >= vq->room) {
+    if (n_direct >= n || n - n_direct > UINT32_MAX / 16 || n_direct >= vq->room ||
+        (n_direct && vq->options.packed)) {
         return false;
     }
     list.table_len = 16 * (n - n_direct);
@@ -251,18 +249,17 @@ static bool take_in_order(struct virtq *vq, uint16_t id, uint32_t len, struct vi
     return take_from_batch(vq, used);
 }
 
-/* An element of the used ring that cannot be: say so and go past it. */
+/* An element that names no buffer in flight: go past it, and say so if it cannot be. */
 static void refuse(struct virtq *vq, uint32_t id)
 {
-    if (id >= vq->options.size) {
-        virtq_complain(vq, "used id %u is outside of a ring of %u", id, vq->options.size);
-    } else if (vq->foreign) {
+    if (vq->format->skip(vq, id)) {
         vq->foreign--;
+    } else if (id >= vq->options.size) {
+        virtq_complain(vq, "used id %u is outside of a ring of %u", id, vq->options.size);
     } else {
         virtq_complain(vq, "used id %u is %s", id,
                        vq->chains[id].state == CHAIN_ADDED ? "not available yet" : "not in flight");
     }
-    vq->format->skip(vq);
 }
 
 bool virtq_poll(struct virtq *vq, struct virtq_used *used)
@@ -287,6 +284,16 @@ bool virtq_poll(struct virtq *vq, struct virtq_used *used)
         return take(vq, (uint16_t)id, len, used);
     }
     return false;
+}
+
+uint16_t virtq_used_total(const struct virtq *vq)
+{
+    return vq->format->used_total(vq);
+}
+
+void virtq_spoil(struct virtq *vq)
+{
+    vq->format->spoil(vq);
 }
 
 bool virtq_detach(struct virtq *vq, void **cookie)

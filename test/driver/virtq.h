@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The driver's side of a virtqueue (VIRTIO 1.4, 2.6), whatever its format: buffers go in as lists
- * of segments with a cookie, and come back as that cookie with a length. All that the device does
- * is checked against the driver's private record; what is wrong becomes a complaint and is then
- * made harmless. To write wrong things into the ring, see the format's own header (split.h).
+ * The driver's side of a virtqueue (VIRTIO 1.4, 2.6 to 2.8), whatever its format: buffers go in as
+ * lists of segments with a cookie, and come back as that cookie with a length. All that the device
+ * does is checked against the driver's private record; what is wrong becomes a complaint and is
+ * then made harmless. To write wrong things into the ring, see the formats' own headers (split.h,
+ * packed.h).
  *
  *     virtq_add ... virtq_add   the buffer is in the ring, the device cannot see it yet
  *     virtq_publish             now it can
@@ -44,7 +45,7 @@ struct virtq_area {
 
 struct virtq_options {
     uint16_t size; /* entries, 1 to 32768 */
-    bool packed;   /* the format; packed rings are not modelled yet */
+    bool packed;   /* the format: packed or split */
     bool event_idx;
     bool indirect;
     bool in_order;
@@ -53,7 +54,7 @@ struct virtq_options {
 
 struct virtq;
 
-/* Take memory for the three parts of a queue of so many entries; false if there is none. */
+/* Take memory for the three parts of a queue of so many entries, in either format; false if none. */
 bool virtq_area_alloc(struct guest_memory *memory, uint16_t size, struct virtq_area *area);
 
 /*
@@ -78,7 +79,8 @@ bool virtq_add(struct virtq *vq, const struct virtq_segment *segments, unsigned 
 /*
  * Add a buffer whose first n_direct segments are descriptors of the ring and whose others stand in
  * an indirect table, written to table_gpa (16 octets a segment; the caller's until polled). The
- * feature need not be on. False if there is no room or the table is not guest memory.
+ * feature need not be on. False if there is no room, the table is not guest memory, or the ring is
+ * packed and n_direct is not 0.
  */
 bool virtq_add_indirect(struct virtq *vq, const struct virtq_segment *segments, unsigned n,
                         unsigned n_direct, uint64_t table_gpa, void *cookie);
@@ -87,13 +89,21 @@ bool virtq_add_indirect(struct virtq *vq, const struct virtq_segment *segments, 
 void virtq_publish(struct virtq *vq);
 /* Whether the device wants to be told of what was published since the last such question. */
 bool virtq_must_kick(struct virtq *vq);
-/* Position of the next buffer for a notification: next_off in bits 0-14, next_wrap in bit 15. */
+/*
+ * Position of the next buffer for a notification: next_off in bits 0-14, next_wrap in bit 15; the
+ * index where there is no wrap counter.
+ */
 uint16_t virtq_position(const struct virtq *vq);
 
 /* The next used buffer, if there is one. */
 bool virtq_poll(struct virtq *vq, struct virtq_used *used);
+/* How many buffers the device has given back so far, modulo 2^16, polled or not. */
+uint16_t virtq_used_total(const struct virtq *vq);
 /* Take back a buffer in flight of a queue that was reset, and is only good to be freed then. */
 bool virtq_detach(struct virtq *vq, void **cookie);
+
+/* Show the device a buffer that breaks a rule; without room, in place of those it has not taken. */
+void virtq_spoil(struct virtq *vq);
 
 /* Ask for no used buffer notifications. */
 void virtq_disable_interrupts(struct virtq *vq);

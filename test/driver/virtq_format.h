@@ -41,15 +41,18 @@ struct virtq_format {
     uint16_t (*position)(const struct virtq *vq);
     /* The used element at the used position, which stays where it is. */
     bool (*used)(struct virtq *vq, uint32_t *id, uint32_t *len);
+    /* How many buffers came back since the ring was made, modulo 2^16, polled or not. */
+    uint16_t (*used_total)(const struct virtq *vq);
     /* Whether the device has got so many buffers further than the used position. */
     bool (*advanced)(struct virtq *vq, unsigned buffers);
     /* Move the used position over a buffer of so many entries; its entries are free. */
     void (*release)(struct virtq *vq, uint16_t id, uint16_t entries);
-    /* The same for an element that names no buffer in flight. */
-    void (*skip)(struct virtq *vq);
+    /* The same for an element that names no buffer in flight; whether it was offered raw. */
+    bool (*skip)(struct virtq *vq, uint32_t id);
     void (*disable)(struct virtq *vq);
     bool (*enable)(struct virtq *vq, uint16_t n);
     bool (*verify)(struct virtq *vq);
+    void (*spoil)(struct virtq *vq);
 };
 
 /* Common to all formats; a format's own struct begins with it. */
@@ -66,7 +69,7 @@ struct virtq {
     uint32_t next_order;  /* of the next buffer added */
     unsigned unpublished; /* buffers added since the last publish */
     unsigned published;   /* buffers the device can see and has not given back */
-    unsigned foreign;     /* ring entries offered raw that no record stands for */
+    unsigned foreign;     /* buffers offered raw that no record stands for */
     unsigned detached;    /* where virtq_detach goes on */
     unsigned room;        /* free ring entries */
     bool broken;
@@ -82,5 +85,6 @@ void virtq_complain(struct virtq *vq, const char *format, ...) G_GNUC_PRINTF(2, 
 void virtq_break(struct virtq *vq, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 extern const struct virtq_format split_format;
+extern const struct virtq_format packed_format;
 
 #endif

@@ -455,6 +455,40 @@ def transport(test):
         test.ok("two interrupts, MSI-X", "MSI" in interrupts and lines == 2, interrupts)
 
 
+@case(kernels=BOTH, variants=("alone", "in-order", "event-idx-off", "indirect-off", "all"))
+def packed(test):
+    """Packed rings: files in both directions, twice, with rings of another size in between."""
+    net = Internet()
+    properties, bits = {
+        "alone": ("", set()),
+        "in-order": (",in_order=on", {35}),
+        "event-idx-off": (",event_idx=off", set()),
+        "indirect-off": (",indirect_desc=off", set()),
+        "all": ("," + on_off(OFFLOADS + ["in_order", "notification_data", "mq"]) + ",queues=2", {35, 38}),
+    }[test.variant]
+    daemon = test.daemon(net.netdev, "packed=on" + properties)
+    with test.guest(daemon, net.script("""
+vt_test "DHCP" vt_dhcp eth0
+fetch out
+serve
+vt_sync served
+vt_test "rings of 64" ethtool -G eth0 rx 64 tx 64
+fetch small
+vt_sync small
+""")) as guest:
+        for step in ("served", "small"):
+            guest.reach(step)
+            test.ok(f"a file from the guest, {step}", get(net.url) == CONTENT)
+            guest.go(step)
+        result = test.said(guest.finish())
+    for name in ("out", "small"):
+        test.same(f"a file to the guest, {name}", result.values.get(f"sha.{name}"), DIGEST)
+    # Linux 6.1 knows neither IN_ORDER nor NOTIFICATION_DATA.
+    expected = {34} | (bits if test.kernel == "sid" else set())
+    found = bits_of(result.values["features"])
+    test.ok("the features are negotiated", expected <= found, found)
+
+
 @case(variants=("loopback", "mq"))
 def queues(test):
     """Several queue pairs: ethtool -L, traffic with each number, frames in every queue."""

@@ -67,7 +67,7 @@ cut -d ' ' -f 2-4 /tmp/hashes | vt_text "hashes.NAME"
 """
 
 
-@case(variants=("off", "draft-v7", "draft-v10", "ratified", "queues-1"))
+@case(variants=("off", "draft-v7", "draft-v10", "ratified", "queues-1", "packed"))
 def rss(test):
     """Key, table and types of ethtool -X and -N; hash and queue of every packet of the captures. Linux knows no
     hashes of inner headers, so the ratified device gives it those of outer ones. The drafts are another matter:
@@ -77,7 +77,7 @@ def rss(test):
     check_hashes(test)
 
 
-@case(kernels=("bookworm",), variants=("ratified", "queues-1"))
+@case(kernels=("bookworm",), variants=("ratified", "queues-1", "packed"))
 def rss_old(test):
     """The same with Linux 6.1, which sends the configuration in another way, and does not know bit 52. Today's
     ethtool cannot set its key and table (EINVAL by the kernel), so they are what the driver chose. Not with
@@ -97,7 +97,7 @@ def check_refused(test):
 
 
 def check_hashes(test):
-    dialect = test.variant if test.variant != "queues-1" else "off"
+    dialect = test.variant if test.variant not in ("queues-1", "packed") else "off"
     old = test.kernel != "sid"
     if dialect == "draft-v10" and not old:
         check_refused(test)
@@ -138,7 +138,8 @@ ethtool -K eth0 gro off rxhash on || vt_fail rxhash refused
     for name, commands, _, _, _ in steps:
         script += STEP.replace("COMMANDS", commands).replace("NAME", name).replace("COUNT", str(count))
     wire = test.wire()
-    daemon = test.daemon(wire.netdev, properties)
+    packed = ",packed=on" if test.variant == "packed" else ""
+    daemon = test.daemon(wire.netdev, properties + packed)
     with test.guest(daemon, script, cpus=2) as guest:
         for name, *_ in steps:
             guest.reach(name)
@@ -148,6 +149,7 @@ ethtool -K eth0 gro off rxhash on || vt_fail rxhash refused
         result = test.said(guest.finish())
     found = bits_of(result.values["features"])
     test.ok("HASH_REPORT is negotiated, and RSS", 57 in found and (queues == 1 or 60 in found), found)
+    test.ok("RING_PACKED is negotiated if offered", (34 in found) == bool(packed), found)
     mistaken = not old and dialect == "draft-v7"
     test.ok("no feature of tunnels is negotiated, but for the one mistaken for another",
             found & {51, 52} == ({52} if mistaken else set()), found)

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include <vionet/spec.h>
+
 #define DEFAULT_MEMORY_BASE (UINT64_C(1) << 20)
 #define DEFAULT_MEMORY_SIZE (UINT64_C(64) << 20)
 #define DRAIN_BURST         64
@@ -142,6 +144,35 @@ void machine_setup_offer_all(struct machine_setup *setup)
     }
 }
 
+/* Features of the rings that are on or off whatever a test wants. */
+static void choose_ring(struct machine *machine, enum machine_ring ring)
+{
+    static const struct {
+        const char *word;
+        unsigned feature;
+        bool on;
+    } words[] = {
+        {"split", VIRTIO_F_RING_PACKED, false},         {"packed", VIRTIO_F_RING_PACKED, true},
+        {"in-order", VIRTIO_F_IN_ORDER, true},          {"no-event-idx", VIRTIO_F_EVENT_IDX, false},
+        {"no-indirect", VIRTIO_F_INDIRECT_DESC, false},
+    };
+    const char *asked = g_getenv("VIONET_TEST_RING");
+    char **list = g_strsplit(asked ? asked : "", ",", 0);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(words); i++) {
+        if (g_strv_contains((const char *const *)list, words[i].word)) {
+            features_add(words[i].on ? &machine->ring_on : &machine->ring_off, words[i].feature);
+        }
+    }
+    g_strfreev(list);
+    if (ring != MACHINE_NEGOTIATED) {
+        features_remove(&machine->ring_on, VIRTIO_F_RING_PACKED);
+        features_remove(&machine->ring_off, VIRTIO_F_RING_PACKED);
+        features_add(ring == MACHINE_PACKED ? &machine->ring_on : &machine->ring_off,
+                     VIRTIO_F_RING_PACKED);
+    }
+}
+
 /* Some pages of a region, remote or not. */
 static bool map_part(struct machine *machine, const struct guest_region *region, uint64_t at,
                      uint64_t size, bool remote, GError **error)
@@ -200,8 +231,16 @@ static bool build(struct machine *machine, const struct machine_setup *setup, GE
         .intx = setup->no_intx ? NULL : host_intx,
     };
 
+    VionetConfig config = setup->device;
+
+    choose_ring(machine, setup->ring);
+    for (unsigned bit = 0; bit < 32 * FEATURES_WINDOWS; bit++) {
+        if (features_has(&machine->ring_on, bit)) {
+            vionet_features_set(config.features, bit, true);
+        }
+    }
     machine->on_trace = setup->on_trace;
-    machine->device = vionet_device_new(&setup->device, &host, machine, error);
+    machine->device = vionet_device_new(&config, &host, machine, error);
     if (!machine->device) {
         return false;
     }
@@ -257,6 +296,7 @@ void machine_free(struct machine *machine)
 
 bool machine_boot(struct machine *machine, struct guest_features wanted)
 {
+    wanted = features_without(features_or(wanted, machine->ring_on), machine->ring_off);
     if (!guest_driver_start(machine->driver, wanted)) {
         return false;
     }

@@ -30,6 +30,13 @@ struct machine;
  */
 enum machine_memory { MACHINE_DEFAULT, MACHINE_MAPPED, MACHINE_REMOTE, MACHINE_MIXED };
 
+/*
+ * Which format the rings have. VIONET_TEST_RING in the environment is for machines whose test does not
+ * say, one or more of: split, packed, in-order, no-event-idx, no-indirect; these are offered and wanted
+ * then, or not. Without either it is as features are offered and wanted.
+ */
+enum machine_ring { MACHINE_NEGOTIATED, MACHINE_SPLIT, MACHINE_PACKED };
+
 /* All zero (machine_setup_init) is a machine with the library's defaults. */
 struct machine_setup {
     VionetConfig device;
@@ -39,6 +46,7 @@ struct machine_setup {
     const struct guest_memory_options *memory; /* NULL: memory_size octets at 1 MiB */
     uint64_t memory_size;                      /* 0: 64 MiB */
     enum machine_memory kind;
+    enum machine_ring ring;
     struct guest_driver_options driver;
     struct net_options net;
     void (*on_trace)(struct machine *machine,
@@ -55,6 +63,8 @@ struct machine {
     struct guest_driver *driver;
     struct guest_net *net; /* once booted */
     struct net_options net_options;
+    struct guest_features ring_on;  /* what machine_boot() wants in any case */
+    struct guest_features ring_off; /* and does not want */
 
     /* what the host was told */
     unsigned n_events; /* all; the first MACHINE_MAX_EVENTS are kept */

@@ -150,7 +150,7 @@ static void print_device_section(void)
     print_words("--key HEX", key);
     print_words("--queues N", queues);
     print_words("--indirection LENGTH", indirection);
-    print_words("--ring FORMAT", limits->packed ? "split (default) or packed" : "split");
+    print_words("--ring FORMAT", "split (default) or packed");
 }
 
 void help_print(void)

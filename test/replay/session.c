@@ -36,7 +36,6 @@ const struct session_limits *session_limits(void)
         .max_queues = VIONET_MAX_PAIRS,
         .max_indirection = 32768,
         .max_key = 255,
-        .packed = false,
     };
 
     return &limits;
@@ -66,6 +65,7 @@ static void set_up(const struct replay_settings *settings, struct machine_setup 
     if (device->dialect->feature >= 0) {
         vionet_features_set(device->features, (unsigned)device->dialect->feature, true);
     }
+    setup->ring = settings->packed ? MACHINE_PACKED : MACHINE_SPLIT;
     setup->memory_size = FIXED_MEMORY + settings->queues * MEMORY_OF_A_PAIR;
     setup->net.receive_size = RECEIVE_SIZE;
     setup->net.receive_buffers = RECEIVE_BUFFERS;

@@ -46,7 +46,6 @@ struct session_limits {
     unsigned max_queues;
     unsigned max_indirection;
     size_t max_key;
-    bool packed; /* the packed ring format can be chosen */
 };
 
 struct replay_session;

@@ -294,9 +294,6 @@ bool settings_set_ring(struct replay_settings *settings, const char *text, GErro
         return true;
     }
     if (strcmp(text, "packed") == 0) {
-        if (!session_limits()->packed) {
-            return complain(error, "--ring packed is not in this version");
-        }
         settings->packed = true;
         return true;
     }

@@ -17,7 +17,7 @@
 /* settings.c asks for the device's limits, which nothing here depends on. */
 const struct session_limits *session_limits(void)
 {
-    static const struct session_limits limits = {1, 1, 1, false};
+    static const struct session_limits limits = {1, 1, 1};
 
     return &limits;
 }

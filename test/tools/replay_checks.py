@@ -83,9 +83,6 @@ class Checks:
         shared = self.root.parent / 'shared' / 'captures'
         self.shared = sorted(path for path in shared.glob('*.pcap*')) if shared.is_dir() else []
         self.sample = self.root / 'test' / 'captures' / 'sample-vxlan.pcap'
-        # A version that has one ring format only says so.
-        packed = self.replay('--ring', 'packed', self.sample)
-        self.one_ring = packed.status == 2 and 'not in this version' in packed.errors
 
     def replay(self, *arguments):
         return run(self.command + [str(argument) for argument in arguments])
@@ -118,7 +115,7 @@ class Checks:
                 problems += [f'{said}: not one line on standard error:', *first.describe()]
             elif self.replay(*split) != first:
                 problems += [f'{said}: another answer the second time']
-            elif not self.one_ring:
+            else:
                 other = self.replay(*packed)
                 # The table may say which ring it was.
                 if other.status != first.status or 'ndjson' in setting and other != first:
@@ -127,9 +124,8 @@ class Checks:
         return problems
 
     def captures(self):
-        from_either = '' if self.one_ring else ' and from either ring'
         for capture in self.own + self.shared:
-            yield f'{self.label(capture)}: no crash, and the same answer again{from_either}', \
+            yield f'{self.label(capture)}: no crash, and the same answer again and from either ring', \
                 lambda capture=capture: self.steady(capture)
 
     # ---- oracle ----
@@ -502,8 +498,6 @@ def main():
         parts = [part for part in PARTS if part in options.only]
         if not checks.shared and {'captures', 'oracle'} & set(parts):
             report.skip('captures from outside', 'there is no ../shared/captures')
-        if checks.one_ring and 'captures' in parts:
-            report.skip('the same answer from a packed ring', '--ring packed is not in this version')
         if 'oracle' in parts and not (checks.root / 'test' / 'oracle' / 'oracle.py').exists():
             report.skip('comparison with the oracle', 'there is no test/oracle/oracle.py')
             parts.remove('oracle')

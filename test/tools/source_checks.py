@@ -21,6 +21,8 @@ import tap
 # (file, what may stand there): where lib/ may name a ring format outside lib/ring/. '' is every file.
 RING_FORMAT_NAMED = [
     ('', r'VIRTIO_F_RING_PACKED'),  # the specification's name of the feature bit
+    ('lib/net/feature.c', r'RING_PACKED, "packed", false, "the packed format of queues"'),
+    ('lib/net/queue.c', r'\.packed = '),  # where the bit becomes the ring's choice
 ]
 # The same for dialects outside lib/hash/dialect.c.
 DIALECT_NAMED = []

@@ -10,7 +10,6 @@
 
 #include "driver/bytes.h"
 #include "driver/queue.h"
-#include "driver/split.h"
 #include "machine/machine.h"
 
 #define PAIRS 3
@@ -801,7 +800,7 @@ static void test_flags_decide(void)
     struct virtq *vq = guest_queue_ring(machine->driver, 0);
 
     set_rx(machine, 3, 50);
-    split_write_avail_flags(vq, VIRTQ_AVAIL_F_NO_INTERRUPT);
+    virtq_disable_interrupts(vq);
     for (unsigned n = 0; n < 10; n++) {
         g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
         machine_advance(machine, 40 * USEC);
@@ -809,7 +808,7 @@ static void test_flags_decide(void)
     g_assert_cmpuint(interrupts(machine, 0), ==, 0);
     machine_advance(machine, 100 * USEC);
     g_assert_cmpuint(interrupts(machine, 0), ==, 0);
-    split_write_avail_flags(vq, 0);
+    virtq_enable_interrupts(vq, 1);
     for (unsigned n = 1; n <= 6; n++) {
         g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
         g_assert_cmpuint(interrupts(machine, 0), ==, n % 3 == 0);
@@ -827,7 +826,7 @@ static void test_event_index_decides(void)
     struct virtq *vq = guest_queue_ring(machine->driver, 0);
 
     set_rx(machine, 5, 1000);
-    split_write_used_event(vq, 12);
+    virtq_enable_interrupts(vq, 13);
     for (unsigned n = 1; n <= 40; n++) {
         g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
         /* used_event 12: buffer 13 is asked for; 15 is the first count of five past it. The very
@@ -847,11 +846,11 @@ static void test_event_index_by_time(void)
     struct virtq *vq = guest_queue_ring(machine->driver, 0);
 
     set_rx(machine, 100, 50);
-    split_write_used_event(vq, 0);
+    virtq_enable_interrupts(vq, 1);
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
     machine_advance(machine, 50 * USEC);
     g_assert_cmpuint(interrupts(machine, 0), ==, 1);
-    split_write_used_event(vq, 9);
+    virtq_enable_interrupts(vq, 10);
     for (unsigned n = 0; n < 5; n++) {
         g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
     }

@@ -11,7 +11,6 @@
 
 #include "driver/bytes.h"
 #include "driver/queue.h"
-#include "driver/split.h"
 #include "machine/machine.h"
 
 static const uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x88, 0xb5};
@@ -1015,22 +1014,26 @@ static void test_reset_queue_is_dead(void)
 {
     struct machine *machine = boot_pairs(2, 16);
     const struct guest_queue *queue = &machine->driver->queues[1];
-    const uint64_t device_gpa = queue->area.device_gpa;
-    uint8_t before[6 + 8 * 16];
+    const uint64_t gpas[] = {queue->area.device_gpa, queue->area.desc_gpa};
+    uint8_t before[2][6 + 8 * 16];
     VionetFrame out;
 
     g_assert_true(net_transmit(machine->net, 0, NULL, frame, sizeof(frame)));
     g_assert_true(net_transmit(machine->net, 0, NULL, frame, sizeof(frame)));
     g_assert_cmpuint(vionet_device_transmit(machine->device, 0, &out, 1), ==, 1);
-    g_assert_true(guest_read(machine->memory, device_gpa, before, sizeof(before)));
+    for (unsigned i = 0; i < 2; i++) {
+        g_assert_true(guest_read(machine->memory, gpas[i], before[i], sizeof(before[i])));
+    }
     g_assert_true(vionet_device_reset_queue(machine->device, 1));
     vionet_device_complete(machine->device, 0, &out, 1);
     vionet_device_kick(machine->device, 1);
     vionet_device_timer(machine->device, 1);
     vionet_device_set_poll(machine->device, 1, false);
     g_assert_cmpuint(vionet_device_transmit(machine->device, 0, &out, 1), ==, 0);
-    g_assert_cmpmem(guest_ptr(machine->memory, device_gpa, sizeof(before)), sizeof(before), before,
-                    sizeof(before));
+    for (unsigned i = 0; i < 2; i++) {
+        g_assert_cmpmem(guest_ptr(machine->memory, gpas[i], sizeof(before[i])), sizeof(before[i]),
+                        before[i], sizeof(before[i]));
+    }
     g_assert_cmpuint(vionet_device_counter(machine->device, 1, VIONET_COUNTER_STALE), ==, 1);
     machine_free(machine);
 }
@@ -1064,7 +1067,7 @@ static void test_enable_again(void)
         g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
         g_assert_cmpuint(guest_driver_take_interrupts(driver, 2), ==, 1);
         g_assert_true(net_receive(machine->net, &packet));
-        g_assert_cmpuint(split_read_used_idx(guest_queue_ring(driver, 0)), ==, 1);
+        g_assert_cmpuint(virtq_used_total(guest_queue_ring(driver, 0)), ==, 1);
     }
     finish(machine);
 }

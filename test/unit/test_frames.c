@@ -12,6 +12,7 @@
 #include <vionet/transport.h>
 
 #include "driver/bytes.h"
+#include "driver/packed.h"
 #include "driver/queue.h"
 #include "driver/split.h"
 #include "machine/machine.h"
@@ -245,7 +246,7 @@ static void test_too_large_costs_no_buffer(void)
                 g_assert_cmpint(machine_deliver(machine, frame, 1515), ==,
                                 VIONET_DROP_BUFFER_TOO_SMALL);
             }
-            g_assert_cmpuint(split_read_used_idx(ring_of(machine, 0)), ==, 0);
+            g_assert_cmpuint(virtq_used_total(ring_of(machine, 0)), ==, 0);
             g_assert_cmpuint(take_interrupts(machine, 0), ==, 0);
             g_assert_cmpuint(counter(machine, 0, VIONET_COUNTER_DROPS), ==, 100u * sizes[s]);
             for (unsigned i = 0; i < 3u * sizes[s]; i++) {
@@ -282,7 +283,7 @@ static void merge_boundaries(const struct header_case *header, const struct ring
         for (int more = -1; more <= 1; more++) {
             const uint32_t total = (uint32_t)((int)(n * size) + more);
             const unsigned n_buffers = more > 0 ? n + 1 : n;
-            const uint16_t used = split_read_used_idx(ring_of(machine, 0));
+            const uint16_t used = virtq_used_total(ring_of(machine, 0));
             uint32_t len = total - header->size;
 
             if (total < header->size + 14) {
@@ -290,7 +291,7 @@ static void merge_boundaries(const struct header_case *header, const struct ring
             }
             fill_frame(frame, len, n * 3 + (unsigned)(more + 1));
             g_assert_cmpint(machine_deliver(machine, frame, len), ==, VIONET_DELIVERED);
-            g_assert_cmpuint((uint16_t)(split_read_used_idx(ring_of(machine, 0)) - used), ==,
+            g_assert_cmpuint((uint16_t)(virtq_used_total(ring_of(machine, 0)) - used), ==,
                              n_buffers);
             assert_received(machine, frame, len, n_buffers);
             g_assert_cmpuint(take_interrupts(machine, 0), ==, 1);
@@ -360,10 +361,10 @@ static void octet_buffers(uint16_t size, const struct ring_case *ring)
     take_interrupts(machine, 0);
     /* One octet more than all that there can be: nothing happens. */
     g_assert_cmpint(machine_deliver(machine, frame, len + 1), ==, VIONET_DROP_BUFFER_TOO_SMALL);
-    g_assert_cmpuint(split_read_used_idx(vq), ==, 0);
+    g_assert_cmpuint(virtq_used_total(vq), ==, 0);
     g_assert_cmpuint(take_interrupts(machine, 0), ==, 0);
     g_assert_cmpint(machine_deliver(machine, frame, len), ==, VIONET_DELIVERED);
-    g_assert_cmpuint(split_read_used_idx(vq), ==, size);
+    g_assert_cmpuint(virtq_used_total(vq), ==, size);
     g_assert_cmpuint(take_interrupts(machine, 0), ==, 1);
     for (unsigned i = 0; i < size; i++) {
         g_assert_true(virtq_poll(vq, &used));
@@ -463,7 +464,7 @@ static void test_short_of_buffers(void)
         setup.net.hold = true;
         machine = start(&setup, wanted_for(&ring_cases[r]));
         for (unsigned round = 0; round < 50; round++) {
-            const uint16_t used = split_read_used_idx(ring_of(machine, 0));
+            const uint16_t used = virtq_used_total(ring_of(machine, 0));
 
             g_assert_cmpuint(net_post(machine->net, 0, 2), ==, 2);
             take_interrupts(machine, 0);
@@ -471,7 +472,7 @@ static void test_short_of_buffers(void)
                             VIONET_DROP_NO_BUFFER);
             g_assert_cmpint(deliver_plain(machine, frame, sizeof(frame), VIONET_RECEIVE_HOLD), ==,
                             VIONET_HELD);
-            g_assert_cmpuint(split_read_used_idx(ring_of(machine, 0)), ==, used);
+            g_assert_cmpuint(virtq_used_total(ring_of(machine, 0)), ==, used);
             g_assert_cmpuint(take_interrupts(machine, 0), ==, 0);
             assert_nothing_received(machine);
             kicks = machine->kicks;
@@ -907,11 +908,13 @@ static void test_drop_at_a_broken_queue(void)
     fill_frame(frame, sizeof(frame), 1);
     machine_setup_init(&setup);
     machine = start(&setup, features_known());
-    split_write_avail_idx(ring_of(machine, 0), 1000);
+    virtq_spoil(ring_of(machine, 0));
     for (unsigned i = 0; i < 256; i++) { /* what was seen before is still good */
         g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), !=, VIONET_HELD);
     }
-    g_assert_nonnull(machine_violation(machine, VIONET_VIOLATION_AVAIL_JUMP));
+    g_assert_nonnull(machine_violation(machine, virtq_options(ring_of(machine, 0))->packed
+                                                    ? VIONET_VIOLATION_INDIRECT_LENGTH
+                                                    : VIONET_VIOLATION_AVAIL_JUMP));
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DROP_NOT_RUNNING);
     machine_free(machine);
 }
@@ -2054,13 +2057,24 @@ static void test_kicks_for_nothing(void)
 
 /* ---- Used lengths ---- */
 
+/* Of the i-th buffer that came back; those of frames have one descriptor, commands may have more. */
 static void assert_used(struct machine *machine, unsigned queue, unsigned i, uint32_t expected)
 {
     struct virtq *vq = ring_of(machine, queue);
+    const unsigned slot = i % virtq_options(vq)->size;
+    struct packed_desc desc;
     uint32_t id, len;
 
-    g_assert_cmpuint(split_read_used_idx(vq), ==, (uint16_t)(i + 1));
-    g_assert_true(split_read_used(vq, i % virtq_options(vq)->size, &id, &len));
+    g_assert_cmpuint(virtq_used_total(vq), ==, (uint16_t)(i + 1));
+    if (virtq_options(vq)->packed && queue == 2) {
+        len = net_control_used_len(machine->net);
+    } else if (virtq_options(vq)->packed) {
+        g_assert_true(packed_read_desc(vq, slot, &desc));
+        g_assert_true(!(desc.flags & VIRTQ_DESC_F_WRITE) == (expected == 0));
+        len = desc.len;
+    } else {
+        g_assert_true(split_read_used(vq, slot, &id, &len));
+    }
     g_assert_cmpuint(len, ==, expected);
 }
 

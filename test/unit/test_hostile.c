@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Drivers that break the rules of the rings (VIRTIO 1.4, 2.6 and 2.7), in each kind of queue,
- * direct and indirect, in rings of several sizes and forms. What has to follow is always the same:
+ * Drivers that break the rules of the rings (VIRTIO 1.4, 2.6 to 2.8), in each kind of queue, direct
+ * and indirect, in rings of several sizes and forms; split, or packed if VIONET_TEST_RING says so. What has to follow is always the same:
  * the call returns; the violation is named, with queue, descriptor and value; it is counted; the
  * status says DEVICE_NEEDS_RESET and the driver is told; no octet of guest memory has changed but
- * the two words by which that queue asks for notifications; the other queues go on; a reset mends
+ * the words by which that queue asks for notifications; the other queues go on; a reset mends
  * all.
  *
  * Letters with numbers (R-05) are those of the catalogue of what broke other devices.
@@ -20,6 +20,7 @@
 
 #include "driver/bytes.h"
 #include "driver/net_private.h"
+#include "driver/packed.h"
 #include "driver/queue.h"
 #include "driver/split.h"
 #include "machine/machine.h"
@@ -31,6 +32,11 @@
 
 #define MEMORY_BASE UINT64_C(0x100000)
 #define AREA_SIZE   UINT64_C(0x8000)
+
+/* Id of the buffers that are written by hand in packed rings: the device need not know what it is. */
+#define ID 0xfedc
+
+static bool packed; /* the format, of all rings of this run */
 
 /* ---- An attack ---- */
 
@@ -54,7 +60,8 @@ struct attack {
     uint64_t area;    /* memory for whatever is wanted, of AREA_SIZE */
     uint64_t table;   /* the rest of it: room for a table */
     uint64_t end;     /* where guest memory ends */
-    uint16_t avail;   /* index of the next buffer */
+    uint16_t avail;   /* index of the next buffer (split) */
+    bool too_small;   /* the ring, for what was to be written into it (packed) */
     uint8_t *copy;    /* of all guest memory, just before */
     VionetFrame out[256];
     size_t n_out; /* frames that the host still has when the attack comes */
@@ -80,6 +87,17 @@ static void assert_no_complaints(struct machine *machine)
     g_free(text);
 }
 
+/* What a device has at least, so that a driver can have a ring of that size. */
+static uint16_t device_size(uint16_t size)
+{
+    uint16_t power = 2;
+
+    while (power < size) {
+        power *= 2;
+    }
+    return power;
+}
+
 static struct machine *machine_for(const struct variant *variant)
 {
     struct guest_features wanted = features_known();
@@ -91,9 +109,11 @@ static struct machine *machine_for(const struct variant *variant)
     setup.device.max_pairs = 2;
     vionet_features_set(setup.device.features, VIRTIO_NET_F_MQ, true);
     vionet_features_set(setup.device.features, VIRTIO_F_IN_ORDER, true);
-    setup.device.receive_queue_size = variant->size;
-    setup.device.transmit_queue_size = variant->size;
-    setup.device.control_queue_size = variant->size;
+    setup.ring = packed ? MACHINE_PACKED : MACHINE_SPLIT;
+    setup.device.receive_queue_size = device_size(variant->size);
+    setup.device.transmit_queue_size = device_size(variant->size);
+    setup.device.control_queue_size = device_size(variant->size);
+    setup.driver.queue_size = variant->size;
     setup.memory_size = memory_size(variant->size);
     setup.net = (struct net_options){
         .receive_buffers = 4,
@@ -150,32 +170,59 @@ static void attack_end(struct attack *attack)
     g_free(attack->copy);
 }
 
-/* Writes a descriptor; and makes one available. */
-static void put(const struct attack *attack, unsigned i, uint64_t addr, uint32_t len,
-                uint16_t flags, uint16_t next)
+/* Where the i-th descriptor that is put stands in the ring. */
+static unsigned at(const struct attack *attack, unsigned i)
+{
+    return packed ? packed_slot(attack->vq, i) : i;
+}
+
+/* What the flags of that one are besides. */
+static uint16_t there(const struct attack *attack, unsigned i)
+{
+    return packed ? packed_available(attack->vq, i) : 0;
+}
+
+/*
+ * Writes a descriptor; and makes one available. Packed: next is the one behind it, and with its flags
+ * it is available; nobody looks before the attack.
+ */
+static void put(struct attack *attack, unsigned i, uint64_t addr, uint32_t len, uint16_t flags,
+                uint16_t next)
 {
     const struct split_desc desc = {addr, len, flags, next};
+    const struct packed_desc packed_desc = {addr, len, ID, flags | there(attack, i)};
 
-    g_assert_true(split_write_desc(attack->vq, i, &desc));
+    if (!packed) {
+        g_assert_true(split_write_desc(attack->vq, i, &desc));
+    } else if (i < attack->variant.size) {
+        g_assert_true(packed_write_desc(attack->vq, at(attack, i), &packed_desc));
+    } else {
+        attack->too_small = true;
+    }
 }
 
 static void put_entry(const struct attack *attack, unsigned i, uint64_t addr, uint32_t len,
                       uint16_t flags, uint16_t next)
 {
+    const struct packed_desc entry = {addr, len, ID, flags};
     const struct split_desc desc = {addr, len, flags, next};
 
-    g_assert_true(split_write_table(attack->machine->memory, attack->table, i, &desc));
+    g_assert_true(packed ? packed_write_table(attack->machine->memory, attack->table, i, &entry)
+                         : split_write_table(attack->machine->memory, attack->table, i, &desc));
 }
 
 static void offer(struct attack *attack, uint16_t head)
 {
+    if (packed) {
+        return;
+    }
     g_assert_true(split_write_avail(attack->vq, attack->avail % attack->variant.size, head));
     split_write_avail_idx(attack->vq, ++attack->avail);
 }
 
 /* An element of the chain under attack, wherever that stands; a table has n. */
-static void element(const struct attack *attack, unsigned i, uint64_t addr, uint32_t len,
-                    uint16_t flags, uint16_t next)
+static void element(struct attack *attack, unsigned i, uint64_t addr, uint32_t len, uint16_t flags,
+                    uint16_t next)
 {
     if (attack->variant.in_table) {
         put_entry(attack, i, addr, len, flags, next);
@@ -195,7 +242,13 @@ static void offer_chain(struct attack *attack, unsigned n)
 /* The descriptor that a violation in element i of the chain is about. */
 static unsigned at_element(const struct attack *attack, unsigned i)
 {
-    return attack->variant.in_table ? 0 : i;
+    return at(attack, attack->variant.in_table ? 0 : i);
+}
+
+/* By what name the device knows the buffer under attack, once it has taken it. */
+static unsigned name_of(const struct attack *attack)
+{
+    return packed ? ID : at(attack, 0);
 }
 
 /* Most elements of a chain: the ring's size, in a table 1024 at least. */
@@ -257,7 +310,9 @@ static void copy_memory(struct attack *attack)
 static void assert_memory(const struct attack *attack)
 {
     const struct virtq_area *area = &virtq_options(attack->vq)->area;
-    const uint64_t words[] = {area->device_gpa, area->device_gpa + 4 + 8u * attack->variant.size};
+    const uint64_t words[] = {area->device_gpa,
+                              packed ? area->device_gpa + 2
+                                     : area->device_gpa + 4 + 8u * attack->variant.size};
     const uint64_t size = memory_size(attack->variant.size);
     const uint8_t *now = guest_ptr(attack->machine->memory, MEMORY_BASE, size);
 
@@ -418,7 +473,7 @@ static bool spoil_cycle(struct attack *attack, uint64_t arg, struct verdict *ver
                 (uint16_t)(n - 1));
     }
     offer_chain(attack, n);
-    *verdict = (struct verdict){VIONET_VIOLATION_CHAIN_LENGTH, 0, limit_of(attack)};
+    *verdict = (struct verdict){VIONET_VIOLATION_CHAIN_LENGTH, at(attack, 0), limit_of(attack)};
     return true;
 }
 
@@ -448,10 +503,12 @@ static bool spoil_next(struct attack *attack, uint64_t arg, struct verdict *verd
 /* arg is the table's length; 0 there is as bad as any. */
 static bool spoil_table_length(struct attack *attack, uint64_t arg, struct verdict *verdict)
 {
-    put(attack, 1, attack->table, (uint32_t)arg, TABLE, 0);
+    const unsigned i = packed ? 0 : 1;
+
+    put(attack, i, attack->table, (uint32_t)arg, TABLE, 0);
     put_entry(attack, 0, attack->area, 100, way(attack, 0), 0);
     offer(attack, 1);
-    *verdict = (struct verdict){VIONET_VIOLATION_INDIRECT_LENGTH, 1, arg};
+    *verdict = (struct verdict){VIONET_VIOLATION_INDIRECT_LENGTH, at(attack, i), arg};
     return true;
 }
 
@@ -506,15 +563,17 @@ static uint64_t address_of(const struct attack *attack, enum place place, uint64
 static bool spoil_table_address(struct attack *attack, uint64_t arg, struct verdict *verdict)
 {
     const uint64_t addr = address_of(attack, (enum place)arg, 16);
-    const struct split_desc honest = {attack->area, 100, NEXT | way(attack, 0), 1};
+    const uint64_t table = attack->table;
 
     if (arg == ACROSS_THE_END) {
-        split_write_table(attack->machine->memory, addr, 0, &honest);
+        attack->table = addr;
+        put_entry(attack, 0, attack->area, 100, NEXT | way(attack, 0), 1);
+        attack->table = table;
     }
     put(attack, 0, addr, 32, TABLE, 0);
     offer(attack, 0);
-    *verdict =
-        (struct verdict){VIONET_VIOLATION_ADDRESS, 0, arg == ACROSS_THE_END ? attack->end : addr};
+    *verdict = (struct verdict){VIONET_VIOLATION_ADDRESS, at(attack, 0),
+                                arg == ACROSS_THE_END ? attack->end : addr};
     return true;
 }
 
@@ -575,7 +634,8 @@ static bool spoil_octets(struct attack *attack, uint64_t arg, struct verdict *ve
     }
     put_entry(attack, 1023, 0x40000000, each + 1, flags, 0);
     offer_chain(attack, 1024);
-    *verdict = (struct verdict){VIONET_VIOLATION_CHAIN_OCTETS, 0, (UINT64_C(1) << 32) + 1};
+    *verdict =
+        (struct verdict){VIONET_VIOLATION_CHAIN_OCTETS, at(attack, 0), (UINT64_C(1) << 32) + 1};
     return true;
 }
 
@@ -585,7 +645,8 @@ static bool spoil_order(struct attack *attack, uint64_t arg, struct verdict *ver
     element(attack, 0, attack->area, (uint32_t)arg, NEXT | WRITE, 1);
     element(attack, 1, attack->area + 100, 100, 0, 0);
     offer_chain(attack, 2);
-    *verdict = (struct verdict){VIONET_VIOLATION_READABLE_AFTER_WRITABLE, at_element(attack, 1), 0};
+    *verdict = (struct verdict){VIONET_VIOLATION_READABLE_AFTER_WRITABLE, at_element(attack, 1),
+                                at(attack, 0)};
     return true;
 }
 
@@ -604,12 +665,49 @@ static bool spoil_nested(struct attack *attack, uint64_t arg, struct verdict *ve
 /* arg has flags that stand beside both. */
 static bool spoil_table_and_next(struct attack *attack, uint64_t arg, struct verdict *verdict)
 {
+    const uint16_t flags = (uint16_t)(TABLE | NEXT | arg);
+    const unsigned i = packed ? 0 : 1;
+
     put_entry(attack, 0, attack->area, 100, way(attack, 0), 0);
-    put(attack, 1, attack->table, 16, (uint16_t)(TABLE | NEXT | arg), 0);
     put(attack, 0, attack->area, 10, NEXT | way(attack, 0), 1);
+    put(attack, i, attack->table, 16, flags, 0);
     offer(attack, 0);
-    *verdict =
-        (struct verdict){VIONET_VIOLATION_INDIRECT_WITH_NEXT, 1, (uint16_t)(TABLE | NEXT | arg)};
+    *verdict = (struct verdict){VIONET_VIOLATION_INDIRECT_WITH_NEXT, at(attack, i),
+                                flags | there(attack, i)};
+    return true;
+}
+
+/* 2.8.7: a list is of descriptors or of one table; arg is how many stand in front of it. */
+static bool spoil_mixed(struct attack *attack, uint64_t arg, struct verdict *verdict)
+{
+    const unsigned n = (unsigned)arg;
+
+    for (unsigned i = 0; i < n; i++) {
+        put(attack, i, attack->area, 10, NEXT | way(attack, i), 0);
+    }
+    put_entry(attack, 0, attack->area, 100, way(attack, n), 0);
+    put(attack, n, attack->table, 16, TABLE, 0);
+    *verdict = (struct verdict){VIONET_VIOLATION_INDIRECT_MIXED, at(attack, n), at(attack, 0)};
+    return true;
+}
+
+/* 2.8.6: the last of a list is not there; arg has its bits AVAIL and USED, in a round of 1. */
+static bool spoil_unavailable(struct attack *attack, uint64_t arg, struct verdict *verdict)
+{
+    const unsigned n = attack->variant.size - 1u;
+    struct packed_desc desc = {attack->area, 10, ID, way(attack, n)};
+
+    if (n == 0) {
+        return false;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        put(attack, i, attack->area, 10, NEXT | way(attack, i), 0);
+    }
+    desc.flags |= there(attack, n) == VIRTQ_DESC_F_AVAIL
+                      ? (uint16_t)arg
+                      : (uint16_t)arg ^ (VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED);
+    g_assert_true(packed_write_desc(attack->vq, at(attack, n), &desc));
+    *verdict = (struct verdict){VIONET_VIOLATION_CHAIN_UNAVAILABLE, at(attack, n), at(attack, 0)};
     return true;
 }
 
@@ -618,7 +716,8 @@ static bool spoil_unasked_table(struct attack *attack, uint64_t arg, struct verd
     (void)arg;
     put_entry(attack, 0, attack->area, 100, way(attack, 0), 0);
     offer_chain(attack, 1);
-    *verdict = (struct verdict){VIONET_VIOLATION_INDIRECT_NOT_NEGOTIATED, 0, TABLE};
+    *verdict = (struct verdict){VIONET_VIOLATION_INDIRECT_NOT_NEGOTIATED, at(attack, 0),
+                                TABLE | there(attack, 0)};
     return true;
 }
 
@@ -628,7 +727,7 @@ static bool spoil_receive_buffer(struct attack *attack, uint64_t arg, struct ver
     element(attack, 0, attack->area, 20, NEXT, 1);
     element(attack, 1, attack->area + 100, (uint32_t)arg, WRITE, 0);
     offer_chain(attack, 2);
-    *verdict = (struct verdict){VIONET_VIOLATION_RECEIVE_BUFFER, 0, arg};
+    *verdict = (struct verdict){VIONET_VIOLATION_RECEIVE_BUFFER, name_of(attack), arg};
     return true;
 }
 
@@ -638,7 +737,8 @@ static bool spoil_command(struct attack *attack, uint64_t arg, struct verdict *v
     element(attack, 0, attack->area, (uint32_t)arg, NEXT, 1);
     element(attack, 1, attack->area + 100, (uint32_t)(arg >> 32), WRITE, 0);
     offer_chain(attack, 2);
-    *verdict = (struct verdict){VIONET_VIOLATION_CONTROL_UNANSWERABLE, 0, (uint32_t)arg};
+    *verdict =
+        (struct verdict){VIONET_VIOLATION_CONTROL_UNANSWERABLE, name_of(attack), (uint32_t)arg};
     return true;
 }
 
@@ -670,6 +770,14 @@ static bool spoil_too_many(struct attack *attack, uint64_t arg, struct verdict *
     g_assert_cmpuint(attack->n_out, ==, attack->variant.size);
     offer(attack, 0);
     *verdict = (struct verdict){VIONET_VIOLATION_AVAIL_JUMP, VIONET_NONE, 1};
+    if (packed) {
+        /* The place of the first one, as if that had been given back. */
+        const uint16_t next_round = packed_available(attack->vq, attack->variant.size);
+        const struct packed_desc desc = {attack->area, 12 + 60, ID, next_round};
+
+        g_assert_true(packed_write_desc(attack->vq, at(attack, 0), &desc));
+        verdict->value = attack->variant.size + 1u;
+    }
     return true;
 }
 
@@ -683,69 +791,78 @@ static const struct hostile_case {
     spoil *spoil;
     uint64_t arg;
     unsigned where;
+    enum { IN_BOTH, IN_SPLIT, IN_PACKED } format;
 } hostile_cases[] = {
-    {"R-04/head-is-the-size", spoil_head, 0, RING},
-    {"R-04/head-is-one-more", spoil_head, 1, RING},
-    {"R-04/head-is-7fff", spoil_head, 0x7fff, RING},
-    {"R-04/head-is-ffff", spoil_head, 0xffff, RING},
-    {"R-05/avail-index-one-past-queue-size", spoil_index, 0, RING},
-    {"R-05/avail-index-two-past-queue-size", spoil_index, 1, RING},
-    {"R-05/avail-index-8000-ahead", spoil_index, 0x8000, RING},
-    {"R-05/avail-index-goes-back", spoil_index, 0xffff, RING},
-    {"R-02/head-twice", spoil_head_twice, 0, EITHER},
-    {"R-02/more-than-the-ring", spoil_too_many, 0, RING},
-    {"R-06/next-is-itself", spoil_self_cycle, 1, EITHER},
-    {"R-06/whole-ring-is-a-cycle", spoil_cycle, CYCLE(1, 0), EITHER},
-    {"R-06/cycle-of-all-but-the-first", spoil_cycle, CYCLE(1, 1), EITHER},
-    {"R-06/cycle-behind-honest-steps", spoil_cycle, CYCLE(1, LAST), EITHER},
-    {"R-01/cycle-without-octets", spoil_cycle, CYCLE(0, 0), EITHER},
-    {"R-01/next-is-itself-without-octets", spoil_self_cycle, 0, EITHER},
-    {"R-07/next-is-the-size", spoil_next, 0, EITHER},
-    {"R-07/next-is-one-more", spoil_next, 1, EITHER},
-    {"R-07/next-is-ffff", spoil_next, 0xffff, EITHER},
-    {"R-08/table-of-0", spoil_table_length, 0, RING},
-    {"R-08/table-of-1", spoil_table_length, 1, RING},
-    {"R-08/table-of-15", spoil_table_length, 15, RING},
-    {"R-08/table-of-17", spoil_table_length, 17, RING},
-    {"R-08/table-of-fffffff0", spoil_table_length, 0xfffffff0, RING},
-    {"R-08/table-of-ffffffff", spoil_table_length, 0xffffffff, RING},
-    {"R-08/table-longer-than-the-limit", spoil_table_too_long, 1, RING},
-    {"R-08/table-below-memory", spoil_table_address, BELOW, RING},
-    {"R-08/table-above-memory", spoil_table_address, ABOVE, RING},
-    {"R-08/table-across-its-end", spoil_table_address, ACROSS_THE_END, RING},
-    {"R-08/table-at-0", spoil_table_address, NULL_ADDRESS, RING},
-    {"R-08/table-at-the-top", spoil_table_address, TOP_PAGE, RING},
-    {"R-19/table-at-the-last-octet", spoil_table_address, TOP_OCTET, RING},
-    {"D-02/table-in-the-registers", spoil_table_address, BAR_REGISTERS, RING},
-    {"D-02/table-in-the-vectors", spoil_table_address, BAR_TABLE, RING},
-    {"R-09/table-in-table-first", spoil_nested, 0, IN_TABLE},
-    {"R-09/table-in-table-second", spoil_nested, 1, IN_TABLE},
-    {"R-09/table-goes-on", spoil_table_and_next, 0, RING},
-    {"R-09/table-goes-on-writable", spoil_table_and_next, WRITE, RING},
-    {"R-09/table-not-negotiated", spoil_unasked_table, 0, IN_TABLE},
-    {"R-18/two-lengths-of-ffffffff", spoil_length, 0xffffffff, EITHER},
-    {"R-18/fffffff0-in-the-last-page", spoil_length_of_last_page, 0xfffffff0, EITHER},
-    {"R-18/one-octet-past-the-last-page", spoil_length_of_last_page, 4097, EITHER},
-    {"R-18/more-than-2-32-octets", spoil_octets, 0, IN_TABLE},
-    {"R-19/buffer-at-the-top", spoil_address, TOP_PAGE, EITHER},
-    {"R-19/buffer-at-the-last-octet", spoil_address, TOP_OCTET, EITHER},
-    {"D-01/buffer-below-memory", spoil_address, BELOW, EITHER},
-    {"D-01/buffer-above-memory", spoil_address, ABOVE, EITHER},
-    {"D-01/buffer-across-its-end", spoil_address, ACROSS_THE_END, EITHER},
-    {"D-01/buffer-at-0", spoil_address, NULL_ADDRESS, EITHER},
-    {"D-01/buffer-at-2-63", spoil_address, FAR, EITHER},
-    {"D-02/buffer-in-the-registers", spoil_address, BAR_REGISTERS, EITHER},
-    {"D-02/buffer-in-the-vectors", spoil_address, BAR_TABLE, EITHER},
-    {"D-01/buffer-in-read-only-memory", spoil_address, READ_ONLY, EITHER},
-    {"R-20/readable-behind-writable", spoil_order, 100, EITHER},
-    {"R-20/readable-behind-one-octet", spoil_order, 1, EITHER},
-    {"R-20/no-room-to-receive", spoil_receive_buffer, 0, EITHER},
-    {"R-20/room-of-1-to-receive", spoil_receive_buffer, 1, EITHER},
-    {"R-20/room-of-a-header-less-one", spoil_receive_buffer, 11, EITHER},
-    {"R-20/command-without-answer", spoil_command, 10, EITHER},
-    {"R-20/command-of-0", spoil_command, UINT64_C(10) << 32, EITHER},
-    {"R-20/command-of-1", spoil_command, UINT64_C(10) << 32 | 1, EITHER},
-    {"R-20/command-of-nothing", spoil_command, 0, EITHER},
+    {"R-04/head-is-the-size", spoil_head, 0, RING, IN_SPLIT},
+    {"R-04/head-is-one-more", spoil_head, 1, RING, IN_SPLIT},
+    {"R-04/head-is-7fff", spoil_head, 0x7fff, RING, IN_SPLIT},
+    {"R-04/head-is-ffff", spoil_head, 0xffff, RING, IN_SPLIT},
+    {"R-05/avail-index-one-past-queue-size", spoil_index, 0, RING, IN_SPLIT},
+    {"R-05/avail-index-two-past-queue-size", spoil_index, 1, RING, IN_SPLIT},
+    {"R-05/avail-index-8000-ahead", spoil_index, 0x8000, RING, IN_SPLIT},
+    {"R-05/avail-index-goes-back", spoil_index, 0xffff, RING, IN_SPLIT},
+    {"R-02/head-twice", spoil_head_twice, 0, EITHER, IN_SPLIT},
+    {"R-02/more-than-the-ring", spoil_too_many, 0, RING, IN_BOTH},
+    {"R-06/next-is-itself", spoil_self_cycle, 1, EITHER, IN_SPLIT},
+    {"R-06/whole-ring-is-a-cycle", spoil_cycle, CYCLE(1, 0), EITHER, IN_SPLIT},
+    {"R-06/whole-ring-goes-on", spoil_cycle, CYCLE(1, 0), RING, IN_PACKED},
+    {"R-06/cycle-of-all-but-the-first", spoil_cycle, CYCLE(1, 1), EITHER, IN_SPLIT},
+    {"R-06/cycle-behind-honest-steps", spoil_cycle, CYCLE(1, LAST), EITHER, IN_SPLIT},
+    {"R-01/cycle-without-octets", spoil_cycle, CYCLE(0, 0), EITHER, IN_SPLIT},
+    {"R-01/whole-ring-without-octets", spoil_cycle, CYCLE(0, 0), RING, IN_PACKED},
+    {"R-01/next-is-itself-without-octets", spoil_self_cycle, 0, EITHER, IN_SPLIT},
+    {"R-07/next-is-the-size", spoil_next, 0, EITHER, IN_SPLIT},
+    {"R-07/next-is-one-more", spoil_next, 1, EITHER, IN_SPLIT},
+    {"R-07/next-is-ffff", spoil_next, 0xffff, EITHER, IN_SPLIT},
+    {"R-08/table-of-0", spoil_table_length, 0, RING, IN_BOTH},
+    {"R-08/table-of-1", spoil_table_length, 1, RING, IN_BOTH},
+    {"R-08/table-of-15", spoil_table_length, 15, RING, IN_BOTH},
+    {"R-08/table-of-17", spoil_table_length, 17, RING, IN_BOTH},
+    {"R-08/table-of-fffffff0", spoil_table_length, 0xfffffff0, RING, IN_BOTH},
+    {"R-08/table-of-ffffffff", spoil_table_length, 0xffffffff, RING, IN_BOTH},
+    {"R-08/table-longer-than-the-limit", spoil_table_too_long, 1, RING, IN_BOTH},
+    {"R-08/table-below-memory", spoil_table_address, BELOW, RING, IN_BOTH},
+    {"R-08/table-above-memory", spoil_table_address, ABOVE, RING, IN_BOTH},
+    {"R-08/table-across-its-end", spoil_table_address, ACROSS_THE_END, RING, IN_BOTH},
+    {"R-08/table-at-0", spoil_table_address, NULL_ADDRESS, RING, IN_BOTH},
+    {"R-08/table-at-the-top", spoil_table_address, TOP_PAGE, RING, IN_BOTH},
+    {"R-19/table-at-the-last-octet", spoil_table_address, TOP_OCTET, RING, IN_BOTH},
+    {"D-02/table-in-the-registers", spoil_table_address, BAR_REGISTERS, RING, IN_BOTH},
+    {"D-02/table-in-the-vectors", spoil_table_address, BAR_TABLE, RING, IN_BOTH},
+    {"R-09/table-in-table-first", spoil_nested, 0, IN_TABLE, IN_SPLIT},
+    {"R-09/table-in-table-second", spoil_nested, 1, IN_TABLE, IN_SPLIT},
+    {"R-09/table-goes-on", spoil_table_and_next, 0, RING, IN_BOTH},
+    {"R-09/table-goes-on-writable", spoil_table_and_next, WRITE, RING, IN_BOTH},
+    {"R-09/table-second", spoil_mixed, 1, RING, IN_PACKED},
+    {"R-09/table-third", spoil_mixed, 2, RING, IN_PACKED},
+    {"R-13/last-is-of-the-round-before", spoil_unavailable, 0, RING, IN_PACKED},
+    {"R-13/last-is-of-the-round-after", spoil_unavailable, VIRTQ_DESC_F_USED, RING, IN_PACKED},
+    {"R-13/last-is-used", spoil_unavailable, VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED, RING,
+     IN_PACKED},
+    {"R-09/table-not-negotiated", spoil_unasked_table, 0, IN_TABLE, IN_BOTH},
+    {"R-18/two-lengths-of-ffffffff", spoil_length, 0xffffffff, EITHER, IN_BOTH},
+    {"R-18/fffffff0-in-the-last-page", spoil_length_of_last_page, 0xfffffff0, EITHER, IN_BOTH},
+    {"R-18/one-octet-past-the-last-page", spoil_length_of_last_page, 4097, EITHER, IN_BOTH},
+    {"R-18/more-than-2-32-octets", spoil_octets, 0, IN_TABLE, IN_BOTH},
+    {"R-19/buffer-at-the-top", spoil_address, TOP_PAGE, EITHER, IN_BOTH},
+    {"R-19/buffer-at-the-last-octet", spoil_address, TOP_OCTET, EITHER, IN_BOTH},
+    {"D-01/buffer-below-memory", spoil_address, BELOW, EITHER, IN_BOTH},
+    {"D-01/buffer-above-memory", spoil_address, ABOVE, EITHER, IN_BOTH},
+    {"D-01/buffer-across-its-end", spoil_address, ACROSS_THE_END, EITHER, IN_BOTH},
+    {"D-01/buffer-at-0", spoil_address, NULL_ADDRESS, EITHER, IN_BOTH},
+    {"D-01/buffer-at-2-63", spoil_address, FAR, EITHER, IN_BOTH},
+    {"D-02/buffer-in-the-registers", spoil_address, BAR_REGISTERS, EITHER, IN_BOTH},
+    {"D-02/buffer-in-the-vectors", spoil_address, BAR_TABLE, EITHER, IN_BOTH},
+    {"D-01/buffer-in-read-only-memory", spoil_address, READ_ONLY, EITHER, IN_BOTH},
+    {"R-20/readable-behind-writable", spoil_order, 100, EITHER, IN_BOTH},
+    {"R-20/readable-behind-one-octet", spoil_order, 1, EITHER, IN_BOTH},
+    {"R-20/no-room-to-receive", spoil_receive_buffer, 0, EITHER, IN_BOTH},
+    {"R-20/room-of-1-to-receive", spoil_receive_buffer, 1, EITHER, IN_BOTH},
+    {"R-20/room-of-a-header-less-one", spoil_receive_buffer, 11, EITHER, IN_BOTH},
+    {"R-20/command-without-answer", spoil_command, 10, EITHER, IN_BOTH},
+    {"R-20/command-of-0", spoil_command, UINT64_C(10) << 32, EITHER, IN_BOTH},
+    {"R-20/command-of-1", spoil_command, UINT64_C(10) << 32 | 1, EITHER, IN_BOTH},
+    {"R-20/command-of-nothing", spoil_command, 0, EITHER, IN_BOTH},
 };
 
 /* A case in one kind of queue. */
@@ -777,7 +894,7 @@ static bool run_variant(const struct hostile_test *test, const struct variant *v
     if (room) {
         map_room_for_octets(&attack, room);
     }
-    applies = test->row->spoil(&attack, test->row->arg, &verdict);
+    applies = test->row->spoil(&attack, test->row->arg, &verdict) && !attack.too_small;
     if (applies) {
         g_test_message("size %u%s%s%s", variant->size, variant->event_idx ? ", EVENT_IDX" : "",
                        variant->in_order ? ", IN_ORDER" : "",
@@ -794,11 +911,13 @@ static bool run_variant(const struct hostile_test *test, const struct variant *v
 /* Every size and form; the largest ring in one form. */
 static void test_hostile(gconstpointer data)
 {
-    static const uint16_t sizes[] = {2, 4, 256};
+    static const uint16_t split_sizes[] = {2, 4, 256};
+    static const uint16_t packed_sizes[] = {1, 2, 4, 5, 256};
+    const uint16_t *sizes = packed ? packed_sizes : split_sizes;
     const struct hostile_test *test = data;
     unsigned n = 0;
 
-    for (size_t s = 0; s < G_N_ELEMENTS(sizes); s++) {
+    for (size_t s = 0; s < (packed ? G_N_ELEMENTS(packed_sizes) : G_N_ELEMENTS(split_sizes)); s++) {
         for (unsigned form = 0; form < 8; form++) {
             const struct variant variant = {
                 .size = sizes[s],
@@ -808,11 +927,15 @@ static void test_hostile(gconstpointer data)
                 .no_indirect = test->row->spoil == spoil_unasked_table,
             };
 
+            if (variant.size == 1 && variant.no_indirect) {
+                continue; /* no command fits */
+            }
             n += (test->row->where & (variant.in_table ? IN_TABLE : RING)) &&
                  run_variant(test, &variant);
         }
     }
-    if (test->row->spoil == spoil_head || test->row->spoil == spoil_index) {
+    if (test->row->spoil == spoil_head || test->row->spoil == spoil_index ||
+        (packed && test->row->spoil == spoil_cycle) || test->row->spoil == spoil_unavailable) {
         n += run_variant(test, &(struct variant){.size = 32768, .event_idx = true});
     }
     g_assert_cmpuint(n, >, 0);
@@ -820,6 +943,9 @@ static void test_hostile(gconstpointer data)
 
 static bool applies_to(const struct hostile_case *row, enum victim victim)
 {
+    if (row->format == (packed ? IN_SPLIT : IN_PACKED)) {
+        return false;
+    }
     if (row->spoil == spoil_receive_buffer) {
         return victim == RECEIVE;
     }
@@ -830,6 +956,11 @@ static bool applies_to(const struct hostile_case *row, enum victim victim)
         return victim == TRANSMIT;
     }
     return !(row->spoil == spoil_address && row->arg == READ_ONLY && victim == TRANSMIT);
+}
+
+static const char *suite(void)
+{
+    return packed ? "/hostile/packed" : "/hostile";
 }
 
 static void add_hostile_cases(void)
@@ -843,7 +974,7 @@ static void add_hostile_cases(void)
             if (!applies_to(&hostile_cases[i], (enum victim)v)) {
                 continue;
             }
-            path = g_strdup_printf("/hostile/%s/%s", hostile_cases[i].name, victim_names[v]);
+            path = g_strdup_printf("%s/%s/%s", suite(), hostile_cases[i].name, victim_names[v]);
             hostile_tests[n] = (struct hostile_test){&hostile_cases[i], (enum victim)v};
             g_test_add_data_func(path, &hostile_tests[n++], test_hostile);
             g_free(path);
@@ -859,27 +990,54 @@ static const struct setup_case {
     VionetViolation violation;
     VionetQueueArea area;
     uint64_t gpa;
+    bool packed;
 } setup_cases[] = {
-    {"G-06/descriptors-misaligned", VIONET_VIOLATION_RING_MISALIGNED, VIONET_AREA_DESC, 0x140008},
+    {"G-06/descriptors-misaligned", VIONET_VIOLATION_RING_MISALIGNED, VIONET_AREA_DESC, 0x140008,
+     false},
     {"G-06/available-ring-misaligned", VIONET_VIOLATION_RING_MISALIGNED, VIONET_AREA_DRIVER,
-     0x140001},
-    {"G-06/used-ring-misaligned", VIONET_VIOLATION_RING_MISALIGNED, VIONET_AREA_DEVICE, 0x140002},
-    {"C-10/descriptors-at-0", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DESC, 0},
-    {"C-10/available-ring-at-0", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DRIVER, 0},
-    {"C-10/used-ring-at-0", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DEVICE, 0},
-    {"C-10/descriptors-across-the-end", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DESC, 0x15fff0},
+     0x140001, false},
+    {"G-06/used-ring-misaligned", VIONET_VIOLATION_RING_MISALIGNED, VIONET_AREA_DEVICE, 0x140002,
+     false},
+    {"C-10/descriptors-at-0", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DESC, 0, false},
+    {"C-10/available-ring-at-0", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DRIVER, 0, false},
+    {"C-10/used-ring-at-0", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DEVICE, 0, false},
+    {"C-10/descriptors-across-the-end", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DESC, 0x15fff0,
+     false},
     {"C-10/available-ring-across-the-end", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DRIVER,
-     0x15fffe},
-    {"C-10/used-ring-across-the-end", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DEVICE, 0x15fffc},
+     0x15fffe, false},
+    {"C-10/used-ring-across-the-end", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DEVICE, 0x15fffc,
+     false},
     {"C-10/descriptors-at-the-top", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DESC,
-     UINT64_MAX - 15},
+     UINT64_MAX - 15, false},
     {"C-10/available-ring-at-the-top", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DRIVER,
-     UINT64_MAX - 1},
-    {"D-02/used-ring-at-the-top", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DEVICE,
-     UINT64_MAX - 3},
-    {"D-02/used-ring-in-a-bar", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DEVICE, 1},
+     UINT64_MAX - 1, false},
+    {"D-02/used-ring-at-the-top", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DEVICE, UINT64_MAX - 3,
+     false},
+    {"D-02/used-ring-in-a-bar", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DEVICE, 1, false},
     {"D-02/used-ring-in-read-only-memory", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DEVICE,
-     0x80000000},
+     0x80000000, false},
+    {"G-06/descriptor-ring-misaligned", VIONET_VIOLATION_RING_MISALIGNED, VIONET_AREA_DESC,
+     0x140008, true},
+    {"G-06/driver-events-misaligned", VIONET_VIOLATION_RING_MISALIGNED, VIONET_AREA_DRIVER,
+     0x140002, true},
+    {"G-06/device-events-misaligned", VIONET_VIOLATION_RING_MISALIGNED, VIONET_AREA_DEVICE,
+     0x140002, true},
+    {"C-10/descriptor-ring-at-0", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DESC, 0, true},
+    {"C-10/driver-events-at-0", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DRIVER, 0, true},
+    {"C-10/device-events-at-0", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DEVICE, 0, true},
+    {"C-10/descriptor-ring-across-the-end", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DESC,
+     0x15fff0, true},
+    {"C-10/driver-events-behind-the-end", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DRIVER,
+     0x160000, true},
+    {"C-10/descriptor-ring-at-the-top", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DESC,
+     UINT64_MAX - 15, true},
+    {"C-10/device-events-at-the-top", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DEVICE,
+     UINT64_MAX - 3, true},
+    {"D-02/device-events-in-a-bar", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DEVICE, 1, true},
+    {"D-02/descriptor-ring-in-read-only-memory", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DESC,
+     0x80000000, true},
+    {"D-02/device-events-in-read-only-memory", VIONET_VIOLATION_RING_ADDRESS, VIONET_AREA_DEVICE,
+     0x80000000, true},
 };
 
 /* Starts the driver with that part of one queue misplaced. */
@@ -985,19 +1143,17 @@ static void test_queue_after_queue(void)
 
     guest_driver_take_interrupts(machine->driver, 0);
     for (unsigned i = 0; i < 5; i++) {
-        struct virtq *vq = guest_queue_ring(machine->driver, order[i]);
-        const uint16_t idx = split_read_avail_idx(vq);
-
-        split_write_avail(vq, idx % 4, 4);
-        split_write_avail_idx(vq, (uint16_t)(idx + 1));
+        virtq_spoil(guest_queue_ring(machine->driver, order[i]));
         guest_queue_notify(machine->driver, order[i]);
         deliver(machine);
         machine_drain(machine, 0);
         machine_drain(machine, 1);
         g_assert_cmpuint(count_violations(machine), ==, i + 1);
         g_assert_cmpuint(machine->events[machine->n_events - 1].queue, ==, order[i]);
-        g_assert_cmpuint(vionet_device_violations(machine->device, VIONET_VIOLATION_HEAD_RANGE), ==,
-                         i + 1);
+        g_assert_cmpuint(
+            vionet_device_violations(machine->device, packed ? VIONET_VIOLATION_INDIRECT_LENGTH
+                                                             : VIONET_VIOLATION_HEAD_RANGE),
+            ==, i + 1);
     }
     g_assert_cmpuint(guest_driver_take_interrupts(machine->driver, 0), ==, 1);
     complaints_clear(guest_driver_complaints(machine->driver));
@@ -1018,10 +1174,15 @@ static void test_honest_part_of_a_burst(void)
 
     attack_begin(&attack, RECEIVE, &variant);
     for (uint16_t i = 0; i < 3; i++) {
-        put(&attack, i, attack.area + 256u * i, 100, WRITE, 0);
+        put(&attack, packed ? 0 : i, attack.area + 256u * i, 100, WRITE, 0);
+        packed_offer(attack.vq, 1, ID, NULL);
         offer(&attack, i);
     }
-    offer(&attack, 256);
+    if (packed) {
+        put(&attack, 0, 0, 0, TABLE, 0);
+    } else {
+        offer(&attack, 256);
+    }
     piece = (struct iovec){octets, sizeof(octets)};
     for (unsigned i = 0; i < 8; i++) {
         frames[i] = (VionetFrame){.iov = &piece, .n_iov = 1};
@@ -1032,9 +1193,10 @@ static void test_honest_part_of_a_burst(void)
     for (unsigned i = 0; i < 8; i++) {
         g_assert_cmpint(verdicts[i], ==, i < 3 ? VIONET_DELIVERED : VIONET_DROP_NOT_RUNNING);
     }
-    g_assert_cmpuint(split_read_used_idx(attack.vq), ==, 3);
+    g_assert_cmpuint(virtq_used_total(attack.vq), ==, 3);
     g_assert_cmpuint(guest_driver_take_interrupts(attack.machine->driver, 1), ==, 1);
-    g_assert_nonnull(machine_violation(attack.machine, VIONET_VIOLATION_HEAD_RANGE));
+    g_assert_nonnull(machine_violation(attack.machine, packed ? VIONET_VIOLATION_INDIRECT_LENGTH
+                                                              : VIONET_VIOLATION_HEAD_RANGE));
     attack_end(&attack);
 }
 
@@ -1051,18 +1213,24 @@ static void test_second_of_three(void)
             put(&attack, i, i == 1 ? attack.end : attack.area + 256u * i, 30, WRITE, 0);
             offer(&attack, i);
         }
-        verdict = (struct verdict){VIONET_VIOLATION_ADDRESS, 1, attack.end};
+        verdict = (struct verdict){VIONET_VIOLATION_ADDRESS, at(&attack, 1), attack.end};
         copy_memory(&attack);
         trigger(&attack);
         assert_verdict(&attack, &verdict);
-        g_assert_cmpuint(split_read_used_idx(attack.vq), ==, 0);
+        g_assert_cmpuint(virtq_used_total(attack.vq), ==, 0);
         g_assert_cmpuint(guest_driver_take_interrupts(attack.machine->driver, 1), ==, 0);
-        /* The first buffer was the device's to write, and the used ring's slots. Nothing else. */
+        /*
+         * The first buffer was the device's to write, and the slots of a used ring; a packed ring has
+         * none to spare. Nothing else.
+         */
         memcpy(attack.copy + (attack.area - MEMORY_BASE),
                guest_ptr(attack.machine->memory, attack.area, 30), 30);
-        memcpy(attack.copy + (virtq_options(attack.vq)->area.device_gpa + 4 - MEMORY_BASE),
-               guest_ptr(attack.machine->memory, virtq_options(attack.vq)->area.device_gpa + 4, 32),
-               32);
+        if (!packed) {
+            const uint64_t used = virtq_options(attack.vq)->area.device_gpa + 4;
+
+            memcpy(attack.copy + (used - MEMORY_BASE), guest_ptr(attack.machine->memory, used, 32),
+                   32);
+        }
         assert_memory(&attack);
         attack_end(&attack);
     }
@@ -1807,18 +1975,20 @@ static void test_two_devices(void)
 static void add_tables(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(setup_cases); i++) {
-        char *path = g_strdup_printf("/hostile/%s", setup_cases[i].name);
+        char *path = g_strdup_printf("%s/%s", suite(), setup_cases[i].name);
 
-        g_test_add_data_func(path, &setup_cases[i], test_setup);
+        if (setup_cases[i].packed == packed) {
+            g_test_add_data_func(path, &setup_cases[i], test_setup);
+        }
         g_free(path);
     }
     for (size_t i = 0; i < G_N_ELEMENTS(idle_cases); i++) {
-        char *path = g_strdup_printf("/hostile/R-23/%s", idle_cases[i].name);
+        char *path = g_strdup_printf("%s/R-23/%s", suite(), idle_cases[i].name);
 
         g_test_add_data_func(path, &idle_cases[i], test_idle);
         g_free(path);
     }
-    for (size_t i = 0; i < G_N_ELEMENTS(flip_cases); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(flip_cases) && !packed; i++) {
         char *path = g_strdup_printf("/hostile/%s", flip_cases[i].name);
 
         g_test_add_data_func(path, &flip_cases[i], test_flips);
@@ -1826,21 +1996,35 @@ static void add_tables(void)
     }
 }
 
+/* Tests of their own. */
+static const struct {
+    const char *name;
+    void (*run)(void);
+} single_tests[] = {
+    {"R-12/a-thousand-kicks", test_a_thousand_kicks},
+    {"R-12/queue-after-queue", test_queue_after_queue},
+    {"R-25/honest-part-of-a-burst", test_honest_part_of_a_burst},
+    {"P-03/second-of-three-buffers", test_second_of_three},
+    {"R-20/room-of-any-header-less-one", test_header_less_one},
+    {"R-16/70000-commands", test_70000_commands},
+    {"R-17/most-pairs", test_most_pairs},
+    {"R-21/commands-without-end", test_commands_without_end},
+    {"T-03/header-is-read-once", test_header_is_read_once},
+    {"T-06/commands-are-read-once", test_commands_are_read_once},
+    {"Z-14/two-devices", test_two_devices},
+};
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    packed = g_strcmp0(g_getenv("VIONET_TEST_RING"), "packed") == 0;
     add_hostile_cases();
     add_tables();
-    g_test_add_func("/hostile/R-12/a-thousand-kicks", test_a_thousand_kicks);
-    g_test_add_func("/hostile/R-12/queue-after-queue", test_queue_after_queue);
-    g_test_add_func("/hostile/R-25/honest-part-of-a-burst", test_honest_part_of_a_burst);
-    g_test_add_func("/hostile/P-03/second-of-three-buffers", test_second_of_three);
-    g_test_add_func("/hostile/R-20/room-of-any-header-less-one", test_header_less_one);
-    g_test_add_func("/hostile/R-16/70000-commands", test_70000_commands);
-    g_test_add_func("/hostile/R-17/most-pairs", test_most_pairs);
-    g_test_add_func("/hostile/R-21/commands-without-end", test_commands_without_end);
-    g_test_add_func("/hostile/T-03/header-is-read-once", test_header_is_read_once);
-    g_test_add_func("/hostile/T-06/commands-are-read-once", test_commands_are_read_once);
-    g_test_add_func("/hostile/Z-14/two-devices", test_two_devices);
+    for (size_t i = 0; i < G_N_ELEMENTS(single_tests); i++) {
+        char *path = g_strdup_printf("%s/%s", suite(), single_tests[i].name);
+
+        g_test_add_func(path, single_tests[i].run);
+        g_free(path);
+    }
     return g_test_run();
 }

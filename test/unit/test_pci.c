@@ -12,7 +12,6 @@
 
 #include "driver/bytes.h"
 #include "driver/queue.h"
-#include "driver/split.h"
 #include "machine/machine.h"
 
 /* Offsets in the common configuration structure (4.1.4.3). */
@@ -1046,10 +1045,12 @@ static void test_feature_echo(void)
 static void test_queue_sizes(void)
 {
     struct machine *machine = new_pairs(2);
+    bool packed;
 
     guest_driver_acknowledge(machine->driver);
     guest_driver_read_features(machine->driver);
     g_assert_true(guest_driver_negotiate(machine->driver, features_known()));
+    packed = guest_driver_has(machine->driver, VIRTIO_F_RING_PACKED);
     for (unsigned queue = 0; queue < 5; queue++) {
         const unsigned max = queue == 4 ? 64 : 256;
         unsigned now = max;
@@ -1057,7 +1058,7 @@ static void test_queue_sizes(void)
         write_common(machine, QUEUE_SELECT, 2, queue);
         g_assert_cmpuint(read_common(machine, QUEUE_SIZE, 2), ==, max);
         for (unsigned size = 0; size < 0x10000; size++) {
-            if (size && (size & (size - 1)) == 0 && size <= max) {
+            if (size && ((size & (size - 1)) == 0 || packed) && size <= max) {
                 now = size;
             }
             write_common(machine, QUEUE_SIZE, 2, size);
@@ -1475,9 +1476,15 @@ static void exchange_all(struct machine *machine)
 /* What the device may write of a queue. */
 static GBytes *used_ring(struct machine *machine, const struct guest_queue *queue)
 {
-    const uint64_t len = 6 + 8 * (uint64_t)queue->area_size;
+    const size_t used = 6 + 8 * (size_t)queue->area_size;
+    const size_t table = 16 * (size_t)queue->area_size;
+    GByteArray *octets = g_byte_array_new();
 
-    return g_bytes_new(guest_ptr(machine->memory, queue->area.device_gpa, len), len);
+    g_byte_array_append(octets, guest_ptr(machine->memory, queue->area.device_gpa, used),
+                        (guint)used);
+    g_byte_array_append(octets, guest_ptr(machine->memory, queue->area.desc_gpa, table),
+                        (guint)table);
+    return g_byte_array_free_to_bytes(octets);
 }
 
 static void assert_same_octets(GBytes *now, GBytes *then)
@@ -1543,10 +1550,10 @@ static void test_each_queue_reset_while_no_bus_master(void)
         g_assert_true(net_reset_queue(machine->net, index, size));
         g_assert_cmphex(queue->area.device_gpa, !=, old_gpa);
         check_queue(machine, index, false, size);
-        g_assert_cmpuint(split_read_used_idx(queue->vq), ==, 0);
+        g_assert_cmpuint(virtq_used_total(queue->vq), ==, 0);
         master(machine, true);
         exchange_all(machine);
-        g_assert_cmpuint(split_read_used_idx(queue->vq), ==, 1);
+        g_assert_cmpuint(virtq_used_total(queue->vq), ==, 1);
         g_assert_cmphex(guest_driver_status(machine->driver), ==, 0xf);
         /* As it was, for the next round. */
         g_assert_true(net_reset_queue(machine->net, index, 2 * size));
@@ -1575,7 +1582,7 @@ static void test_queue_reset_outlasts_no_bus_master(void)
     g_assert_true(guest_queue_setup(machine->driver, 2, 0));
     g_assert_true(net_reset_queue(machine->net, 2, 0));
     exchange_all(machine);
-    g_assert_cmpuint(split_read_used_idx(guest_queue_ring(machine->driver, 2)), ==, 1);
+    g_assert_cmpuint(virtq_used_total(guest_queue_ring(machine->driver, 2)), ==, 1);
     g_assert_cmphex(guest_driver_status(machine->driver), ==, 0xf);
     finish(machine);
 }
@@ -1616,7 +1623,7 @@ static void complete_in_the_dark(struct machine *machine)
 {
     const struct guest_queue *queue = &machine->driver->queues[1];
     const uint64_t stale = vionet_device_counter(machine->device, 1, VIONET_COUNTER_STALE);
-    const uint16_t used = split_read_used_idx(queue->vq);
+    const uint16_t used = virtq_used_total(queue->vq);
     VionetFrame out[16];
     GBytes *before;
     uint64_t then;
@@ -1637,7 +1644,7 @@ static void complete_in_the_dark(struct machine *machine)
     g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 0);
     g_assert_cmpuint(told(machine), ==, machine->driver->vectors ? 0 : then);
     master(machine, true);
-    g_assert_cmpuint((uint16_t)(split_read_used_idx(queue->vq) - used), ==, 8);
+    g_assert_cmpuint((uint16_t)(virtq_used_total(queue->vq) - used), ==, 8);
     g_assert_cmpuint(told(machine), ==, machine->driver->vectors ? 1 : then + 1);
     g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 8);
     for (unsigned i = 16; i > 8; i--) {
@@ -1685,7 +1692,7 @@ static void test_frames_out_over_a_queue_reset(void)
         guest_driver_take_interrupts(machine->driver, 2);
         master(machine, true);
         vionet_device_complete(machine->device, 0, &out[3], 1);
-        g_assert_cmpuint(split_read_used_idx(machine->driver->queues[1].vq), ==, 0);
+        g_assert_cmpuint(virtq_used_total(machine->driver->queues[1].vq), ==, 0);
         g_assert_cmpuint(guest_driver_take_interrupts(machine->driver, 2), ==, 0);
         g_assert_cmpuint(vionet_device_counter(machine->device, 1, VIONET_COUNTER_STALE), ==, 3);
         assert_same_octets(used_ring(machine, &old), before);
@@ -1711,7 +1718,7 @@ static void test_frames_out_over_a_reset(void)
     g_assert_true(machine_boot(machine, features_known()));
     master(machine, true);
     vionet_device_complete(machine->device, 0, &out[2], 1);
-    g_assert_cmpuint(split_read_used_idx(guest_queue_ring(machine->driver, 1)), ==, 0);
+    g_assert_cmpuint(virtq_used_total(guest_queue_ring(machine->driver, 1)), ==, 0);
     take_out(machine, out, 16);
     vionet_device_complete(machine->device, 0, out, 16);
     g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 16);

@@ -10,7 +10,6 @@
 #include <vionet/transport.h>
 
 #include "driver/queue.h"
-#include "driver/split.h"
 #include "machine/machine.h"
 
 #define ACKNOWLEDGE VIRTIO_STATUS_ACKNOWLEDGE
@@ -254,7 +253,7 @@ static unsigned used_buffers(struct machine *machine)
     unsigned n = 0;
 
     for (unsigned i = 0; i < 3; i++) {
-        n += split_read_used_idx(guest_queue_ring(machine->driver, i));
+        n += virtq_used_total(guest_queue_ring(machine->driver, i));
     }
     return n;
 }

@@ -632,15 +632,14 @@ struct tally {
 static struct tally tally_of(struct machine *machine, unsigned pair)
 {
     const unsigned queue = 2 * pair;
-    const uint8_t *ring =
-        guest_ptr(machine->memory, machine->driver->queues[queue].area.device_gpa, 4);
+    const struct virtq *vq = machine->driver->queues[queue].vq;
 
     return (struct tally){
         .interrupts =
             guest_driver_interrupts(machine->driver, machine->driver->queues[queue].vector),
         .packets = vionet_device_counter(machine->device, queue, VIONET_COUNTER_PACKETS),
         .drops = vionet_device_counter(machine->device, queue, VIONET_COUNTER_DROPS),
-        .used = bytes_get16(ring + 2),
+        .used = vq ? virtq_used_total(vq) : 0, /* none in reset */
     };
 }
 
