@@ -24,6 +24,7 @@
 
 enum {
     DRIVER_OK,
+    PACKED,
     COMMANDS,
     COMMANDS_OK,
     COMMANDS_ERR,
@@ -54,6 +55,7 @@ enum {
 
 struct reach fuzz_reach[] = {
     [DRIVER_OK] = {"times DRIVER_OK", 50, 0},
+    [PACKED] = {"of them with packed rings", 20, 0},
     [COMMANDS] = {"commands", 500, 0},
     [COMMANDS_OK] = {"of them answered with OK", 200, 0},
     [COMMANDS_ERR] = {"of them answered with ERR", 100, 0},
@@ -172,8 +174,8 @@ struct run {
     unsigned pairs; /* that the driver can use */
     unsigned control;
     uint32_t hdr_len;
-    uint16_t used[RIG_MAX_QUEUES];
-    uint64_t rx_buffers[RIG_MAX_PAIRS]; /* one for each descriptor, behind each other */
+    uint64_t rx_at[RIG_MAX_QUEUES][RIG_MAX_SIZE]; /* where a receive buffer is, by its head */
+    uint64_t rx_buffers[RIG_MAX_PAIRS];           /* one for each descriptor, behind each other */
     struct reference_result hashes[N_PROBES];
     unsigned hash_serial;        /* of the model when these were computed */
     uint8_t seen_pair[N_PROBES]; /* with automatic steering: pair + 1, 0 if it may be any */
@@ -238,7 +240,7 @@ static void post_receive(struct run *run, unsigned queue)
     for (unsigned i = 0; i < N_PROBES; i++) {
         const struct rig_piece piece = {run->rx_buffers[pair] + i * RX_BUFFER, RX_BUFFER, true};
 
-        rig_post(&run->rig, queue, &piece, 1, false);
+        run->rx_at[queue][rig_post(&run->rig, queue, &piece, 1, false)] = piece.gpa;
     }
     rig_publish(&run->rig, queue);
 }
@@ -259,28 +261,26 @@ static unsigned n_arrivals;
 static void collect(struct run *run, unsigned queue)
 {
     const struct rig_queue *q = &run->rig.queues[queue];
-    const uint64_t used = q->area[VIONET_AREA_DEVICE];
-    uint16_t idx;
+    const bool packed = rig_has(&run->rig, VIRTIO_F_RING_PACKED);
+    uint32_t id, len;
 
     if (!queue_there(run, queue)) {
         return;
     }
-    rig_allow(&run->rig, used, VIRTQ_USED_SIZE(q->size));
-    idx = rig_load16(&run->rig, used + 2);
-    FUZZ_REQUIRE((uint16_t)(idx - run->used[queue]) <= N_PROBES, "queue %u: used index %u", queue,
-                 idx);
-    for (; run->used[queue] != idx; run->used[queue]++) {
-        const uint64_t at = used + 4 + 8u * (run->used[queue] & (q->size - 1u));
-        const uint32_t id = rig_load32(&run->rig, at);
-        const uint32_t len = rig_load32(&run->rig, at + 4);
-        const uint64_t gpa = rig_load64(&run->rig, q->area[VIONET_AREA_DESC] + 16u * id);
+    while (rig_next_used(&run->rig, queue, &id, &len)) {
+        struct rig_piece piece = {.len = RX_BUFFER, .writable = true};
 
-        FUZZ_REQUIRE(id < N_PROBES && len <= RX_BUFFER, "queue %u: used element %u, %u", queue, id,
-                     len);
+        FUZZ_REQUIRE(id < (packed ? q->size : N_PROBES) && len <= RX_BUFFER,
+                     "queue %u: used element %u, %u", queue, id, len);
+        piece.gpa = run->rx_at[queue][id];
         FUZZ_REQUIRE(n_arrivals < N_PROBES, "more frames arrive than were sent");
-        rig_allow(&run->rig, gpa, len);
-        arrivals[n_arrivals++] = (struct arrival){queue / 2, gpa, len, false};
-        rig_offer(&run->rig, queue, (uint16_t)id);
+        rig_allow(&run->rig, piece.gpa, len);
+        arrivals[n_arrivals++] = (struct arrival){queue / 2, piece.gpa, len, false};
+        if (packed) {
+            run->rx_at[queue][rig_post(&run->rig, queue, &piece, 1, false)] = piece.gpa;
+        } else {
+            rig_offer(&run->rig, queue, (uint16_t)id);
+        }
     }
     rig_publish(&run->rig, queue);
 }
@@ -571,19 +571,16 @@ static void load_pieces(struct run *run, const struct rig_piece *pieces, unsigne
 /* The used element of the command just sent: 0 octets if it was not answered. */
 static uint32_t used_len(struct run *run, uint16_t head)
 {
-    const struct rig_queue *q = &run->rig.queues[run->control];
-    const uint64_t used = q->area[VIONET_AREA_DEVICE];
-    const uint64_t at = used + 4 + 8u * (run->used[run->control] & (q->size - 1u));
+    uint32_t id, len;
+    uint32_t more_id, more_len;
 
-    rig_allow(&run->rig, used, VIRTQ_USED_SIZE(q->size));
-    if (rig_load16(&run->rig, used + 2) == run->used[run->control]) {
+    if (!rig_next_used(&run->rig, run->control, &id, &len)) {
         return 0;
     }
-    FUZZ_REQUIRE(rig_load16(&run->rig, used + 2) == (uint16_t)(run->used[run->control] + 1),
+    FUZZ_REQUIRE(id == head, "another command is answered");
+    FUZZ_REQUIRE(!rig_next_used(&run->rig, run->control, &more_id, &more_len),
                  "a command is answered more than once");
-    FUZZ_REQUIRE(rig_load32(&run->rig, at) == head, "another command is answered");
-    run->used[run->control]++;
-    return rig_load32(&run->rig, at + 4);
+    return len;
 }
 
 static void count_command(const struct command *command, const struct control_answer *answer)
@@ -855,7 +852,7 @@ static const uint8_t features[32] = {
     VIRTIO_NET_F_SPEED_DUPLEX,
     VIRTIO_NET_F_CSUM,
     VIRTIO_NET_F_HOST_TSO4,
-    VIRTIO_F_VERSION_1,
+    VIRTIO_F_RING_PACKED,
 };
 
 /* Features by the bits of a word, as far as they are offered and go together. */
@@ -876,7 +873,6 @@ static void enable(struct run *run, unsigned queue)
 {
     rig_place(&run->rig, queue, 32);
     rig_enable(&run->rig, queue);
-    run->used[queue] = 0;
     control_queue(&run->model, queue, true);
     if (queue % 2 == 0 && queue != run->control) {
         post_receive(run, queue);
@@ -909,6 +905,7 @@ static void start(struct run *run)
     }
     rig_require_unchanged(&run->rig, "DRIVER_OK");
     REACHED(DRIVER_OK);
+    fuzz_reach[PACKED].count += rig_has(&run->rig, VIRTIO_F_RING_PACKED);
     check_all(run);
 }
 

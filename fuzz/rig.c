@@ -524,7 +524,99 @@ void rig_publish(struct rig *rig, unsigned queue)
 {
     const struct rig_queue *q = &rig->queues[queue];
 
-    rig_store16(rig, q->area[VIONET_AREA_DRIVER] + 2, q->posted);
+    if (!rig_has(rig, VIRTIO_F_RING_PACKED)) {
+        rig_store16(rig, q->area[VIONET_AREA_DRIVER] + 2, q->posted);
+    }
+}
+
+/* ---- packed ---- */
+
+/* Places run through 16 bits, of which a ring of a power of two is a part. */
+static uint64_t packed_desc(const struct rig_queue *q, uint16_t place)
+{
+    return q->area[VIONET_AREA_DESC] + 16u * (place & (q->size - 1u));
+}
+
+static bool packed_wrap(const struct rig_queue *q, uint16_t place)
+{
+    return !(place / q->size & 1);
+}
+
+static void packed_store(struct rig *rig, const struct rig_queue *q, unsigned i,
+                         const struct rig_piece *piece, uint16_t flags)
+{
+    const uint16_t place = (uint16_t)(q->next + i);
+    const uint16_t bit = packed_wrap(q, place) ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED;
+
+    rig_store_desc(rig, packed_desc(q, place), piece->gpa, piece->len, q->next & (q->size - 1u),
+                   (piece->writable ? VIRTQ_DESC_F_WRITE : 0) | flags | bit);
+}
+
+static uint16_t packed_post(struct rig *rig, struct rig_queue *q, const struct rig_piece *pieces,
+                            unsigned n, uint64_t table)
+{
+    const uint16_t head = q->next & (q->size - 1u);
+    const struct rig_piece whole = {table, 16 * n, false};
+
+    for (unsigned i = 0; table && i < n; i++) {
+        rig_store_desc(rig, table + 16u * i, pieces[i].gpa, pieces[i].len, 0,
+                       pieces[i].writable ? VIRTQ_DESC_F_WRITE : 0);
+    }
+    if (table) {
+        packed_store(rig, q, 0, &whole, VIRTQ_DESC_F_INDIRECT);
+        n = 1;
+    }
+    for (unsigned i = n; !table && i-- > 0;) {
+        packed_store(rig, q, i, &pieces[i], i + 1 < n ? VIRTQ_DESC_F_NEXT : 0);
+    }
+    q->entries[head] = (uint8_t)n;
+    q->next = (uint16_t)(q->next + n);
+    return head;
+}
+
+static bool packed_next_used(struct rig *rig, struct rig_queue *q, uint32_t *head, uint32_t *len)
+{
+    const uint64_t desc = packed_desc(q, q->used);
+    const uint16_t bits = VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED;
+    const uint16_t wanted = packed_wrap(q, q->used) ? bits : 0;
+
+    const uint64_t before = rig_load64(rig, desc + 8);
+
+    rig_allow(rig, q->area[VIONET_AREA_DEVICE], PVIRTQ_EVENT_SIZE);
+    if (q->used == q->next) {
+        return false;
+    }
+    rig_allow(rig, desc + 8, 8);
+    if ((rig_load16(rig, desc + 14) & bits) != wanted) {
+        FUZZ_REQUIRE(rig_load64(rig, desc + 8) == before, "a descriptor is half used");
+        return false;
+    }
+    *len = rig_load32(rig, desc + 8);
+    *head = rig_load16(rig, desc + 12);
+    FUZZ_REQUIRE(*head < q->size, "a buffer is used that has the id %u", *head);
+    FUZZ_REQUIRE(rig_load16(rig, desc + 14) == (wanted | (*len ? VIRTQ_DESC_F_WRITE : 0)),
+                 "a used descriptor has flags 0x%x", rig_load16(rig, desc + 14));
+    q->used = (uint16_t)(q->used + q->entries[*head]);
+    return true;
+}
+
+bool rig_next_used(struct rig *rig, unsigned queue, uint32_t *head, uint32_t *len)
+{
+    struct rig_queue *q = &rig->queues[queue];
+    const uint64_t used = q->area[VIONET_AREA_DEVICE];
+    const uint64_t element = used + 4 + 8u * (q->used & (q->size - 1u));
+
+    if (rig_has(rig, VIRTIO_F_RING_PACKED)) {
+        return packed_next_used(rig, q, head, len);
+    }
+    rig_allow(rig, used, VIRTQ_USED_SIZE(q->size));
+    if (rig_load16(rig, used + 2) == q->used) {
+        return false;
+    }
+    *head = rig_load32(rig, element);
+    *len = rig_load32(rig, element + 4);
+    q->used++;
+    return true;
 }
 
 /* Entry i of n, in the descriptor table from q->next on, or in a table. */
@@ -548,6 +640,9 @@ uint16_t rig_post(struct rig *rig, unsigned queue, const struct rig_piece *piece
     const uint16_t head = q->next & (q->size - 1);
     const uint64_t table = indirect ? RIG_TABLES + q->table++ % RIG_N_TABLES * RIG_TABLE : 0;
 
+    if (rig_has(rig, VIRTIO_F_RING_PACKED)) {
+        return packed_post(rig, q, pieces, n, table);
+    }
     for (unsigned i = 0; i < n; i++) {
         store_piece(rig, q, table, &pieces[i], i, n);
     }

@@ -50,10 +50,12 @@ struct rig_region {
 /* A queue as the guest has set it up. */
 struct rig_queue {
     uint16_t size;
-    uint64_t area[3]; /* by VionetQueueArea */
-    uint16_t posted;  /* buffers put into the available ring */
-    uint16_t next;    /* next descriptor to use, going round */
-    unsigned table;   /* next small table to use, going round */
+    uint64_t area[3];              /* by VionetQueueArea */
+    uint16_t posted;               /* buffers put into the available ring */
+    uint16_t next;                 /* next descriptor to use, going round */
+    uint16_t used;                 /* the next used index or, packed, the next used place */
+    uint8_t entries[RIG_MAX_SIZE]; /* of the ring that a buffer takes up, by its head (packed) */
+    unsigned table;                /* next small table to use, going round */
 };
 
 struct rig {
@@ -158,14 +160,23 @@ uint64_t rig_buffer(struct rig *rig, uint32_t len);
 void rig_store_desc(struct rig *rig, uint64_t at, uint64_t gpa, uint32_t len, uint16_t flags,
                     uint16_t next);
 
-/* Writes a chain, directly or through a table, and puts it into the available ring; its head. */
+/*
+ * Writes a chain, directly or through a table, and puts it into the available ring; its head. A packed
+ * ring is written as a driver writes it, each buffer's first descriptor last; its id is its first slot.
+ */
 uint16_t rig_post(struct rig *rig, unsigned queue, const struct rig_piece *pieces, unsigned n,
                   bool indirect);
 
-/* Puts a head into the available ring. */
+/* Puts a head into the available ring (split). */
 void rig_offer(struct rig *rig, unsigned queue, uint16_t head);
 
-/* Lets the device see what was posted. */
+/*
+ * The next used buffer in a queue, of which the device may have written the used element and what it
+ * says of notifications; false if there is none.
+ */
+bool rig_next_used(struct rig *rig, unsigned queue, uint32_t *head, uint32_t *len);
+
+/* Lets the device see what was posted; of a packed ring it does at once. */
 void rig_publish(struct rig *rig, unsigned queue);
 
 /* The device is as usable as a new one: resets it, and passes a frame each way. */

@@ -13,6 +13,7 @@
 /* A chain taken from a ring: what is readable, and where to write. */
 struct element {
     uint16_t head;
+    uint16_t places; /* of a packed ring that it takes up */
     GByteArray *readable;
     GArray *writable; /* struct virtq_segment */
 };
@@ -43,6 +44,19 @@ static void interrupt(struct toy *toy, uint16_t vector, uint8_t isr)
     guest_driver_intx(toy->driver, true);
 }
 
+/* What a descriptor adds to an element; its flags stand at an offset of their own in each format. */
+static void piece(struct toy *toy, const uint8_t *desc, unsigned flags_at, struct element *element)
+{
+    struct virtq_segment segment = {bytes_get64(desc), bytes_get32(desc + 8), true};
+
+    if (bytes_get16(desc + flags_at) & VIRTQ_DESC_F_WRITE) {
+        g_array_append_val(element->writable, segment);
+    } else if (guest_ptr(toy->memory, segment.gpa, segment.len)) {
+        g_byte_array_append(element->readable, guest_ptr(toy->memory, segment.gpa, segment.len),
+                            segment.len);
+    }
+}
+
 static void walk(struct toy *toy, const uint8_t *table, uint32_t entries, uint16_t at,
                  struct element *element)
 {
@@ -59,12 +73,7 @@ static void walk(struct toy *toy, const uint8_t *table, uint32_t entries, uint16
             }
             return;
         }
-        if (flags & VIRTQ_DESC_F_WRITE) {
-            g_array_append_val(element->writable, segment);
-        } else if (guest_ptr(toy->memory, segment.gpa, segment.len)) {
-            g_byte_array_append(element->readable, guest_ptr(toy->memory, segment.gpa, segment.len),
-                                segment.len);
-        }
+        piece(toy, desc, 12, element);
         if (!(flags & VIRTQ_DESC_F_NEXT)) {
             return;
         }
@@ -72,10 +81,91 @@ static void walk(struct toy *toy, const uint8_t *table, uint32_t entries, uint16
     }
 }
 
+/* ---- packed rings ---- */
+
+static uint8_t *packed_desc(const struct toy *toy, const struct toy_queue *queue, uint32_t place)
+{
+    return ring(toy, queue, 0, 16 * (uint64_t)(place % queue->size), 16);
+}
+
+/* The wrap counter there, as bit 15: so it stands in event words. */
+static uint16_t packed_wrap(const struct toy_queue *queue, uint32_t place)
+{
+    return place / queue->size % 2 ? 0 : 0x8000;
+}
+
+static bool packed_pop(struct toy *toy, struct toy_queue *queue, struct element *element)
+{
+    const uint16_t ready =
+        packed_wrap(queue, queue->avail_place) ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED;
+    uint16_t flags = bytes_get16(packed_desc(toy, queue, queue->avail_place) + 14);
+
+    if ((flags & (VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED)) != ready) {
+        return false;
+    }
+    element->readable = g_byte_array_new();
+    element->writable = g_array_new(FALSE, FALSE, sizeof(struct virtq_segment));
+    element->places = 0;
+    do {
+        const uint8_t *desc = packed_desc(toy, queue, queue->avail_place + element->places++);
+        const uint32_t len = bytes_get32(desc + 8);
+
+        flags = bytes_get16(desc + 14);
+        element->head = bytes_get16(desc + 12);
+        if (flags & VIRTQ_DESC_F_INDIRECT) {
+            for (uint32_t i = 0; i < len / 16; i++) {
+                piece(toy, guest_ptr(toy->memory, bytes_get64(desc) + 16 * i, 16), 14, element);
+            }
+        } else {
+            piece(toy, desc, 14, element);
+        }
+    } while (flags & VIRTQ_DESC_F_NEXT);
+    queue->avail_place += element->places;
+    if (has(toy, VIRTIO_F_EVENT_IDX)) {
+        bytes_put16(ring(toy, queue, 2, 0, 2), (uint16_t)(queue->avail_place % queue->size |
+                                                          packed_wrap(queue, queue->avail_place)));
+        bytes_put16(ring(toy, queue, 2, 2, 2), RING_EVENT_FLAGS_DESC);
+    }
+    return true;
+}
+
+static void packed_push(struct toy *toy, struct toy_queue *queue, const struct element *element,
+                        uint32_t len)
+{
+    uint8_t *desc = packed_desc(toy, queue, queue->used_place);
+    const uint16_t done =
+        packed_wrap(queue, queue->used_place) ? VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED : 0;
+
+    bytes_put32(desc + 8, len);
+    bytes_put16(desc + 12, element->head);
+    bytes_put16(desc + 14, done | (len ? VIRTQ_DESC_F_WRITE : 0));
+    queue->used_place += element->places;
+}
+
+/* Interrupt if the driver wants it after what came behind a place. */
+static bool packed_wanted(struct toy *toy, const struct toy_queue *queue, uint32_t old)
+{
+    const uint16_t event = bytes_get16(ring(toy, queue, 1, 0, 2));
+    const uint16_t flags = bytes_get16(ring(toy, queue, 1, 2, 2));
+
+    for (uint32_t place = old; flags == RING_EVENT_FLAGS_DESC && place < queue->used_place;
+         place++) {
+        if (event == (place % queue->size | packed_wrap(queue, place))) {
+            return true;
+        }
+    }
+    return flags == RING_EVENT_FLAGS_ENABLE;
+}
+
+/* ---- rings ---- */
+
 static bool pop(struct toy *toy, struct toy_queue *queue, struct element *element)
 {
     uint16_t slot = queue->last_avail % queue->size;
 
+    if (has(toy, VIRTIO_F_RING_PACKED)) {
+        return packed_pop(toy, queue, element);
+    }
     if (bytes_get16(ring(toy, queue, 1, 2, 2)) == queue->last_avail) {
         return false;
     }
@@ -96,20 +186,31 @@ static void element_free(struct element *element)
 
 static void push(struct toy *toy, struct toy_queue *queue, struct element *element, uint32_t len)
 {
-    uint8_t *used = ring(toy, queue, 2, 4 + 8 * (queue->used_idx % queue->size), 8);
+    if (has(toy, VIRTIO_F_RING_PACKED)) {
+        packed_push(toy, queue, element, len);
+    } else {
+        uint8_t *used = ring(toy, queue, 2, 4 + 8 * (queue->used_idx % queue->size), 8);
 
-    bytes_put32(used, element->head);
-    bytes_put32(used + 4, len);
-    queue->used_idx++;
+        bytes_put32(used, element->head);
+        bytes_put32(used + 4, len);
+        queue->used_idx++;
+    }
     element_free(element);
 }
 
 /* Show the used index and interrupt if the driver wants it. */
-static void flush(struct toy *toy, struct toy_queue *queue, uint16_t old)
+static void flush(struct toy *toy, struct toy_queue *queue, const struct toy_queue *before)
 {
     uint16_t event = bytes_get16(ring(toy, queue, 1, 4 + 2 * queue->size, 2));
     uint16_t flags = bytes_get16(ring(toy, queue, 1, 0, 2));
+    uint16_t old = before->used_idx;
 
+    if (has(toy, VIRTIO_F_RING_PACKED)) {
+        if (packed_wanted(toy, queue, before->used_place)) {
+            interrupt(toy, queue->vector, VIRTIO_PCI_ISR_QUEUE);
+        }
+        return;
+    }
     bytes_put16(ring(toy, queue, 2, 2, 2), queue->used_idx);
     if (has(toy, VIRTIO_F_EVENT_IDX)
             ? (uint16_t)(queue->used_idx - event - 1) < (uint16_t)(queue->used_idx - old)
@@ -166,6 +267,7 @@ bool toy_deliver(struct toy *toy, unsigned pair, const void *frame, uint32_t len
             element_free(&g_array_index(elements, struct element, i));
         }
         queue->last_avail = before.last_avail;
+        queue->avail_place = before.avail_place;
     } else {
         header.num_buffers = (uint16_t)(elements->len + toy->buffers_off);
         header_store(packet->data, size, &header);
@@ -176,7 +278,7 @@ bool toy_deliver(struct toy *toy, unsigned pair, const void *frame, uint32_t len
             done += part;
             push(toy, queue, one, toy->overrun && done == packet->len ? part - 1 : part);
         }
-        flush(toy, queue, before.used_idx);
+        flush(toy, queue, &before);
     }
     g_array_unref(elements);
     g_byte_array_unref(packet);
@@ -187,7 +289,7 @@ static void transmit(struct toy *toy, unsigned index)
 {
     struct toy_queue *queue = &toy->queues[index];
     uint32_t size = header_size(&toy->accepted);
-    uint16_t old = queue->used_idx;
+    struct toy_queue before = *queue;
     struct element element;
 
     while (pop(toy, queue, &element)) {
@@ -198,13 +300,13 @@ static void transmit(struct toy *toy, unsigned index)
         }
         push(toy, queue, &element, 0);
     }
-    flush(toy, queue, old);
+    flush(toy, queue, &before);
 }
 
 static void control(struct toy *toy)
 {
     struct toy_queue *queue = &toy->queues[toy->control];
-    uint16_t old = queue->used_idx;
+    struct toy_queue before = *queue;
     struct element element;
 
     while (!toy->mute && pop(toy, queue, &element)) {
@@ -224,7 +326,7 @@ static void control(struct toy *toy)
         push(toy, queue, &element, len);
         g_byte_array_unref(answer);
     }
-    flush(toy, queue, old);
+    flush(toy, queue, &before);
 }
 
 static void notify(struct toy *toy, uint64_t offset, unsigned size, uint32_t value)

@@ -32,8 +32,10 @@ struct toy_queue {
     uint16_t vector;
     uint16_t enable;
     uint64_t area[3];
-    uint16_t last_avail;
+    uint16_t last_avail; /* split: the indices */
     uint16_t used_idx;
+    uint32_t avail_place; /* packed: places since the queue was enabled */
+    uint32_t used_place;
 };
 
 struct toy {

@@ -367,8 +367,11 @@ def control_framing():
 
 def control_inputs():
     for programs in (control_modes(), control_steering(), control_framing()):
-        for program in programs:
-            yield program.octets
+        for number, program in enumerate(programs):
+            octets = program.octets
+            yield octets
+            if number % 3 == 0:  # the same in packed rings
+                yield octets[:5] + bytes([octets[5] | 0x80]) + octets[6:]
 
 
 # ---- fuzz_pci ----

@@ -1933,6 +1933,87 @@ static void test_flips(gconstpointer data)
     attack_end(&attack);
 }
 
+/* A packed ring that its driver never leaves alone. */
+struct scribbler {
+    uint64_t *ring;
+    unsigned size;
+    uint64_t addrs[4];
+    bool stop;
+};
+
+static gpointer scribble(gpointer data)
+{
+    static const uint32_t lens[] = {20, 0xfffffff0, 0, 200, 32, 4096, 16, 2};
+    static const uint16_t kinds[] = {0, WRITE, NEXT, NEXT | WRITE, TABLE, 0, WRITE, TABLE | NEXT};
+    struct scribbler *scribbler = data;
+    uint32_t dice = 1;
+
+    while (!__atomic_load_n(&scribbler->stop, __ATOMIC_RELAXED)) {
+        uint64_t *desc;
+        uint64_t rest;
+
+        dice = dice * 1664525 + 1013904223;
+        desc = scribbler->ring + 2 * ((dice >> 24) % scribbler->size);
+        rest = lens[dice >> 8 & 7] | (uint64_t)(dice >> 16) << 32 |
+               (uint64_t)kinds[dice >> 11 & 7] << 48;
+        rest |= (uint64_t)(dice >> 14 & 1 ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED) << 48;
+        __atomic_store_n(desc, scribbler->addrs[dice >> 15 & 3], __ATOMIC_RELAXED);
+        __atomic_store_n(desc + 1, rest, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+/* T-01, T-02: descriptors change under the device's eyes, all words of all of them. */
+static void test_scribbled_ring(gconstpointer data)
+{
+    const struct variant variant = {.size = 8, .event_idx = true};
+    const enum victim victim = (enum victim)GPOINTER_TO_UINT(data);
+    struct scribbler scribbler;
+    struct attack attack;
+    VionetFrame frames[8];
+    uint64_t canary;
+    const uint64_t enough = g_test_slow() ? 5000 : 200;
+    uint64_t n_taken = 0;
+    uint64_t n_broken = 0;
+    GThread *thread;
+
+    attack_begin(&attack, victim, &variant);
+    canary = guest_alloc(attack.machine->memory, 2 * PAGE, PAGE);
+    g_assert_cmphex(canary, !=, GUEST_NONE);
+    guest_fill(attack.machine->memory, canary, 2 * PAGE, 0x77);
+    scribbler = (struct scribbler){
+        .ring = guest_ptr(attack.machine->memory, virtq_options(attack.vq)->area.desc_gpa, 128),
+        .size = 8,
+        .addrs = {attack.area, attack.table, attack.end - 50, UINT64_MAX - 5},
+    };
+    thread = g_thread_new("scribbler", scribble, &scribbler);
+    /* Until both have been at it: how soon that is, is the scheduler's affair. */
+    while (n_broken < enough || (n_taken < 10 && victim != CONTROL)) {
+        if (status_of(&attack) & VIRTIO_STATUS_DEVICE_NEEDS_RESET) {
+            n_broken++;
+            n_taken +=
+                vionet_device_counter(attack.machine->device, attack.index, VIONET_COUNTER_PACKETS);
+            g_assert_true(machine_boot(attack.machine, features_known()));
+        }
+        g_thread_yield();
+        guest_queue_notify(attack.machine->driver, attack.index);
+        if (victim == RECEIVE) {
+            deliver(attack.machine);
+        } else if (victim == TRANSMIT) {
+            const size_t n = vionet_device_transmit(attack.machine->device, 0, frames, 8);
+
+            for (size_t k = 0; k < n; k++) {
+                g_assert_cmpuint(frames[k].len, <=, VIONET_MAX_FRAME);
+            }
+            vionet_device_complete(attack.machine->device, 0, frames, n);
+        }
+    }
+    __atomic_store_n(&scribbler.stop, true, __ATOMIC_RELAXED);
+    g_thread_join(thread);
+    g_assert_cmpuint(guest_differs(attack.machine->memory, canary, 2 * PAGE, 0x77), ==, 2 * PAGE);
+    attack_end(&attack);
+}
+
 /* ---- Neighbours ---- */
 
 /* Z-14: what one guest does to its device is nothing to another device in the process. */
@@ -1986,6 +2067,12 @@ static void add_tables(void)
         char *path = g_strdup_printf("%s/R-23/%s", suite(), idle_cases[i].name);
 
         g_test_add_data_func(path, &idle_cases[i], test_idle);
+        g_free(path);
+    }
+    for (unsigned v = 0; v < N_VICTIMS && packed; v++) {
+        char *path = g_strdup_printf("%s/T-02/all-words-change/%s", suite(), victim_names[v]);
+
+        g_test_add_data_func(path, GUINT_TO_POINTER(v), test_scribbled_ring);
         g_free(path);
     }
     for (size_t i = 0; i < G_N_ELEMENTS(flip_cases) && !packed; i++) {

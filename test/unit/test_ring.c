@@ -1532,6 +1532,102 @@ static void test_end_of_address_space(void)
     bench_free(bench);
 }
 
+/* ---- pop_plain ---- */
+
+/* What may stand in a descriptor, mostly plain. */
+static void put_random(struct bench *bench, GRand *random, unsigned i, bool write)
+{
+    const uint64_t addr = bench->data + (uint64_t)g_rand_int_range(random, 0, 4096);
+    const uint32_t len = (uint32_t)g_rand_int_range(random, 1, 2000);
+    const uint16_t flags = write ? WRITE : 0;
+    const uint16_t next = (uint16_t)g_rand_int_range(random, 0, bench->setup.size + 1);
+
+    switch (g_rand_int_range(random, 0, 24)) {
+    case 0:
+        put_desc(bench, i, addr, 0, flags, next);
+        break;
+    case 1:
+        put_desc(bench, i, addr, len, flags ^ WRITE, next);
+        break;
+    case 2:
+        put_desc(bench, i, addr, len, flags | NEXT, next);
+        break;
+    case 3:
+        put_desc(bench, i, BASE + ROOM - len + 1, len, flags, next);
+        break;
+    case 4:
+        put_desc(bench, i, addr, len, flags | TABLE, next);
+        break;
+    case 5:
+        put_desc(bench, i, UINT64_MAX - 3, len, flags, next);
+        break;
+    default:
+        put_desc(bench, i, addr, len, flags, next);
+        break;
+    }
+}
+
+/* The same ring again, with an account of its own. */
+static struct ring twin_of(const struct ring *ring)
+{
+    struct ring twin = *ring;
+
+    twin.turns = g_memdup2(ring->turns, VIONET_MAX_QUEUE_SIZE * sizeof(*ring->turns));
+    twin.taken = g_memdup2(ring->taken, (VIONET_MAX_QUEUE_SIZE + 31) / 32 * sizeof(*ring->taken));
+    return twin;
+}
+
+/* What is taken in bursts is what is taken singly, and behind them comes what comes singly. */
+static void test_plain_is_pop(void)
+{
+    GRand *random = g_rand_new_with_seed(1414);
+
+    for (unsigned round = 0; round < 3000; round++) {
+        const uint16_t size = (uint16_t)(2u << g_rand_int_range(random, 0, 5));
+        struct bench *bench = bench_new(size, false, round % 2);
+        const bool write = g_rand_boolean(random);
+        const unsigned there = (unsigned)g_rand_int_range(random, 0, size + 1);
+        const unsigned shift = (unsigned)g_rand_int_range(random, 0, size);
+        struct ring_plain plain[64];
+        struct ring single;
+        unsigned n;
+
+        bench_skip_to(bench, (uint16_t)g_rand_int(random));
+        for (unsigned i = 0; i < there; i++) {
+            /* Now and then a head twice, or none. */
+            const bool odd = g_rand_int_range(random, 0, 40) == 0;
+
+            put_random(bench, random, (i + shift) % size, write);
+            offer(bench, (uint16_t)(odd ? (unsigned)g_rand_int_range(random, 0, size + 1)
+                                        : (i + shift) % size));
+        }
+        single = twin_of(&bench->ring);
+        n = ring_pop_plain(&bench->ring, write, plain, (unsigned)g_rand_int_range(random, 0, 64));
+        for (unsigned i = 0; i < n; i++) {
+            const struct chain *chain = &bench->chain;
+            const struct iovec *range = write ? chain->in : chain->out;
+
+            g_assert_cmpint(ring_pop(&single, &bench->chain), ==, 1);
+            g_assert_cmpuint(write ? chain->n_in : chain->n_out, ==, 1);
+            g_assert_cmpuint(write ? chain->n_out : chain->n_in, ==, 0);
+            g_assert_true(range->iov_base == plain[i].host);
+            g_assert_cmpuint(range->iov_len, ==, plain[i].len);
+            g_assert_cmpmem(&chain->ref, sizeof(chain->ref), &plain[i].ref, sizeof(plain[i].ref));
+        }
+        g_assert_cmpuint(single.next_avail, ==, bench->ring.next_avail);
+        g_assert_cmpuint(single.in_flight, ==, bench->ring.in_flight);
+        g_assert_cmpuint(single.next_turn, ==, bench->ring.next_turn);
+        g_assert_cmpmem(single.taken, (size + 31u) / 32 * 4, bench->ring.taken,
+                        (size + 31u) / 32 * 4);
+        g_assert_cmpint(ring_pop(&single, &bench->chain), ==, pop(bench));
+        g_assert_cmpint(single.fault.violation, ==, bench->ring.fault.violation);
+        g_free(single.turns);
+        g_free(single.taken);
+        bench_free(bench);
+    }
+    g_rand_free(random);
+}
+
 /* ---- How often a word is read (T-01, T-02, T-05) ---- */
 
 /*
@@ -1792,6 +1888,7 @@ static void add_chains(void)
                     test_tables_have_bounds_of_their_own);
     g_test_add_func("/ring/chain/R-18/most-octets", test_most_octets);
     g_test_add_func("/ring/chain/R-19/end-of-the-address-space", test_end_of_address_space);
+    g_test_add_func("/ring/plain/same-as-pop", test_plain_is_pop);
     g_test_add_func("/ring/read-once/T-02/pop", test_pop_reads_once);
     g_test_add_func("/ring/read-once/T-01/refusal", test_refusal_reads_once);
     g_test_add_func("/ring/read-once/R-06/loop", test_loop_is_bounded);
