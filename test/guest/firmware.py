@@ -38,7 +38,7 @@ def note_features(test, daemon, who):
 @case(kernels=("",), quick=True)
 def ipxe(test):
     root = os.path.join(test.cache, "tree/usr")
-    daemon = served(test, "boot.ipxe")
+    daemon = served(test, "boot.ipxe", "packed=on,in_order=on")  # offered, and not taken
     with boot(test, daemon, [], {"romfile": os.path.join(root, "share/qemu/pxe-virtio.rom"), "bootindex": 1},
               machine=",graphics=off") as qemu:
         qemu.wait_console("file : 1048576 byte")
@@ -51,7 +51,7 @@ def ipxe(test):
 @case(kernels=("",))
 def ovmf(test):
     root = os.path.join(test.cache, "tree/usr")
-    daemon = served(test, "file")
+    daemon = served(test, "file", "packed=on,in_order=on")
     variables = os.path.join(test.directory, "variables")
     shutil.copy(os.path.join(root, "share/OVMF/OVMF_VARS_4M.fd"), variables)
     code = os.path.join(root, "share/OVMF/OVMF_CODE_4M.fd")
