@@ -301,9 +301,10 @@ void vrings_disable(struct vrings *vrings)
 bool vrings_set_num(struct vrings *vrings, const struct vhost_user_state *state)
 {
     struct vring *ring = ring_at(vrings, state->index);
+    const bool any_size = vionet_device_negotiated(vrings->device, VIRTIO_F_RING_PACKED);
 
     if (!ring || ring->running || state->num == 0 || state->num > VIONET_MAX_QUEUE_SIZE ||
-        (state->num & (state->num - 1))) {
+        (!any_size && (state->num & (state->num - 1)))) {
         return false;
     }
     ring->size = state->num;

@@ -85,9 +85,10 @@ VIONET_EXPORT void vionet_device_write_queue_enable(VionetDevice *device, unsign
 VIONET_EXPORT bool vionet_device_reset_queue(VionetDevice *device, unsigned queue);
 
 /*
- * Where a queue is to go on that another device had before, instead of at its beginning: for a split
- * queue the index of the next available buffer. Buffers between what that device took and what it gave
- * back are lost to the driver. Not writable while the queue is enabled.
+ * Where a queue is to go on that another device had before, instead of at its beginning. Split: the index
+ * of the next available buffer; buffers between what that device took and what it gave back are lost to
+ * the driver. Packed: the place of the next available buffer with its wrap counter in bit 15, and in the
+ * upper half those of the next used one, 0 for the same. Not writable while the queue is enabled.
  */
 VIONET_EXPORT void vionet_device_write_queue_base(VionetDevice *device, unsigned queue,
                                                   uint32_t base);

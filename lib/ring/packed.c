@@ -345,6 +345,9 @@ static void packed_set_kicks(struct ring *ring, bool wanted)
     } else {
         ring_store(ring, VIONET_AREA_DEVICE, 0, flags << 16 | off, 4);
     }
+    if (G_UNLIKELY(ring->setup.logs)) {
+        ring_log(ring, 0, PVIRTQ_EVENT_SIZE);
+    }
 }
 
 static bool packed_has_more(struct ring *ring)
@@ -358,17 +361,23 @@ static bool packed_has_more(struct ring *ring)
     return G_UNLIKELY(ring->lost) || is_available(rest_flags(rest), ring->avail_wrap);
 }
 
-/* Used descriptors alone: of the parts that the device writes it is the ring that has a log address. */
+/* The log address stands for the Device Area; descriptors are noted where they are. */
+static void log_descs(const struct ring *ring, unsigned slot, unsigned n)
+{
+    if (ring->map->log.bits) {
+        memory_log_pages(&ring->map->log, ring->setup.area_gpa[VIONET_AREA_DESC] + DESC_SIZE * slot,
+                         (uint64_t)DESC_SIZE * n);
+    }
+}
+
 static void packed_log_used(struct ring *ring, unsigned n)
 {
     const struct place first =
         place_back(ring, (struct place){ring->next_used, ring->used_wrap}, n);
     const unsigned straight = MIN(n, (unsigned)ring->setup.size - first.slot);
 
-    ring_log(ring, DESC_SIZE * first.slot, DESC_SIZE * straight);
-    if (n > straight) {
-        ring_log(ring, 0, DESC_SIZE * (n - straight));
-    }
+    log_descs(ring, first.slot, straight);
+    log_descs(ring, 0, n - straight);
 }
 
 /* ---- Being handed over ---- */
@@ -388,9 +397,13 @@ static struct place base_place(const struct ring *ring, uint32_t base)
     return (struct place){slot < ring->setup.size ? slot : 0, base & BASE_WRAP};
 }
 
+/*
+ * Who hands a ring over with nothing in flight may say the one place only (virtio-user does); they are the
+ * same then.
+ */
 static void packed_set_base(struct ring *ring, uint32_t base)
 {
-    const struct place used = base_place(ring, base >> 16);
+    const struct place used = base_place(ring, base >> 16 ? base >> 16 : base);
 
     set_avail_place(ring, base_place(ring, base));
     ring->next_used = used.slot;

@@ -3,9 +3,10 @@
 #include "ring_device.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include <vionet/device.h>
+
+#include "copy.h"
 
 #include "server.h"
 
@@ -71,7 +72,7 @@ unsigned ring_device_transmit(struct ring_frame *to, unsigned n)
 
         to[i].len = frames[i].len;
         for (unsigned r = 0; r < frames[i].n_iov; r++) {
-            memcpy(at, frames[i].iov[r].iov_base, frames[i].iov[r].iov_len);
+            copy_frame(at, frames[i].iov[r].iov_base, frames[i].iov[r].iov_len);
             at += frames[i].iov[r].iov_len;
         }
     }

@@ -1122,6 +1122,82 @@ static void test_order_of_writing(void)
     counted_free(bench);
 }
 
+/* ---- Handed over (M-07), and what is noted of it ---- */
+
+/* The ring goes on in another device, whose base may leave out the used place. */
+static void test_handed_over(void)
+{
+    for (unsigned turns = 0; turns < 12; turns++) {
+        for (unsigned half = 0; half < 2; half++) {
+            struct bench *bench = bench_new(5, false, false);
+            uint32_t base;
+
+            bench_turn(bench, turns);
+            base = ring_base(&bench->ring);
+            g_assert_cmphex(base, ==, (turns % 5 | (turns / 5 % 2 ? 0 : 0x8000)) * 0x10001u);
+            bench->setup.resumes = true;
+            bench->setup.base = half ? base & 0xffff : base;
+            g_assert_true(ring_start(&bench->ring, &bench->setup, bench->map));
+            bench_turn(bench, 7);
+            for (unsigned i = turns + 2; i < turns + 7; i++) {
+                assert_used(bench, i, 1, 0);
+            }
+            bench_free(bench);
+        }
+    }
+}
+
+/* A place that the ring does not have is the first. */
+static void test_handed_over_nonsense(void)
+{
+    struct bench *bench = bench_new(5, false, false);
+
+    bench->setup.resumes = true;
+    bench->setup.base = 0xffffffff;
+    g_assert_true(ring_start(&bench->ring, &bench->setup, bench->map));
+    bench_turn(bench, 12);
+    assert_used(bench, 11, 1, 0);
+    bench_free(bench);
+}
+
+/* Used descriptors are noted where they are, round the end too; the event structure where it is said. */
+static void test_noted(void)
+{
+    struct bench *bench = bench_new(600, false, false); /* two pages and a half */
+    uint8_t bits[(BASE + ROOM) / PAGE / 8 + 1] = {0};
+    const struct memory_log log = {bits, sizeof(bits)};
+    struct memory_map *map = memory_map_logged(bench->map, &log);
+    const unsigned first = (unsigned)(bench->desc / PAGE);
+    const unsigned elsewhere = first + 40;
+
+    bench->setup.logs = true;
+    bench->setup.log_gpa = (uint64_t)elsewhere * PAGE;
+    g_assert_true(ring_start(&bench->ring, &bench->setup, map));
+    bench_turn(bench, 599);
+    memset(bits, 0, sizeof(bits));
+    bench_turn(bench, 1);
+    for (unsigned page = 0; page < 8 * sizeof(bits); page++) {
+        g_assert_cmpuint(bits[page / 8] >> page % 8 & 1, ==, page == first + 2);
+    }
+    bench_turn(bench, 599);
+    memset(bits, 0, sizeof(bits));
+    for (unsigned i = 0; i < 2; i++) { /* the last place and the first, shown together */
+        struct chain_ref ref;
+
+        put_list(bench, 1, 1);
+        ref = pop_one(bench);
+        ring_push(&bench->ring, &ref, 0);
+    }
+    ring_flush(&bench->ring);
+    ring_disable_kicks(&bench->ring);
+    for (unsigned page = 0; page < 8 * sizeof(bits); page++) {
+        g_assert_cmpuint(bits[page / 8] >> page % 8 & 1, ==,
+                         page == first || page == first + 2 || page == elsewhere);
+    }
+    bench_free(bench);
+    g_free(map);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -1149,5 +1225,8 @@ int main(int argc, char **argv)
     g_test_add_func("/packed/read-once/T-02/pop", test_reads_once);
     g_test_add_func("/packed/read-once/T-01/refusal", test_refusal_reads_once);
     g_test_add_func("/packed/publish/first-of-several-is-last", test_order_of_writing);
+    g_test_add_func("/packed/handed-over/M-07/goes-on", test_handed_over);
+    g_test_add_func("/packed/handed-over/M-07/nonsense", test_handed_over_nonsense);
+    g_test_add_func("/packed/handed-over/M-07/noted", test_noted);
     return g_test_run();
 }
