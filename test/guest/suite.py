@@ -222,5 +222,6 @@ if __name__ == "__main__":
     import cases  # noqa: E402,F401
     import hashing  # noqa: E402,F401
     import life  # noqa: E402,F401
+    import tunnels  # noqa: E402,F401
     import firmware  # noqa: E402,F401
     sys.exit(main())
