@@ -102,6 +102,13 @@ void backend_attach(VionetBackend *backend, GMainContext *context, void (*ready)
  */
 void backend_set_offloads(VionetBackend *backend, uint64_t offloads);
 
+/*
+ * The guest has gone for good, not only its driver: what the backend keeps for it, connections and
+ * frames that wait, ends. Frames that were taken stay good; what waits for any guest, such as a port
+ * that is forwarded, stays.
+ */
+void backend_forget_guest(VionetBackend *backend);
+
 /* One line for each backend. To be freed with g_free(). */
 char *backend_help(void);
 
@@ -124,9 +131,10 @@ struct backend_ops {
     struct backend_option options[BACKEND_MAX_OPTIONS + 1]; /* no name after the last */
     VionetBackend *(*open)(backend_values values, GError **error);
     void (*close)(VionetBackend *backend);
-    /* These two may be NULL. */
+    /* These three may be NULL. */
     void (*attach)(VionetBackend *backend, GMainContext *context);
     void (*set_offloads)(VionetBackend *backend, uint64_t offloads);
+    void (*forget_guest)(VionetBackend *backend);
     bool (*send)(VionetBackend *backend, const VionetFrame *frames, size_t n);
     size_t (*receive)(VionetBackend *backend, VionetFrame *frames, size_t n);
     void (*complete)(VionetBackend *backend, const VionetFrame *frames, size_t n);

@@ -862,7 +862,7 @@ static void drop_client(VionetVfioUser *server)
     if (server->remote) {
         remote_stop(server->remote);
     }
-    vionet_frontend_reset(server->frontend);
+    vionet_frontend_forget_guest(server->frontend);
     close_notify_fds(server);
     irqs_clear(server->irqs);
     g_source_destroy(server->loss_source);
