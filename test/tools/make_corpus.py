@@ -263,9 +263,12 @@ CONTROL_FEATURES = ('ctrl_vq', 'ctrl_rx', 'ctrl_vlan', 'ctrl_rx_extra', 'guest_a
 CONTROL_ACTIONS = {'command': 0, 'raw': 10, 'lengths': 12, 'reset': 13, 'time': 14, 'reset_queue': 15,
                    'announce': 16}
 ALL_FEATURES = (1 << len(CONTROL_FEATURES)) - 1
+MORE_FEATURES = 0xf  # statistics, RSS contexts, host_tso6, host_uso
 ROWS = {'promisc': 0, 'allmulti': 1, 'alluni': 2, 'nomulti': 3, 'nouni': 4, 'nobcast': 5, 'table': 6,
         'mac': 7, 'vlan_add': 8, 'vlan_del': 9, 'announce': 10, 'pairs': 11, 'rss': 12, 'hash': 13,
-        'offloads': 14, 'tx_coal': 15, 'rx_coal': 16, 'vq_set': 17, 'vq_get': 18, 'tunnel': 19}
+        'offloads': 14, 'tx_coal': 15, 'rx_coal': 16, 'vq_set': 17, 'vq_get': 18, 'tunnel': 19,
+        'stats_query': 21, 'stats_get': 22, 'context_cap': 24, 'context_add': 25, 'context_mod': 26,
+        'context_del': 27}
 RATIFIED, V10, V7, OFF = range(4)  # as vionet_dialect_at() has them
 WHOLE = (0, 0, 0)                  # how it is sent: in one piece each way
 
@@ -273,8 +276,9 @@ WHOLE = (0, 0, 0)                  # how it is sent: in one piece each way
 class Control:
     """A program for fuzz_control."""
 
-    def __init__(self, dialect=RATIFIED, pairs=3, supported=0, features=ALL_FEATURES):
-        self.octets = bytes([dialect | pairs - 1 << 2, supported]) + struct.pack('<I', features)
+    def __init__(self, dialect=RATIFIED, pairs=3, supported=0, features=ALL_FEATURES, more=None):
+        self.octets = bytes([dialect | pairs - 1 << 2, supported])
+        self.octets += struct.pack('<I', features | (more is not None) << 31) + bytes([more] * (more is not None))
 
     def command(self, row, *operands, trailing=0, sent=WHOLE):
         self.octets += bytes([CONTROL_ACTIONS['command'], ROWS[row], *operands, trailing, *sent])
@@ -342,6 +346,40 @@ def control_steering():
     yield Control(pairs=1).rss().hash().command('pairs', 1).command('pairs', 2)
 
 
+def control_statistics():
+    """Each queue's, all types and some, with room for all of them and less."""
+    for pairs in (1, 3):
+        for features in (ALL_FEATURES, ALL_FEATURES & ~(3 << 6), 0x1fff):
+            program = Control(pairs=pairs, features=features, more=MORE_FEATURES)
+            program.command('stats_query', sent=(0, 2, 0, 0)).command('stats_query', sent=(0, 0, 0, 0))
+            for queue in range(2 * pairs + 2):
+                for how in (0xf, 1, 2, 4, 8, 0x9f, 0xaf, 0):
+                    program.command('stats_get', 0, queue, how, sent=(0, 30, 0, 0))
+            yield program
+    for room in (0, 1, 6, 7, 8, 20, 60, 255):
+        program = Control(more=MORE_FEATURES).rss()
+        program.command('stats_get', 3, 0, 9, 6, 1, 1, 9, 2, 1, sent=(0, room, 0, 2, 3, 5))
+        yield program.command('stats_get', 1, 0, 15, 255, 1, trailing=0xe3, sent=(0x20, room, 0, 0)).command(
+            'mac', 1).command('stats_get', 2, 6, 1, 0, 9, 2, 9, sent=(0, 100, 0, 0))
+
+
+def control_contexts():
+    for dialect in (RATIFIED, V10, V7, OFF):
+        types = struct.pack('<H', 0x1ff)
+        rss = (3, *types, 0, *((0,) if dialect == V10 else ()))
+        program = Control(dialect, more=MORE_FEATURES).command('context_cap').command('context_mod', 1, *rss)
+        program.command('context_add', 1, *rss).command('context_add', 1, *rss).command('context_add', 2, *rss)
+        program.command('pairs', 2).command('context_mod', 2, *rss).command('context_del', 1)
+        program.command('context_del', 1).command('pairs', 2).command('context_del', 2).command('pairs', 2)
+        yield program.command('context_add', 0, *rss).command('context_add', 0x90, *rss).command(
+            'context_add', 3, *rss, trailing=0xf5)
+        program = Control(dialect, more=MORE_FEATURES)
+        for table in (0x23, 0x43, 0xf0, 7, 0x3f):
+            program.command('context_add', 1, table, *rss[1:]).command('context_del', 1, trailing=0xe1)
+        yield program.command('context_add', 1, *rss).act('reset', *struct.pack('<IB', 0xffffffff, 0xf)).command(
+            'context_add', 1, *rss)
+
+
 def control_framing():
     cuts = ((0, 1, 1, 0), (0, 2, 1, 1, 0), (0, 7, 1, 1, 1, 1, 1, 1, 1, 0), (0x20, 0, 0), (0x20, 3, 1, 2, 3, 0),
             (0x40, 0, 0), (0x48, 0, 2, 4, 4), (0x4f, 0, 0), (0x20, 7, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0))
@@ -366,7 +404,8 @@ def control_framing():
 
 
 def control_inputs():
-    for programs in (control_modes(), control_steering(), control_framing()):
+    for programs in (control_modes(), control_steering(), control_statistics(), control_contexts(),
+                     control_framing()):
         for program in programs:
             yield program.octets
 
