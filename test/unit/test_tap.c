@@ -29,9 +29,9 @@
 
 #include <vionet/spec.h>
 
+#include "bench.h"
 #include "driver/control.h"
 #include "driver/queue.h"
-#include "frontend.h"
 
 #define NAME   "vnt0"
 #define OURS   0x0a000001u /* the kernel's end */
@@ -1235,128 +1235,23 @@ static void test_a_deleted_interface(void)
 
 /* ---- A guest ---- */
 
-struct guest {
-    GMainContext *context;
-    VionetFrontend *frontend;
-    struct guest_memory *memory;
-    struct guest_access access;
-    struct guest_driver *driver;
-    struct guest_net *net;
-};
-
-static uint32_t guest_config_read(void *opaque, uint32_t offset, unsigned size)
-{
-    struct guest *guest = opaque;
-
-    return vionet_pci_config_read(vionet_frontend_pci(guest->frontend), offset, size);
-}
-
-static void guest_config_write(void *opaque, uint32_t offset, unsigned size, uint32_t value)
-{
-    struct guest *guest = opaque;
-
-    vionet_pci_config_write(vionet_frontend_pci(guest->frontend), offset, size, value);
-}
-
-static uint64_t guest_bar_read(void *opaque, unsigned bar, uint64_t offset, unsigned size)
-{
-    struct guest *guest = opaque;
-
-    return vionet_pci_bar_read(vionet_frontend_pci(guest->frontend), bar, offset, size);
-}
-
-static void guest_bar_write(void *opaque, unsigned bar, uint64_t offset, unsigned size,
-                            uint64_t value)
-{
-    struct guest *guest = opaque;
-
-    vionet_pci_bar_write(vionet_frontend_pci(guest->frontend), bar, offset, size, value);
-}
-
-static void guest_msi(void *opaque, unsigned vector, uint64_t address, uint32_t data)
-{
-    struct guest *guest = opaque;
-
-    (void)address;
-    (void)data;
-    guest_driver_msi(guest->driver, vector);
-}
-
-static void guest_map(struct guest *guest)
-{
-    const struct guest_region *regions;
-    const unsigned n = guest_memory_regions(guest->memory, &regions);
-
-    for (unsigned i = 0; i < n; i++) {
-        g_assert_true(vionet_device_map(vionet_frontend_device(guest->frontend), regions[i].gpa,
-                                        regions[i].host, regions[i].size, 0, NULL));
-    }
-}
-
-/* A guest whose driver runs, on an interface that is up; its backend lives with guest->context. */
-static struct guest *guest_up(const char *properties, const char *backend,
+/* A guest whose driver runs, on an interface that is up; its backend lives with the event loop. */
+static struct bench *guest_up(const char *properties, const char *backend,
                               const struct net_options *options)
 {
-    static const VionetFrontendOps ops = {.size = sizeof(ops), .msi = guest_msi};
-    struct guest *guest = g_new0(struct guest, 1);
-    GError *error = NULL;
+    struct bench *guest = bench_new(properties, backend);
 
-    guest->context = g_main_context_new();
-    guest->frontend = vionet_frontend_new(properties, backend, &ops, guest, &error);
-    g_assert_no_error(error);
     set_up(NAME);
-    vionet_frontend_attach(guest->frontend, guest->context);
-    g_assert_true(vionet_frontend_realize(guest->frontend, NULL));
-    guest->memory = guest_memory_flat(0x100000, 64 << 20);
-    guest_map(guest);
-    guest->access = (struct guest_access){
-        .opaque = guest,
-        .config_read = guest_config_read,
-        .config_write = guest_config_write,
-        .bar_read = guest_bar_read,
-        .bar_write = guest_bar_write,
-    };
-    guest->driver = guest_driver_new(&guest->access, guest->memory, NULL);
-    guest->net = net_new(guest->driver, options);
-    g_assert_true(guest_driver_start(guest->driver, features_known()));
-    g_assert_true(net_start(guest->net));
+    bench_attach(guest);
+    bench_start(guest, options, features_of(FEATURES_END));
     return guest;
-}
-
-static void guest_free(struct guest *guest)
-{
-    char *text = complaints_text(guest_driver_complaints(guest->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-    vionet_frontend_free(guest->frontend);
-    net_free(guest->net);
-    guest_driver_free(guest->driver);
-    guest_memory_free(guest->memory);
-    g_assert_false(g_main_context_iteration(guest->context, FALSE));
-    g_main_context_unref(guest->context);
-    g_free(guest);
-}
-
-/* The next packet, as soon as the event loop has brought it. */
-static struct guest_packet guest_receive(struct guest *guest)
-{
-    struct guest_packet packet;
-
-    for (unsigned i = 0; !net_receive(guest->net, &packet); i++) {
-        g_assert_cmpuint(i, <, 2000);
-        if (!g_main_context_iteration(guest->context, FALSE)) {
-            g_usleep(1000);
-        }
-    }
-    return packet;
 }
 
 /* Many more than the guest has buffers for, each by way of the event loop. */
 static void test_guest_frames(void)
 {
     const struct net_options options = {.receive_buffers = 4, .receive_batch = 1};
-    struct guest *guest;
+    struct bench *guest;
     uint8_t frame[60];
     uint8_t found[100];
     uint16_t tag;
@@ -1370,7 +1265,7 @@ static void test_guest_frames(void)
     for (unsigned round = 0; round < 5; round++) {
         send_many(peer, 200);
         for (unsigned i = 0; i < 200; i++) {
-            const struct guest_packet packet = guest_receive(guest);
+            const struct guest_packet packet = bench_receive(guest);
 
             fill_frame(frame, sizeof(frame), i);
             g_assert_cmpmem(packet.data, packet.len, frame, sizeof(frame));
@@ -1384,14 +1279,14 @@ static void test_guest_frames(void)
                         sizeof(frame));
     }
     close(peer);
-    guest_free(guest);
+    bench_free(guest);
 }
 
 /* What the driver negotiates and switches reaches the kernel. */
 static void test_guest_offloads(void)
 {
     const struct iovec header = {(void *)&large_header, 10};
-    struct guest *guest;
+    struct bench *guest;
     uint8_t *frame;
     int peer;
 
@@ -1408,7 +1303,7 @@ static void test_guest_offloads(void)
 
         g_assert_cmpint(writev(peer, iov, 2), ==, 10 + TCP_HEADERS + LARGE);
         for (size_t at = 0; at < LARGE; at += on ? LARGE : 1460) {
-            const struct guest_packet packet = guest_receive(guest);
+            const struct guest_packet packet = bench_receive(guest);
 
             g_assert_cmpuint(packet.len, ==, TCP_HEADERS + (on ? LARGE : MIN(1460, LARGE - at)));
             g_assert_cmphex(packet.header.gso_type, ==, on ? VIRTIO_NET_HDR_GSO_TCPV4 : 0);
@@ -1419,7 +1314,7 @@ static void test_guest_offloads(void)
     }
     g_free(frame);
     close(peer);
-    guest_free(guest);
+    bench_free(guest);
 }
 
 /* Nobody has to ask for what suits an interface with a packet header. */
@@ -1432,7 +1327,7 @@ static void test_guest_suits(void)
     };
 
     for (unsigned k = 0; k < 2 && !is_skipped(); k++) {
-        struct guest *guest = guest_up(
+        struct bench *guest = guest_up(
             "host_ecn=off", k ? "tap,vnet_hdr=off,ifname=" NAME : "tap,ifname=" NAME, NULL);
         const uint64_t *features =
             vionet_device_config(vionet_frontend_device(guest->frontend))->features;
@@ -1441,7 +1336,7 @@ static void test_guest_suits(void)
             g_assert_true(vionet_features_test(features, bits[i]) == (k == 0));
         }
         g_assert_false(vionet_features_test(features, VIRTIO_NET_F_HOST_ECN));
-        guest_free(guest);
+        bench_free(guest);
     }
 }
 
@@ -1455,7 +1350,7 @@ static void test_guest_without_header(void)
         .csum_start = TRANSPORT_AT,
         .csum_offset = 16,
     };
-    struct guest *guest;
+    struct bench *guest;
     uint8_t *frame;
     int peer;
 
@@ -1478,7 +1373,7 @@ static void test_guest_without_header(void)
     }
     g_free(frame);
     close(peer);
-    guest_free(guest);
+    bench_free(guest);
 }
 
 int main(int argc, char **argv)
