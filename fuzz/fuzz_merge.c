@@ -273,19 +273,19 @@ static void check_packet(struct run *run, const VionetFrame *frame, const Vionet
     fuzz_reach[PACKETS_V6].count += p.v6;
 }
 
-/* With DF, and all the same, identifications are counted up instead. */
+/* With DF, and all the same, identifications are counted up instead; without it they must not be. */
 static bool count_ids(const struct made *first, const struct made *second, uint8_t *octets,
                       unsigned index)
 {
     struct packet p;
 
-    if (!packet_find(first->octets, first->len, &p) || p.v6 ||
+    if (!packet_find(first->octets, first->len, &p) || p.v6 || !(first->octets[p.ip + 6] & 0x40) ||
         packet_16(first->octets + p.ip + 4) != packet_16(second->octets + p.ip + 4)) {
         return false;
     }
     packet_put_16(octets + p.ip + 4, packet_16(octets + p.ip + 4) + index);
     packet_finish_ip(octets, &p);
-    return (first->octets[p.ip + 6] & 0x40) != 0;
+    return true;
 }
 
 static void check_segments(struct run *run, const VionetFrame *packet, const VionetFrame *parts,

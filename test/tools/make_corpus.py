@@ -369,7 +369,8 @@ def control_contexts():
         rss = (3, *types, 0, *((0,) if dialect == V10 else ()))
         program = Control(dialect, more=MORE_FEATURES).command('context_cap').command('context_mod', 1, *rss)
         program.command('context_add', 1, *rss).command('context_add', 1, *rss).command('context_add', 2, *rss)
-        program.command('pairs', 2).command('context_mod', 2, *rss).command('context_del', 1)
+        program.command('pairs', 2).command('context_mod', 2, *rss)
+        program.command('context_mod', 2, 0xf0, *rss[1:]).command('context_mod', 2, *rss).command('context_del', 1)
         program.command('context_del', 1).command('pairs', 2).command('context_del', 2).command('pairs', 2)
         yield program.command('context_add', 0, *rss).command('context_add', 0x90, *rss).command(
             'context_add', 3, *rss, trailing=0xf5)
@@ -665,6 +666,8 @@ def segment_inputs():
     for flags in (0x12, 0x14, 0x11, 0x18, 0x31, 0x80, 0xff):
         for made_up in (0, 1, 1000, 1001):
             yield segment_input(TCP4, 1000, ethernet(False) + ip4(6) + tcp(flags, urgent=7), made_up)
+    for urgent in (0, 999, 1000, 1001, 2000):
+        yield segment_input(TCP4, 1000, ethernet(False) + ip4(6) + tcp(0x30, urgent=urgent))
     for made_up in (65535 - 28, 65535 - 27, 65535, 8, 0):
         yield segment_input(UFO, 1480, ethernet(False) + ip4(17) + udp(), made_up)
         yield segment_input(USO, 46, ethernet(False) + ip4(17) + udp(), made_up)
@@ -713,7 +716,7 @@ def merge_inputs():
             for how in (SPOILED, SPOILED | DATA_VALID, WRONG):
                 frame = bytes((connection, 6, 0))
                 yield bytes((0, 127)) + frame * 2 + bytes((connection | how, 6, 0, at, 0, 1)) + frame * 2
-    for connection in (1, 3):
+    for connection in range(4):
         for length in (1, 4, 6, 7):
             yield bytes((0, 127)) + bytes((connection | DATA_VALID, length | SAME_ID, 0)) * 4
     for connections in range(1, 9):
