@@ -93,14 +93,6 @@ static void find_out_what_is_missing(void)
     write_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
 }
 
-static bool is_skipped(void)
-{
-    if (missing) {
-        g_test_skip(missing);
-    }
-    return missing;
-}
-
 static void set_interface(const char *name, unsigned long request, struct ifreq *values)
 {
     const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -450,9 +442,6 @@ static void test_refused_interfaces(void)
 {
     VionetBackend *backend;
 
-    if (is_skipped()) {
-        return;
-    }
     assert_refused("tap,ifname=lo", "backend tap: interface lo: Invalid argument");
     assert_refused("tap,ifname=" NAME ",sndbuf=many",
                    "backend tap: sndbuf=many: expected a number of octets, 0 for no limit");
@@ -478,9 +467,6 @@ static void test_refused_descriptors(void)
     char *text;
     char *sentence;
 
-    if (is_skipped()) {
-        return;
-    }
     fd = open_descriptor(IFF_TUN | IFF_NO_PI);
     text = g_strdup_printf("tap,fd=%d", fd);
     sentence = g_strdup_printf(
@@ -514,9 +500,6 @@ static void test_descriptors_are_closed(void)
 {
     const unsigned before = count_descriptors();
 
-    if (is_skipped()) {
-        return;
-    }
     for (unsigned i = 0; i < 10; i++) {
         int fd;
         char *text;
@@ -544,9 +527,6 @@ static void check_plain_frames(const char *options)
     uint16_t tag;
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_up(options);
     peer = packet_socket(false);
     for (unsigned i = 0; i < 100; i++) {
@@ -576,12 +556,10 @@ static void test_frames_without_header(void)
     VionetBackend *backend;
 
     check_plain_frames("ifname=" NAME ",vnet_hdr=off");
-    if (!is_skipped()) {
-        backend = open_tap("vnet_hdr=off");
-        g_assert_cmphex(backend_takes(backend), ==, 0);
-        backend_set_offloads(backend, UINT64_MAX); /* without effect */
-        backend_close(backend);
-    }
+    backend = open_tap("vnet_hdr=off");
+    g_assert_cmphex(backend_takes(backend), ==, 0);
+    backend_set_offloads(backend, UINT64_MAX); /* without effect */
+    backend_close(backend);
 }
 
 /* As many ranges as octets, more than the kernel takes at once. */
@@ -594,9 +572,6 @@ static void test_frames_in_pieces(void)
     uint16_t tag;
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_up("ifname=" NAME);
     peer = packet_socket(false);
     for (unsigned n = 14; n <= 1400; n += n < 300 ? 1 : 100) {
@@ -622,9 +597,6 @@ static void test_vlan_frames(void)
     uint16_t tag;
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_up("ifname=" NAME);
     peer = packet_socket(false);
     fill_frame(frame, sizeof(frame), 1);
@@ -676,9 +648,6 @@ static void test_unfinished_checksums(void)
     VionetFrame found;
     int udp;
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_up("ifname=" NAME);
     set_addresses(NAME, OURS, GUESTS);
     udp = udp_socket(7);
@@ -733,9 +702,6 @@ static void test_large_frames_out(void)
     uint16_t tag;
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_up("ifname=" NAME);
     g_assert_cmphex(backend_takes(backend) & (BACKEND_CSUM | BACKEND_GSO), ==,
                     BACKEND_CSUM | BACKEND_GSO);
@@ -777,29 +743,27 @@ static void test_large_frames_for_tcp(void)
     int listener;
     int connection;
 
-    if (!is_skipped()) {
-        backend = open_up("ifname=" NAME);
-        set_addresses(NAME, OURS, GUESTS);
-        listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        g_assert_cmpint(bind(listener, (const struct sockaddr *)&at, sizeof(at)), ==, 0);
-        g_assert_cmpint(listen(listener, 1), ==, 0);
-        tcp_send(backend, (struct tcp){.seq = 1000, .flags = 0x02}, 0);
-        answer = receive_frame(backend);
-        g_assert_cmphex(((uint8_t *)answer.iov[0].iov_base)[TRANSPORT_AT + 13], ==, 0x12);
-        seq = get32((uint8_t *)answer.iov[0].iov_base + TRANSPORT_AT + 4) + 1;
-        backend_complete(backend, &answer, 1);
-        tcp_send(backend, (struct tcp){.seq = 1001, .ack = seq, .flags = 0x10}, 0);
-        connection = accept(listener, NULL, NULL);
-        g_assert_cmpint(connection, >=, 0);
-        tcp_send(backend, (struct tcp){.seq = 1001, .ack = seq, .flags = 0x18}, LARGE);
-        fill(expected, LARGE, 5);
-        g_assert_cmpint(recv(connection, found, LARGE, MSG_WAITALL), ==, LARGE);
-        g_assert_cmpmem(found, LARGE, expected, LARGE);
-        g_assert_cmpuint(dropped(backend), ==, 0);
-        close(connection);
-        close(listener);
-        backend_close(backend);
-    }
+    backend = open_up("ifname=" NAME);
+    set_addresses(NAME, OURS, GUESTS);
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    g_assert_cmpint(bind(listener, (const struct sockaddr *)&at, sizeof(at)), ==, 0);
+    g_assert_cmpint(listen(listener, 1), ==, 0);
+    tcp_send(backend, (struct tcp){.seq = 1000, .flags = 0x02}, 0);
+    answer = receive_frame(backend);
+    g_assert_cmphex(((uint8_t *)answer.iov[0].iov_base)[TRANSPORT_AT + 13], ==, 0x12);
+    seq = get32((uint8_t *)answer.iov[0].iov_base + TRANSPORT_AT + 4) + 1;
+    backend_complete(backend, &answer, 1);
+    tcp_send(backend, (struct tcp){.seq = 1001, .ack = seq, .flags = 0x10}, 0);
+    connection = accept(listener, NULL, NULL);
+    g_assert_cmpint(connection, >=, 0);
+    tcp_send(backend, (struct tcp){.seq = 1001, .ack = seq, .flags = 0x18}, LARGE);
+    fill(expected, LARGE, 5);
+    g_assert_cmpint(recv(connection, found, LARGE, MSG_WAITALL), ==, LARGE);
+    g_assert_cmpmem(found, LARGE, expected, LARGE);
+    g_assert_cmpuint(dropped(backend), ==, 0);
+    close(connection);
+    close(listener);
+    backend_close(backend);
     g_free(found);
     g_free(expected);
 }
@@ -832,9 +796,6 @@ static void test_offloads_at_run_time(void)
     uint8_t *frame;
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_up("ifname=" NAME);
     peer = packet_socket(true);
     frame = new_tcp((struct tcp){.flags = 0x10}, LARGE, false);
@@ -870,9 +831,6 @@ static void test_datagrams_at_run_time(void)
     VionetBackend *backend;
     int udp;
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_up("ifname=" NAME);
     set_addresses(NAME, OURS, GUESTS);
     udp = udp_socket(7);
@@ -986,9 +944,6 @@ static void test_tunnels(void)
     VionetBackend *to;
     uint8_t *frame;
 
-    if (is_skipped()) {
-        return;
-    }
     from = open_up("ifname=" NAME);
     if (!(backend_takes(from) & BACKEND_TUNNEL)) {
         g_test_skip("the kernel knows no segmentation inside UDP tunnels (Linux 6.17)");
@@ -1028,9 +983,6 @@ static void test_queues(void)
     char *text;
     int udp;
 
-    if (is_skipped()) {
-        return;
-    }
     for (unsigned i = 0; i < 2; i++) {
         fds[i] = (struct pollfd){.fd = open_descriptor(flags), .events = POLLIN};
     }
@@ -1081,9 +1033,6 @@ static void test_places_are_bounded(void)
     VionetFrame frames[200];
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_up("ifname=" NAME);
     peer = packet_socket(false);
     send_many(peer, 100);
@@ -1128,24 +1077,22 @@ static void test_ready(void)
     unsigned ready = 0;
     int peer;
 
-    if (!is_skipped()) {
-        backend = open_up("ifname=" NAME ",queues=2");
-        peer = packet_socket(false);
-        backend_attach(backend, context, count_ready, &ready);
-        send_many(peer, 3);
-        g_assert_cmpuint(turns(context, 100), ==, 0); /* nobody asked */
-        g_assert_cmpuint(backend_receive(backend, frames, 2), ==, 2);
-        g_assert_cmpuint(turns(context, 100), ==, 0); /* not in vain */
-        g_assert_cmpuint(backend_receive(backend, &frames[2], 6), ==, 1);
-        g_assert_cmpuint(turns(context, 100), ==, 0); /* in vain, but nothing came */
-        send_many(peer, 2);
-        g_assert_cmpuint(turns(context, 100), ==, 1);
-        g_assert_cmpuint(ready, ==, 1);
-        g_assert_cmpuint(backend_receive(backend, &frames[3], 5), ==, 2);
-        backend_close(backend); /* while it watches */
-        g_assert_cmpuint(turns(context, 10), ==, 0);
-        close(peer);
-    }
+    backend = open_up("ifname=" NAME ",queues=2");
+    peer = packet_socket(false);
+    backend_attach(backend, context, count_ready, &ready);
+    send_many(peer, 3);
+    g_assert_cmpuint(turns(context, 100), ==, 0); /* nobody asked */
+    g_assert_cmpuint(backend_receive(backend, frames, 2), ==, 2);
+    g_assert_cmpuint(turns(context, 100), ==, 0); /* not in vain */
+    g_assert_cmpuint(backend_receive(backend, &frames[2], 6), ==, 1);
+    g_assert_cmpuint(turns(context, 100), ==, 0); /* in vain, but nothing came */
+    send_many(peer, 2);
+    g_assert_cmpuint(turns(context, 100), ==, 1);
+    g_assert_cmpuint(ready, ==, 1);
+    g_assert_cmpuint(backend_receive(backend, &frames[3], 5), ==, 2);
+    backend_close(backend); /* while it watches */
+    g_assert_cmpuint(turns(context, 10), ==, 0);
+    close(peer);
     g_main_context_unref(context);
 }
 
@@ -1159,9 +1106,6 @@ static void test_link_down(void)
     uint16_t tag;
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_tap("ifname=" NAME);
     fill_frame(frame, sizeof(frame), 1);
     for (unsigned i = 0; i < 10; i++) {
@@ -1184,9 +1128,6 @@ static void test_senseless_headers(void)
     VionetBackend *backend;
     uint8_t frame[100];
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_up("ifname=" NAME);
     fill_frame(frame, sizeof(frame), 1);
     for (unsigned type = 0; type < 256; type++) {
@@ -1212,24 +1153,22 @@ static void test_a_deleted_interface(void)
     uint8_t octets[60];
     unsigned ready = 0;
 
-    if (!is_skipped()) {
-        backend = open_up("ifname=" NAME ",queues=2");
-        backend_attach(backend, context, count_ready, &ready);
-        g_assert_cmpuint(backend_receive(backend, &frame, 1), ==, 0);
-        delete_interface();
-        g_assert_cmpuint(turns(context, 100), ==, 1);
-        g_assert_cmpuint(ready, ==, 1);
-        g_test_expect_message("vionet", G_LOG_LEVEL_WARNING, "backend tap: the interface is gone*");
-        g_assert_cmpuint(backend_receive(backend, &frame, 1), ==, 0);
-        g_test_assert_expected_messages();
-        g_assert_cmpuint(backend_receive(backend, &frame, 1), ==, 0);
-        g_assert_cmpuint(turns(context, 100), ==, 0);
-        fill_frame(octets, sizeof(octets), 1);
-        send_frame(backend, octets, sizeof(octets), NULL);
-        g_assert_cmpuint(dropped(backend), ==, 1);
-        backend_set_offloads(backend, OFFLOAD(CSUM));
-        backend_close(backend);
-    }
+    backend = open_up("ifname=" NAME ",queues=2");
+    backend_attach(backend, context, count_ready, &ready);
+    g_assert_cmpuint(backend_receive(backend, &frame, 1), ==, 0);
+    delete_interface();
+    g_assert_cmpuint(turns(context, 100), ==, 1);
+    g_assert_cmpuint(ready, ==, 1);
+    g_test_expect_message("vionet", G_LOG_LEVEL_WARNING, "backend tap: the interface is gone*");
+    g_assert_cmpuint(backend_receive(backend, &frame, 1), ==, 0);
+    g_test_assert_expected_messages();
+    g_assert_cmpuint(backend_receive(backend, &frame, 1), ==, 0);
+    g_assert_cmpuint(turns(context, 100), ==, 0);
+    fill_frame(octets, sizeof(octets), 1);
+    send_frame(backend, octets, sizeof(octets), NULL);
+    g_assert_cmpuint(dropped(backend), ==, 1);
+    backend_set_offloads(backend, OFFLOAD(CSUM));
+    backend_close(backend);
     g_main_context_unref(context);
 }
 
@@ -1257,9 +1196,6 @@ static void test_guest_frames(void)
     uint16_t tag;
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     guest = guest_up("", "tap,ifname=" NAME, &options);
     peer = packet_socket(false);
     for (unsigned round = 0; round < 5; round++) {
@@ -1290,9 +1226,6 @@ static void test_guest_offloads(void)
     uint8_t *frame;
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     guest = guest_up("csum=on,guest_csum=on,guest_tso4=on,ctrl_guest_offloads=on",
                      "tap,ifname=" NAME, NULL);
     peer = packet_socket(true);
@@ -1326,7 +1259,7 @@ static void test_guest_suits(void)
         VIRTIO_NET_F_GUEST_ECN,
     };
 
-    for (unsigned k = 0; k < 2 && !is_skipped(); k++) {
+    for (unsigned k = 0; k < 2; k++) {
         struct bench *guest = guest_up(
             "host_ecn=off", k ? "tap,vnet_hdr=off,ifname=" NAME : "tap,ifname=" NAME, NULL);
         const uint64_t *features =
@@ -1354,9 +1287,6 @@ static void test_guest_without_header(void)
     uint8_t *frame;
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     guest = guest_up("csum=on,host_tso4=on", "tap,vnet_hdr=off,ifname=" NAME, NULL);
     peer = packet_socket(false);
     frame = new_tcp((struct tcp){.flags = 0x10}, LARGE, true);
@@ -1376,33 +1306,54 @@ static void test_guest_without_header(void)
     bench_free(guest);
 }
 
+/* These need interfaces of their own. */
+static const struct tap_test {
+    const char *path;
+    void (*run)(void);
+} tests[] = {
+    {"/tap/options/interfaces", test_refused_interfaces},
+    {"/tap/options/descriptors", test_refused_descriptors},
+    {"/tap/options/closed", test_descriptors_are_closed},
+    {"/tap/frames/plain", test_plain_frames},
+    {"/tap/frames/without-header", test_frames_without_header},
+    {"/tap/frames/pieces", test_frames_in_pieces},
+    {"/tap/frames/vlan", test_vlan_frames},
+    {"/tap/offloads/checksum", test_unfinished_checksums},
+    {"/tap/offloads/large-out", test_large_frames_out},
+    {"/tap/offloads/large-tcp", test_large_frames_for_tcp},
+    {"/tap/offloads/run-time", test_offloads_at_run_time},
+    {"/tap/offloads/datagrams", test_datagrams_at_run_time},
+    {"/tap/offloads/tunnels", test_tunnels},
+    {"/tap/queues", test_queues},
+    {"/tap/places", test_places_are_bounded},
+    {"/tap/ready", test_ready},
+    {"/tap/trouble/link-down", test_link_down},
+    {"/tap/trouble/senseless", test_senseless_headers},
+    {"/tap/trouble/deleted", test_a_deleted_interface},
+    {"/tap/guest/frames", test_guest_frames},
+    {"/tap/guest/offloads", test_guest_offloads},
+    {"/tap/guest/suits", test_guest_suits},
+    {"/tap/guest/without-header", test_guest_without_header},
+};
+
+static void run_or_skip(gconstpointer data)
+{
+    const struct tap_test *test = data;
+
+    if (missing) {
+        g_test_skip(missing);
+    } else {
+        test->run();
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     find_out_what_is_missing();
     g_test_add_func("/tap/options/refused", test_refused_options);
-    g_test_add_func("/tap/options/interfaces", test_refused_interfaces);
-    g_test_add_func("/tap/options/descriptors", test_refused_descriptors);
-    g_test_add_func("/tap/options/closed", test_descriptors_are_closed);
-    g_test_add_func("/tap/frames/plain", test_plain_frames);
-    g_test_add_func("/tap/frames/without-header", test_frames_without_header);
-    g_test_add_func("/tap/frames/pieces", test_frames_in_pieces);
-    g_test_add_func("/tap/frames/vlan", test_vlan_frames);
-    g_test_add_func("/tap/offloads/checksum", test_unfinished_checksums);
-    g_test_add_func("/tap/offloads/large-out", test_large_frames_out);
-    g_test_add_func("/tap/offloads/large-tcp", test_large_frames_for_tcp);
-    g_test_add_func("/tap/offloads/run-time", test_offloads_at_run_time);
-    g_test_add_func("/tap/offloads/datagrams", test_datagrams_at_run_time);
-    g_test_add_func("/tap/offloads/tunnels", test_tunnels);
-    g_test_add_func("/tap/queues", test_queues);
-    g_test_add_func("/tap/places", test_places_are_bounded);
-    g_test_add_func("/tap/ready", test_ready);
-    g_test_add_func("/tap/trouble/link-down", test_link_down);
-    g_test_add_func("/tap/trouble/senseless", test_senseless_headers);
-    g_test_add_func("/tap/trouble/deleted", test_a_deleted_interface);
-    g_test_add_func("/tap/guest/frames", test_guest_frames);
-    g_test_add_func("/tap/guest/offloads", test_guest_offloads);
-    g_test_add_func("/tap/guest/suits", test_guest_suits);
-    g_test_add_func("/tap/guest/without-header", test_guest_without_header);
+    for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
+        g_test_add_data_func(tests[i].path, &tests[i], run_or_skip);
+    }
     return g_test_run();
 }
