@@ -24,7 +24,7 @@ ip link add geneve8 type geneve id 8 remote GENEVE
 ip address add fd08::ME/64 dev geneve8 nodad
 ip link set vxlan7 up; ip link set geneve8 up
 mkdir -p /tmp/www; seq LINES >/tmp/www/file; httpd -p 80 -h /tmp/www
-# step NAME: a file through each tunnel
+# step NAME: a file through each tunnel; the other's has come too when it ends
 step() {
     for tunnel in vxlan geneve; do
         [ "$tunnel" = vxlan ] && host=192.168.7.OTHER || host=[fd08::OTHER]
@@ -33,11 +33,19 @@ step() {
         timeout 100 wget -q -T 20 -O /tmp/file "http://$host/file"
         vt "sha.$1.$tunnel" "$(sha256sum </tmp/file | cut -d ' ' -f 1)"
     done
+    vt_sync "$1.end"
 }
 segments() { ethtool -K eth0 tx-udp_tnl-segmentation "$1" tx-udp_tnl-csum-segmentation "$1"; }
 ethtool -k eth0 | grep udp_tnl | vt_text features
 STEPS
-vt_sync end
+# Packets with wrong lengths or checksums: TCP would have sent them again, whole.
+vt errors "$(echo $(for table in snmp netstat; do
+    awk '$1 in names { n = split(names[$1], name, " ")
+                       for (i = 2; i <= n; i++) if (name[i] ~ /^In(HdrErrors|Errors|Errs|CsumErrors|TruncatedPkts)$/ && $i)
+                           print name[i], $i
+                       next }
+         { names[$1] = $0 }' "/proc/net/$table"
+done; awk '/In(HdrErrors|Errors|CsumErrors|TruncatedPkts)/ && $2' /proc/net/snmp6))"
 """.replace("LINES", str(LINES))
 # What is changed before a step, and whether the guests still give their device segments to make, and take packets
 # of several.
@@ -105,7 +113,7 @@ def udp_tunnels(test):
     counts = []
     with test.guest(daemons[0], script_for(1, net, steps)) as first, \
             test.guest(daemons[1], script_for(2, net, steps)) as second:
-        for name in [f"{step}.{tunnel}" for step, *_ in steps for tunnel in ("vxlan", "geneve")] + ["end"]:
+        for name in [f"{step}.{at}" for step, *_ in steps for at in ("vxlan", "geneve", "end")]:
             for guest in (first, second):
                 guest.reach(name)
             counts.append([segmented(daemon) for daemon in daemons])
@@ -129,9 +137,11 @@ def check_guest(test, who, result, steps, counts):
     for feature in ("tx-udp_tnl-segmentation", "tx-udp_tnl-csum-segmentation"):
         test.ok(f"{who}: ethtool has {feature}",
                 f"{feature}: {'on' if offered else 'off [fixed]'}" in result.text("features"), result.text("features"))
-    transfers = [(f"{step}, {tunnel}", f"sha.{step}.{tunnel}", sends, takes)
-                 for step, _, sends, takes in steps for tunnel in ("vxlan", "geneve")]
-    for (name, digest, sends, takes), before, after in zip(transfers, counts, counts[1:]):
+    test.same(f"{who}: packets that are wrong", result.values.get("errors"), "")
+    transfers = [(f"{step}, {tunnel}", f"sha.{step}.{tunnel}", sends, takes, 3 * i + k)
+                 for i, (step, _, sends, takes) in enumerate(steps) for k, tunnel in enumerate(("vxlan", "geneve"))]
+    for name, digest, sends, takes, at in transfers:
+        before, after = counts[at:at + 2]
         sent, taken = after[0] - before[0], after[1] - before[1]
         test.same(f"{who}: {name}: the other's file", result.values.get(digest), DIGEST)
         test.ok(f"{who}: {name}: the device {'has' if offered and sends else 'has no'} segments to make",
