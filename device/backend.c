@@ -274,6 +274,13 @@ void backend_set_offloads(VionetBackend *backend, uint64_t offloads)
     }
 }
 
+void backend_forget_guest(VionetBackend *backend)
+{
+    if (backend->ops->forget_guest) {
+        backend->ops->forget_guest(backend);
+    }
+}
+
 void backend_ready(VionetBackend *backend)
 {
     if (backend->ready) {

@@ -117,6 +117,13 @@ bool backend_split(VionetBackend *backend, unsigned n, GError **error);
 unsigned backend_n_queues(const VionetBackend *backend);
 VionetBackend *backend_queue(const VionetBackend *backend, unsigned i);
 
+/*
+ * The guest has gone for good, not only its driver: what the backend keeps for it, connections and
+ * frames that wait, ends. Frames that were taken stay good; what waits for any guest, such as a port
+ * that is forwarded, stays.
+ */
+void backend_forget_guest(VionetBackend *backend);
+
 /* One line for each backend. To be freed with g_free(). */
 char *backend_help(void);
 
@@ -140,12 +147,13 @@ struct backend_ops {
     VionetBackend *(*open)(backend_values values, GError **error);
     void (*close)(VionetBackend *backend);
     /*
-     * These three may be NULL. queue makes the i-th of n queues, which is closed before the backend;
+     * These four may be NULL. queue makes the i-th of n queues, which is closed before the backend;
      * NULL, with an error, if the backend does not have n.
      */
     VionetBackend *(*queue)(VionetBackend *backend, unsigned i, unsigned n, GError **error);
     void (*attach)(VionetBackend *backend, GMainContext *context);
     void (*set_offloads)(VionetBackend *backend, uint64_t offloads);
+    void (*forget_guest)(VionetBackend *backend);
     bool (*send)(VionetBackend *backend, const VionetFrame *frames, size_t n);
     size_t (*receive)(VionetBackend *backend, VionetFrame *frames, size_t n);
     void (*complete)(VionetBackend *backend, const VionetFrame *frames, size_t n);

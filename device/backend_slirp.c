@@ -12,6 +12,9 @@
  * waits in the sockets, and their peers feel the pressure. What the guest's own frames call forth
  * beyond the queue is dropped and counted; TCP sends it again.
  *
+ * When a guest has gone slirp is made anew, with the same options: what it had of that guest ends,
+ * and forwarded ports are listened to again.
+ *
  * libslirp's clock is ours, read in milliseconds, and moves only in slirp_pollfds_poll(): it is set
  * before frames from the guest go in, as the loop may have slept for long.
  */
@@ -50,7 +53,9 @@ struct user {
     GMainContext *context; /* NULL until attached */
     GHashTable *watches;   /* descriptor -> struct watch */
     GPtrArray *timers;     /* struct timer_source */
-    GPtrArray *paths;      /* UNIX sockets, to be removed at the end */
+    char **values[BACKEND_MAX_OPTIONS];
+    SlirpConfig config; /* of texts in values */
+    GPtrArray *paths;   /* UNIX sockets, to be removed at the end */
     struct frame_fifo *fifo;
     struct merger *merger;
     uint64_t offloads; /* what the guest takes */
@@ -387,6 +392,9 @@ static void user_close(VionetBackend *backend)
     g_ptr_array_unref(user->paths);
     merger_free(user->merger);
     frame_fifo_free(user->fifo);
+    for (unsigned i = 0; i < BACKEND_MAX_OPTIONS; i++) {
+        g_strfreev(user->values[i]);
+    }
     g_free(user);
 }
 
@@ -425,12 +433,12 @@ static bool add_forward(struct user *user, const struct reader *reader, const ch
     return true;
 }
 
-static bool add_forwards(struct user *user, const struct reader *reader, const SlirpConfig *config)
+static bool add_forwards(struct user *user, const struct reader *reader)
 {
     const char *const *values = reader->values[SLIRP_HOSTFWD];
 
     for (unsigned i = 0; values && values[i]; i++) {
-        if (!config->in_enabled) {
+        if (!user->config.in_enabled) {
             return reader_refuse(reader, SLIRP_HOSTFWD, values[i], "expected ipv4=on with it");
         }
         if (!add_forward(user, reader, values[i])) {
@@ -440,23 +448,77 @@ static bool add_forwards(struct user *user, const struct reader *reader, const S
     return true;
 }
 
+/* The options, whose texts slirp has no copies of, are kept for the next guest. */
+static bool configure(struct user *user, backend_values values, GError **error)
+{
+    const struct reader reader = {&backend_slirp, (backend_values)user->values, error};
+
+    for (unsigned i = 0; i < BACKEND_MAX_OPTIONS; i++) {
+        user->values[i] = g_strdupv((char **)values[i]);
+    }
+    if (!slirp_options_read(&reader, &user->config)) {
+        return false;
+    }
+    user->slirp = slirp_new(&user->config, &callbacks, user);
+    g_assert(user->slirp); /* the options are such that it cannot fail */
+    return add_forwards(user, &reader);
+}
+
 static VionetBackend *user_open(backend_values values, GError **error)
 {
-    const struct reader reader = {&backend_slirp, values, error};
-    SlirpConfig config;
-    struct user *user;
+    struct user *user = user_new();
 
-    if (!slirp_options_read(&reader, &config)) {
-        return NULL;
-    }
-    user = user_new();
-    user->slirp = slirp_new(&config, &callbacks, user);
-    g_assert(user->slirp); /* the options are such that it cannot fail */
-    if (!add_forwards(user, &reader, &config)) {
+    if (!configure(user, values, error)) {
         user_close(&user->backend);
         return NULL;
     }
     return &user->backend;
+}
+
+/* ---- The next guest ---- */
+
+static void drop_waiting(struct user *user)
+{
+    VionetFrame frames[BURST];
+    unsigned n;
+
+    while ((n = frame_fifo_take(user->fifo, frames, BURST)) > 0) {
+        user->backend.counters.dropped += n;
+        frame_fifo_give_back(user->fifo, frames, n);
+    }
+}
+
+/* As add_forwards(), but a port that somebody else has taken meanwhile is not the end. */
+static void renew_forwards(struct user *user)
+{
+    char *const *values = user->values[SLIRP_HOSTFWD];
+    GError *error = NULL;
+    const struct reader reader = {&backend_slirp, (backend_values)user->values, &error};
+
+    for (unsigned i = 0; values && values[i]; i++) {
+        if (!add_forward(user, &reader, values[i])) {
+            g_warning("%s", error->message);
+            g_clear_error(&error);
+        }
+    }
+}
+
+/*
+ * slirp has no function that closes connections, and would keep those of a guest that does not
+ * answer for as long as their peers do: so it is made anew.
+ */
+static void user_forget_guest(VionetBackend *backend)
+{
+    struct user *user = (struct user *)backend;
+
+    drop_waiting(user);
+    g_hash_table_remove_all(user->watches);
+    slirp_cleanup(user->slirp);
+    g_ptr_array_set_size(user->paths, 0);
+    user->deadline = 0;
+    user->slirp = slirp_new(&user->config, &callbacks, user);
+    g_assert(user->slirp); /* it was made of the same once */
+    renew_forwards(user);
 }
 
 /* ---- Frames ---- */
@@ -570,6 +632,7 @@ const struct backend_ops backend_slirp = {
     .close = user_close,
     .attach = user_attach,
     .set_offloads = user_set_offloads,
+    .forget_guest = user_forget_guest,
     .send = user_send,
     .receive = user_receive,
     .complete = user_complete,

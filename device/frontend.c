@@ -318,6 +318,12 @@ void vionet_frontend_reset(VionetFrontend *frontend)
     }
 }
 
+void vionet_frontend_forget_guest(VionetFrontend *frontend)
+{
+    vionet_frontend_reset(frontend);
+    backend_forget_guest(frontend->backend);
+}
+
 VionetDevice *vionet_frontend_device(const VionetFrontend *frontend)
 {
     return frontend->device;

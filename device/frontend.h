@@ -86,6 +86,12 @@ void vionet_frontend_unrealize(VionetFrontend *frontend);
 /* Resets the function as a reset of the bus does, or the device. Harmless if there is none. */
 void vionet_frontend_reset(VionetFrontend *frontend);
 
+/*
+ * The guest has gone, as a machine that is switched off: resets the function, and lets the backend
+ * forget what it keeps for that guest. Another may come.
+ */
+void vionet_frontend_forget_guest(VionetFrontend *frontend);
+
 /* The device and its PCI function, NULL if there is none; the backend. Theirs stays theirs. */
 VionetDevice *vionet_frontend_device(const VionetFrontend *frontend);
 VionetPci *vionet_frontend_pci(const VionetFrontend *frontend);

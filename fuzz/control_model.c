@@ -2,6 +2,7 @@
 /* See control_model.h. */
 #include "control_model.h"
 
+#include <limits.h>
 #include <string.h>
 
 static bool has(const struct control_model *model, unsigned bit)
@@ -196,7 +197,7 @@ static bool set_pairs(struct control_model *model, const struct payload *p)
 {
     const unsigned pairs = p->len < 2 ? 0 : le(p->at, 2);
 
-    if (pairs < 1 || pairs > model->config->max_pairs) {
+    if (pairs < 1 || pairs > model->config->max_pairs || model->n_contexts) {
         return false;
     }
     model->by_table = false;
@@ -281,7 +282,8 @@ static bool set_rss(struct control_model *model, const struct payload *p)
 
 static bool set_hash_config(struct control_model *model, const struct payload *p)
 {
-    if (p->len < 12 || le(p->at + 4, 4) || le(p->at + 8, 4) ||
+    /* Three of the four reserved words: Linux leaves max_tx_vq in the last. */
+    if (p->len < 12 || le(p->at + 4, 4) || le(p->at + 8, 2) ||
         !set_hash(model, le(p->at, 4), p, 12)) {
         return false;
     }
@@ -304,12 +306,16 @@ static bool set_offloads(struct control_model *model, const struct payload *p)
     return true;
 }
 
+static unsigned data_queues(const struct control_model *model)
+{
+    return has(model, VIRTIO_NET_F_MQ) || has(model, VIRTIO_NET_F_RSS)
+               ? 2u * model->config->max_pairs
+               : 2;
+}
+
 static bool is_data_queue(const struct control_model *model, unsigned queue)
 {
-    const unsigned pairs =
-        has(model, VIRTIO_NET_F_MQ) || has(model, VIRTIO_NET_F_RSS) ? model->config->max_pairs : 1;
-
-    return queue < 2 * pairs;
+    return queue < data_queues(model);
 }
 
 static bool set_coalescing(struct control_model *model, unsigned direction, const struct payload *p)
@@ -344,6 +350,181 @@ static bool queue_coalescing(struct control_model *model, bool set, const struct
         }
     }
     return true;
+}
+
+/* ---- RSS contexts: kept, without consequences for frames ---- */
+
+static bool context_there(const struct control_model *model, const struct payload *p, bool there)
+{
+    const unsigned id = p->len < 2 ? 0 : le(p->at, 2);
+
+    return id >= 1 && id <= model->config->max_rss_contexts && model->contexts[id] == there;
+}
+
+static bool set_context(struct control_model *model, bool add, const struct payload *p)
+{
+    static struct control_model scratch; /* the default configuration stays */
+    struct payload rest;
+
+    if (p->len < 8 || !context_there(model, p, !add)) {
+        return false;
+    }
+    rest = (struct payload){p->at + 8, p->len - 8};
+    scratch = *model;
+    if (!set_rss(&scratch, &rest)) {
+        return false;
+    }
+    model->n_contexts += add;
+    model->contexts[le(p->at, 2)] = true;
+    return true;
+}
+
+static bool delete_context(struct control_model *model, const struct payload *p)
+{
+    if (!context_there(model, p, true)) {
+        return false;
+    }
+    model->n_contexts--;
+    model->contexts[le(p->at, 2)] = false;
+    return true;
+}
+
+/* ---- statistics ---- */
+
+/* Values of counters, or: */
+enum { NOTHING = VIONET_N_COUNTERS, COMMANDS, COMMANDS_OK };
+
+/* 5.1.6.5.11: types by their bits, what opens them, and what stands in their replies. */
+static const struct stats_type {
+    unsigned type;
+    unsigned queue; /* modulo 2, or 2: the control queue */
+    uint64_t any_of;
+    unsigned n;
+    unsigned values[6];
+} stats_types[] = {
+    {0,
+     0,
+     0,
+     6,
+     {VIONET_COUNTER_KICKS, VIONET_COUNTER_PACKETS, VIONET_COUNTER_OCTETS,
+      VIONET_COUNTER_INTERRUPTS, VIONET_COUNTER_DROPS, NOTHING}},
+    {1,
+     0,
+     BIT(VIRTIO_NET_F_GUEST_CSUM),
+     4,
+     {VIONET_COUNTER_CSUM_VALID, VIONET_COUNTER_CSUM_NEEDS, VIONET_COUNTER_CSUM_NONE, NOTHING}},
+    {2,
+     0,
+     BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6),
+     4,
+     {VIONET_COUNTER_GSO_PACKETS, VIONET_COUNTER_GSO_OCTETS, NOTHING, NOTHING}},
+    {3, 0, 0, 2, {NOTHING, NOTHING}},
+    {16,
+     1,
+     0,
+     6,
+     {VIONET_COUNTER_KICKS, VIONET_COUNTER_PACKETS, VIONET_COUNTER_OCTETS,
+      VIONET_COUNTER_INTERRUPTS, VIONET_COUNTER_DROPS, NOTHING}},
+    {17, 1, BIT(VIRTIO_NET_F_CSUM), 2, {VIONET_COUNTER_CSUM_NONE, VIONET_COUNTER_CSUM_NEEDS}},
+    {18,
+     1,
+     BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_HOST_USO),
+     6,
+     {VIONET_COUNTER_GSO_PACKETS, VIONET_COUNTER_GSO_OCTETS, NOTHING, NOTHING,
+      VIONET_COUNTER_GSO_PACKETS, VIONET_COUNTER_GSO_OCTETS}},
+    {19, 1, 0, 2, {NOTHING, NOTHING}},
+    {32, 2, 0, 2, {COMMANDS, COMMANDS_OK}},
+};
+
+#define N_STATS_TYPES (sizeof(stats_types) / sizeof(stats_types[0]))
+
+/* The open types of receive, transmit or control queues. */
+static uint64_t open_types(const struct control_model *model, unsigned queue)
+{
+    uint64_t types = 0;
+
+    for (size_t i = 0; i < N_STATS_TYPES; i++) {
+        if (stats_types[i].queue == queue &&
+            (!stats_types[i].any_of || (model->features[0] & stats_types[i].any_of))) {
+            types |= BIT(stats_types[i].type);
+        }
+    }
+    return types;
+}
+
+static uint64_t value_of(const struct control_model *model, unsigned queue, unsigned value)
+{
+    const uint64_t *counters = model->counters[queue];
+    const uint64_t ok = counters[VIONET_COUNTER_COMMANDS_OK] + 1; /* with this one */
+
+    return value == NOTHING       ? 0
+           : value == COMMANDS_OK ? ok
+           : value == COMMANDS    ? ok + counters[VIONET_COUNTER_COMMANDS_ERR]
+                                  : counters[value];
+}
+
+static void put_le64(uint8_t *octets, uint64_t value)
+{
+    put_le32(octets, (uint32_t)value);
+    put_le32(octets + 4, (uint32_t)(value >> 32));
+}
+
+static bool query_stats(const struct control_model *model, uint64_t room,
+                        struct control_answer *answer)
+{
+    if (room < 8) {
+        return false;
+    }
+    put_le64(answer->stats, open_types(model, 0) | open_types(model, 1) | open_types(model, 2));
+    answer->n_stats = 8;
+    return true;
+}
+
+/* Puts one reply behind the others; false if it does not fit. */
+static bool put_stats(const struct control_model *model, const struct stats_type *type,
+                      unsigned queue, uint64_t room, struct control_answer *answer)
+{
+    const unsigned size = 8 + 8 * type->n;
+    uint8_t *reply = answer->stats + answer->n_stats;
+
+    if (answer->n_stats + size > room) {
+        return false;
+    }
+    memset(reply, 0, 8);
+    reply[0] = (uint8_t)type->type;
+    reply[2] = (uint8_t)queue;
+    reply[6] = (uint8_t)size;
+    for (unsigned i = 0; i < type->n; i++) {
+        put_le64(reply + 8 + 8 * i, value_of(model, queue, type->values[i]));
+    }
+    answer->n_stats += size;
+    return true;
+}
+
+static bool get_stats(const struct control_model *model, const struct payload *p, uint64_t room,
+                      struct control_answer *answer)
+{
+    const unsigned control = data_queues(model);
+    bool on = true;
+
+    for (size_t at = 0; at < p->len; at += 16) {
+        const unsigned queue = p->len - at < 16 ? UINT_MAX : le(p->at + at, 2);
+        const uint64_t types =
+            queue > control ? 0 : le(p->at + at + 8, 4) | (uint64_t)le(p->at + at + 12, 4) << 32;
+
+        if (queue > control || (types & ~open_types(model, queue == control ? 2 : queue % 2))) {
+            return false;
+        }
+    }
+    for (size_t at = 0; at < p->len && on; at += 16) {
+        const uint64_t types = le(p->at + at + 8, 4) | (uint64_t)le(p->at + at + 12, 4) << 32;
+
+        for (size_t i = 0; i < N_STATS_TYPES && on; i++) {
+            on = !(types >> stats_types[i].type & 1) ||
+                 put_stats(model, &stats_types[i], le(p->at + at, 2), room, answer);
+        }
+    }
+    return p->len > 0;
 }
 
 static bool set_tunnels(struct control_model *model, const struct payload *p)
@@ -409,13 +590,32 @@ static bool is_open(const struct control_model *model, uint8_t class, uint8_t co
     case VIRTIO_NET_CTRL_HASH_TUNNEL:
         return command == VIRTIO_NET_CTRL_HASH_TUNNEL_SET && control_tunnels(model) &&
                model->config->dialect->types_by_command;
+    case VIRTIO_NET_CTRL_STATS:
+        return command <= VIRTIO_NET_CTRL_STATS_GET && has(model, VIRTIO_NET_F_DEVICE_STATS);
+    case VIRTNET_RSS_CTX_CTRL:
+        return command <= VIRTNET_RSS_CTX_CTRL_DEL && has(model, VIRTIO_NET_F_RSS_CONTEXT);
     default:
         return false;
     }
 }
 
+static bool context_command(struct control_model *model, uint8_t command, const struct payload *p,
+                            struct control_answer *answer)
+{
+    switch (command) {
+    case VIRTNET_RSS_CTX_CTRL_CAP_GET:
+        answer->reply[0] = (uint8_t)model->config->max_rss_contexts;
+        answer->reply[1] = (uint8_t)(model->config->max_rss_contexts >> 8);
+        return true;
+    case VIRTNET_RSS_CTX_CTRL_DEL:
+        return delete_context(model, p);
+    default:
+        return set_context(model, command == VIRTNET_RSS_CTX_CTRL_ADD, p);
+    }
+}
+
 static bool obey(struct control_model *model, uint8_t class, uint8_t command,
-                 const struct payload *p, struct control_answer *answer)
+                 const struct payload *p, uint64_t room, struct control_answer *answer)
 {
     switch (class) {
     case VIRTIO_NET_CTRL_RX:
@@ -438,6 +638,11 @@ static bool obey(struct control_model *model, uint8_t class, uint8_t command,
             return set_coalescing(model, command == VIRTIO_NET_CTRL_NOTF_COAL_TX_SET, p);
         }
         return queue_coalescing(model, command == VIRTIO_NET_CTRL_NOTF_COAL_VQ_SET, p, answer);
+    case VIRTIO_NET_CTRL_STATS:
+        return command == VIRTIO_NET_CTRL_STATS_QUERY ? query_stats(model, room, answer)
+                                                      : get_stats(model, p, room, answer);
+    case VIRTNET_RSS_CTX_CTRL:
+        return context_command(model, command, p, answer);
     default:
         return set_tunnels(model, p);
     }
@@ -458,13 +663,13 @@ struct control_answer control_execute(struct control_model *model, const uint8_t
     if (command[0] == VIRTIO_NET_CTRL_NOTF_COAL && command[1] == VIRTIO_NET_CTRL_NOTF_COAL_VQ_GET) {
         reply = CONTROL_REPLY_MAX;
     } else if (command[0] == VIRTNET_RSS_CTX_CTRL && command[1] == VIRTNET_RSS_CTX_CTRL_CAP_GET) {
-        reply = 2; /* not in the features of these runs */
+        reply = 2;
     }
     answer.ack_at = in_len > reply ? reply : 0;
     payload = (struct payload){command + 2, len - 2};
     trial = *model;
     if (is_open(model, command[0], command[1]) && answer.ack_at == reply &&
-        obey(&trial, command[0], command[1], &payload, &answer)) {
+        obey(&trial, command[0], command[1], &payload, in_len - 1, &answer)) {
         answer.ack = VIRTIO_NET_OK;
         *model = trial;
     }

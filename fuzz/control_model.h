@@ -10,6 +10,7 @@
 #include "rig.h"
 
 #define CONTROL_REPLY_MAX 8
+#define CONTROL_STATS_MAX 2048 /* octets of statistics */
 #define CONTROL_TABLE_MAX 128
 
 struct control_list {
@@ -42,6 +43,11 @@ struct control_model {
     size_t key_len;       /* 0: nothing is hashed */
     unsigned hash_serial; /* differs whenever hashes may */
 
+    bool contexts[VIONET_MAX_RSS_CONTEXTS + 1]; /* by their id, which is never 0 */
+    unsigned n_contexts;
+
+    uint64_t counters[RIG_MAX_QUEUES][VIONET_N_COUNTERS]; /* as the target has them */
+
     uint64_t offloads;
     uint32_t coalesce[RIG_MAX_QUEUES][2];
     uint32_t defaults[2][2]; /* of receive and transmit queues */
@@ -59,6 +65,8 @@ struct control_answer {
     uint8_t ack;
     unsigned ack_at; /* octets of reply in front of it */
     uint8_t reply[CONTROL_REPLY_MAX];
+    size_t n_stats; /* octets behind it */
+    uint8_t stats[CONTROL_STATS_MAX];
 };
 
 /* What a command of len octets gets that has room for in_len octets; the model changes with it. */

@@ -5,8 +5,9 @@
  * a set of probe frames must be filtered, hashed, steered and described as the model says: so a
  * command that fails must have changed nothing, and one that succeeds all that it should.
  *
- * Setup: 1 octet dialect and pairs, 4 features (see features[]), 1 what is supported; then actions,
- * an octet each with its operands (see actions[]).
+ * Setup: 1 octet dialect and pairs, 1 what is supported, 4 features (see features[]), with the last
+ * bit of which 1 more (more_features[]); then actions, an octet each with its operands (see
+ * actions[]).
  */
 #include <string.h>
 
@@ -51,6 +52,9 @@ enum {
     CLASS_5,
     CLASS_6,
     CLASS_7,
+    CLASS_8,
+    CLASS_9,
+    STATS,
 };
 
 struct reach fuzz_reach[] = {
@@ -82,6 +86,9 @@ struct reach fuzz_reach[] = {
     [CLASS_5] = {"offloads set", 10, 0},
     [CLASS_6] = {"coalescing set", 10, 0},
     [CLASS_7] = {"tunnels set", 10, 0},
+    [CLASS_8] = {"statistics asked for", 10, 0},
+    [CLASS_9] = {"RSS contexts set", 10, 0},
+    [STATS] = {"octets of statistics", 1000, 0},
     {NULL, 0, 0},
 };
 
@@ -385,6 +392,12 @@ static void require_pair(struct run *run, unsigned i, unsigned pair)
     run->seen_pair[i] = (uint8_t)(pair + 1);
 }
 
+static void count_frame(struct run *run, unsigned queue, uint64_t octets)
+{
+    run->model.counters[queue][VIONET_COUNTER_PACKETS]++;
+    run->model.counters[queue][VIONET_COUNTER_OCTETS] += octets;
+}
+
 static void check_arrival(struct run *run, unsigned i, const VionetFrame *frame)
 {
     uint8_t octets[RX_BUFFER];
@@ -398,6 +411,7 @@ static void check_arrival(struct run *run, unsigned i, const VionetFrame *frame)
             continue;
         }
         arrivals[a].taken = true;
+        count_frame(run, 2 * arrival->pair, arrival->len - run->hdr_len);
         require_offloads(run, octets, frame);
         if (rig_has(&run->rig, VIRTIO_NET_F_HASH_REPORT)) {
             require_hash(run, octets, i);
@@ -583,16 +597,22 @@ static uint32_t used_len(struct run *run, uint16_t head)
     return len;
 }
 
-static void count_command(const struct command *command, const struct control_answer *answer)
+static void count_command(struct run *run, const struct command *command,
+                          const struct control_answer *answer)
 {
+    uint64_t *counters = run->model.counters[run->control];
+
     REACHED(COMMANDS);
     if (!answer->answered) {
         REACHED(UNANSWERABLE);
     } else if (answer->ack == VIRTIO_NET_OK) {
         REACHED(COMMANDS_OK);
+        counters[VIONET_COUNTER_COMMANDS_OK]++;
         fuzz_reach[CLASS_0 + command->octets[0]].count++;
+        fuzz_reach[STATS].count += answer->n_stats;
     } else {
         REACHED(COMMANDS_ERR);
+        counters[VIONET_COUNTER_COMMANDS_ERR]++;
     }
 }
 
@@ -600,9 +620,9 @@ static void require_answer(struct run *run, const struct control_answer *answer,
                            const struct rig_piece *pieces, unsigned n, uint32_t room)
 {
     const uint32_t len = used_len(run, head);
-    uint8_t octets[CONTROL_REPLY_MAX + 1];
+    uint8_t octets[CONTROL_REPLY_MAX + 1 + CONTROL_STATS_MAX];
 
-    FUZZ_REQUIRE(len == (answer->answered ? answer->ack_at + 1 : 0),
+    FUZZ_REQUIRE(len == (answer->answered ? answer->ack_at + 1 + answer->n_stats : 0),
                  "an answer of %u octets with room for %u", len, room);
     FUZZ_REQUIRE(run->rig.faulted[run->control] == !answer->answered,
                  "the control queue is broken, or is not");
@@ -616,6 +636,11 @@ static void require_answer(struct run *run, const struct control_answer *answer,
         FUZZ_REQUIRE(answer->ack != VIRTIO_NET_OK ||
                          memcmp(octets, answer->reply, answer->ack_at) == 0,
                      "another reply");
+        for (size_t i = 0; i < answer->n_stats; i++) {
+            FUZZ_REQUIRE(octets[answer->ack_at + 1 + i] == answer->stats[i],
+                         "statistics: octet %zu is 0x%02x, not 0x%02x", i,
+                         octets[answer->ack_at + 1 + i], answer->stats[i]);
+        }
     }
 }
 
@@ -631,10 +656,45 @@ static void fill(struct run *run, const struct rig_piece *pieces, unsigned n)
     }
 }
 
+/* Octets of room for the answer to a command: mostly enough. */
+static uint32_t choose_room(struct run *run, const struct command *command, uint8_t how)
+{
+    if (how & 0x40) {
+        return how & 15;
+    }
+    switch (command->octets[0]) {
+    case VIRTIO_NET_CTRL_NOTF_COAL:
+        return 9;
+    case VIRTIO_NET_CTRL_STATS:
+        return 1 + 8 * (uint32_t)input_8(&run->input);
+    case VIRTNET_RSS_CTX_CTRL:
+        return 3;
+    default:
+        return 1;
+    }
+}
+
+/* What the device counts and this target does not: what it does by itself. */
+static void take_counters(struct run *run)
+{
+    static const VionetCounter taken[] = {
+        VIONET_COUNTER_KICKS,       VIONET_COUNTER_INTERRUPTS, VIONET_COUNTER_DROPS,
+        VIONET_COUNTER_CSUM_VALID,  VIONET_COUNTER_CSUM_NEEDS, VIONET_COUNTER_CSUM_NONE,
+        VIONET_COUNTER_GSO_PACKETS, VIONET_COUNTER_GSO_OCTETS,
+    };
+
+    for (unsigned queue = 0; queue < run->rig.n_queues; queue++) {
+        for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+            run->model.counters[queue][taken[i]] =
+                vionet_device_counter(run->rig.device, queue, taken[i]);
+        }
+    }
+}
+
 static void send(struct run *run, const struct command *command)
 {
     const uint8_t how = input_8(&run->input);
-    const uint32_t room = how & 0x40 ? how & 15 : command->octets[0] == 6 ? 9 : 1;
+    const uint32_t room = choose_room(run, command, how);
     struct rig_piece pieces[2 * MAX_CUTS + 2];
     const unsigned n_out = cut(run, (uint32_t)command->len, false, pieces);
     const unsigned n = n_out + cut(run, room, true, pieces + n_out);
@@ -651,9 +711,10 @@ static void send(struct run *run, const struct command *command)
     head = rig_post(&run->rig, run->control, pieces, n, indirect);
     rig_publish(&run->rig, run->control);
     fuzz_reach[INDIRECT].count += indirect;
+    take_counters(run);
     answer = control_execute(&run->model, command->octets, command->len, room);
     vionet_device_kick(run->rig.device, run->control);
-    count_command(command, &answer);
+    count_command(run, command, &answer);
     require_answer(run, &answer, head, pieces + n_out, n - n_out, room);
     rig_require_unchanged(&run->rig, "a command");
 }
@@ -718,8 +779,11 @@ static void put_rss(struct run *run, struct command *command)
 
 static void put_hash_config(struct run *run, struct command *command)
 {
+    uint8_t reserved;
+
     append(command, choose_hash_types(run), 4);
-    append(command, input_8(&run->input) == 0xff ? 1 : 0, 8);
+    reserved = input_8(&run->input);
+    append(command, reserved == 0xff ? 1 : reserved == 0xfe ? UINT64_C(1) << 48 : 0, 8);
     put_key(run, command);
 }
 
@@ -747,11 +811,36 @@ static void put_coalescing(struct run *run, struct command *command, bool queue,
     }
 }
 
+static void put_stats_get(struct run *run, struct command *command)
+{
+    const unsigned n = 1 + (input_8(&run->input) & 3);
+
+    for (unsigned i = 0; i < n; i++) {
+        const unsigned queue = input_8(&run->input);
+        const uint8_t how = input_8(&run->input);
+        const unsigned kind = how & 0x80 ? how >> 4 & 3 : queue == run->control ? 2 : queue % 2;
+
+        append(command, queue, 8);
+        append(command, (uint64_t)(how & 15) << 16 * kind, 8);
+    }
+}
+
+static void put_context(struct run *run, struct command *command, uint8_t number)
+{
+    const uint8_t id = input_8(&run->input);
+
+    append(command, id & 0x80 ? id : id & 3, number == VIRTNET_RSS_CTX_CTRL_DEL ? 2 : 8);
+    if (number != VIRTNET_RSS_CTX_CTRL_DEL) {
+        put_rss(run, command);
+    }
+}
+
 static void act_command(struct run *run)
 {
     static const uint8_t rows[][2] = {{0, 0}, {0, 1}, {0, 2}, {0, 3}, {0, 4}, {0, 5}, {1, 0},
                                       {1, 1}, {2, 0}, {2, 1}, {3, 0}, {4, 0}, {4, 1}, {4, 2},
-                                      {5, 0}, {6, 0}, {6, 1}, {6, 2}, {6, 3}, {7, 0}, {4, 1}};
+                                      {5, 0}, {6, 0}, {6, 1}, {6, 2}, {6, 3}, {7, 0}, {4, 1},
+                                      {8, 0}, {8, 1}, {8, 1}, {9, 0}, {9, 1}, {9, 2}, {9, 3}};
     const unsigned row = input_below(&run->input, sizeof(rows) / sizeof(rows[0]));
     struct command command = {.len = 0};
     const uint8_t class = rows[row][0], number = rows[row][1];
@@ -783,6 +872,10 @@ static void act_command(struct run *run)
         put_coalescing(run, &command, number >= 2, number != 3);
     } else if (class == 7) {
         append(&command, input_16(&run->input) & 0x3ff, 4);
+    } else if (class == 8 && number == VIRTIO_NET_CTRL_STATS_GET) {
+        put_stats_get(run, &command);
+    } else if (class == 9 && number != VIRTNET_RSS_CTX_CTRL_CAP_GET) {
+        put_context(run, &command, number);
     }
     trailing = input_8(&run->input); /* mostly as long as it should be */
     if (trailing >= 0xf0) {
@@ -820,7 +913,7 @@ static void act_lengths(struct run *run)
 
 /* ---- the rest of the world ---- */
 
-static const uint8_t features[32] = {
+static const uint8_t features[31] = {
     VIRTIO_NET_F_CTRL_VQ,
     VIRTIO_NET_F_CTRL_RX,
     VIRTIO_NET_F_CTRL_VLAN,
@@ -852,20 +945,32 @@ static const uint8_t features[32] = {
     VIRTIO_NET_F_SPEED_DUPLEX,
     VIRTIO_NET_F_CSUM,
     VIRTIO_NET_F_HOST_TSO4,
-    VIRTIO_F_RING_PACKED,
+};
+static const uint8_t more_features[5] = {
+    VIRTIO_NET_F_DEVICE_STATS, VIRTIO_NET_F_RSS_CONTEXT, VIRTIO_NET_F_HOST_TSO6,
+    VIRTIO_NET_F_HOST_USO,     VIRTIO_F_RING_PACKED,
 };
 
-/* Features by the bits of a word, as far as they are offered and go together. */
-static void choose_features(const struct run *run, uint32_t bits,
-                            uint64_t accepted[VIONET_FEATURE_WORDS])
+static void accept_some(const struct run *run, const uint8_t *table, unsigned n, uint32_t bits,
+                        uint64_t *accepted)
 {
-    memset(accepted, 0, VIONET_FEATURE_WORDS * sizeof(accepted[0]));
-    vionet_features_set(accepted, VIRTIO_F_VERSION_1, true);
-    for (unsigned i = 0; i < sizeof(features); i++) {
-        if ((bits >> i & 1) && vionet_features_test(run->config.features, features[i])) {
-            vionet_features_set(accepted, features[i], true);
+    for (unsigned i = 0; i < n; i++) {
+        if ((bits >> i & 1) && vionet_features_test(run->config.features, table[i])) {
+            vionet_features_set(accepted, table[i], true);
         }
     }
+}
+
+/* Features by the input, as far as they are offered and go together. */
+static void choose_features(struct run *run, uint64_t accepted[VIONET_FEATURE_WORDS])
+{
+    const uint32_t bits = input_32(&run->input);
+    const uint8_t more = bits >> 31 ? input_8(&run->input) : 0;
+
+    memset(accepted, 0, VIONET_FEATURE_WORDS * sizeof(accepted[0]));
+    vionet_features_set(accepted, VIRTIO_F_VERSION_1, true);
+    accept_some(run, features, sizeof(features), bits, accepted);
+    accept_some(run, more_features, sizeof(more_features), more, accepted);
     rig_sound_features(accepted);
 }
 
@@ -883,7 +988,7 @@ static void start(struct run *run)
 {
     uint64_t accepted[VIONET_FEATURE_WORDS];
 
-    choose_features(run, input_32(&run->input), accepted);
+    choose_features(run, accepted);
     FUZZ_REQUIRE(rig_negotiate(&run->rig, accepted), "features are refused");
     control_start(&run->model, &run->config, accepted);
     run->control = rig_control(&run->rig);

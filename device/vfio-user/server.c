@@ -753,7 +753,7 @@ static void drop_client(VionetVfioUser *server)
     if (server->waiting) {
         waiting_stop(server->waiting);
     }
-    vionet_frontend_reset(server->frontend);
+    vionet_frontend_forget_guest(server->frontend);
     ioeventfds_close(server->ioeventfds);
     irqs_clear(server->irqs);
     g_source_destroy(server->loss_source);

@@ -3,7 +3,7 @@
 """compare.py [--runs N] [--kernel K] [--cpus N] [--device PROPERTIES] CACHE VIONET_DEVICE
 
 vionet-device beside QEMU's own virtio-net-pci: the same guest and script, in turn, N times (5). Prints medians:
-TCP through user-mode networking out and in, and frames that pktgen sends to a datagram socket, one and 32 at a
+TCP through user-mode networking out and in, and frames that pktgen sends to datagram sockets, one and 32 at a
 time. By hand, on a machine that does nothing else: a busy one slows the device in another process more."""
 import argparse
 import os
@@ -76,15 +76,13 @@ class Compared:
                     daemon.stop()
         return {"TCP out, Mbit/s": megabits(values["out"]), "TCP in, Mbit/s": megabits(values["in"])}
 
-    def frames(self, ours, directory):
-        theirs, host = os.path.join(directory, "wire.device"), os.path.join(directory, "wire.host")
-        with subprocess.Popen([self.traffic, "unix-listen", host, "300"], stdout=subprocess.PIPE,
+    def frames(self, ours, directory, name, reader, netdev):
+        """What reader, a command of traffic, gets of two bursts over a datagram socket."""
+        with subprocess.Popen([self.traffic, *reader, "300"], stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True) as counter:
             try:
                 counter.stderr.readline()
-                devices, daemon = self.behind(ours, directory,
-                                              f"dgram,local.type=unix,local.path={theirs},"
-                                              f"remote.type=unix,remote.path={host}")
+                devices, daemon = self.behind(ours, directory, netdev)
                 try:
                     with self.guest(FRAMES, devices) as guest:
                         values = guest.finish().values
@@ -93,7 +91,18 @@ class Compared:
                         daemon.stop()
             finally:
                 counter.kill()
-        return {f"frames, {burst} at a time, /s": float(values[f"burst{burst}"]) for burst in (1, 32)}
+        return {f"{name}, {burst} at a time, frames/s": float(values[f"burst{burst}"]) for burst in (1, 32)}
+
+    def inet(self, ours, directory):
+        local, remote = free_port(), free_port()
+        return self.frames(ours, directory, "UDP socket", ["udp-listen", str(remote)],
+                           f"dgram,local.type=inet,local.host=127.0.0.1,local.port={local},"
+                           f"remote.type=inet,remote.host=127.0.0.1,remote.port={remote}")
+
+    def unix(self, ours, directory):
+        theirs, host = os.path.join(directory, "wire.device"), os.path.join(directory, "wire.host")
+        return self.frames(ours, directory, "UNIX socket", ["unix-listen", host],
+                           f"dgram,local.type=unix,local.path={theirs},remote.type=unix,remote.path={host}")
 
 
 def main():
@@ -108,17 +117,17 @@ def main():
     compared = Compared(options)
     figures = {}
     for run in range(options.runs):
-        for measure in (compared.tcp, compared.frames):
+        for measure in (compared.tcp, compared.inet, compared.unix):
             for ours in (False, True):
                 with tempfile.TemporaryDirectory(prefix="guest-") as directory:
                     for name, value in measure(ours, directory).items():
                         figures.setdefault(name, ([], []))[ours].append(value)
         print(f"run {run + 1} of {options.runs}", file=sys.stderr, flush=True)
     print(f"Linux of {options.kernel}, {options.cpus} vCPU, medians of {options.runs}\n")
-    print(f"| {'':30} | {'QEMU':>10} | {'vionet':>10} | ratio |\n|{'-' * 32}|{'-' * 11}:|{'-' * 11}:|------:|")
+    print(f"| {'':36} | {'QEMU':>10} | {'vionet':>10} | ratio |\n|{'-' * 38}|{'-' * 11}:|{'-' * 11}:|------:|")
     for name, (theirs, ours) in figures.items():
         theirs, ours = statistics.median(theirs), statistics.median(ours)
-        print(f"| {name:30} | {theirs:10.0f} | {ours:10.0f} | {ours / theirs:5.2f} |")
+        print(f"| {name:36} | {theirs:10.0f} | {ours:10.0f} | {ours / theirs:5.2f} |")
     return 0
 
 

@@ -77,11 +77,12 @@ def rss(test):
     check_hashes(test)
 
 
-@case(kernels=("bookworm",), variants=("ratified", "queues-1", "packed"))
+@case(kernels=("bookworm",), variants=("ratified", "draft-v7", "draft-v10", "queues-1", "packed"))
 def rss_old(test):
     """The same with Linux 6.1, which sends the configuration in another way, and does not know bit 52. Today's
-    ethtool cannot set its key and table (EINVAL by the kernel), so they are what the driver chose. Not with
-    draft 7: there it asks for the types of tunnels that supported_hash_types shows, without their feature."""
+    ethtool cannot set its key and table (EINVAL by the kernel), so they are what the driver chose. It asks for all
+    types that supported_hash_types shows; those of tunnels, which draft 7 has there, only a driver that accepted
+    their feature sees. So with both drafts hashes are those of outer headers."""
     check_hashes(test)
 
 

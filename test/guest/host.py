@@ -257,6 +257,16 @@ def own_network():
         return False
 
 
+def forward():
+    """Lets this network namespace route between its interfaces. False if the system does not let us."""
+    try:
+        with open("/proc/sys/net/ipv4/ip_forward", "w", encoding="ascii") as file:
+            file.write("1")
+        return True
+    except OSError:
+        return False
+
+
 def interface_up(name, address=None, mtu=None):
     """Sets an address, and IFF_UP after IPv6 of the host, which would speak unasked, is off there."""
     if name != "lo":

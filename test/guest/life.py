@@ -29,10 +29,17 @@ vt_sync end
 """
 
 
-# Frames without end, of a kind that leaves no connections in the backend when nobody ends them.
+# Frames without end; and connections that nobody ends, of which the backend is to keep none of a guest that is gone.
 FLOOD = """
 vt_pktgen flood eth0 0 60 "delay 100000" &
 sleep 0.2
+"""
+CONNECTIONS = """
+for _ in 1 2 3 4 5 6; do sleep 100 | nc 10.0.2.2 WEB & done
+for _ in $(seq 100); do
+    [ "$(netstat -tn | grep -c ':WEB *ESTABLISHED')" != 6 ] || break
+    sleep 0.05
+done
 """
 
 
@@ -98,10 +105,10 @@ vt_sync booted
 
 @case()
 def qemu_killed(test):
-    """QEMU dies with frames on their way; the daemon serves the next one."""
+    """QEMU dies with frames on their way and connections open; the daemon serves the next one."""
     net = Internet()
     daemon = test.daemon(net.netdev, on_off(OFFLOADS))
-    script = net.script(CYCLE + FLOOD + """
+    script = net.script(CYCLE + CONNECTIONS + FLOOD + """
 vt_sync up
 """)
     sizes = []
@@ -117,9 +124,11 @@ vt_sync up
         sizes.append(footprint(daemon))
     with test.guest(daemon, script, cpus=2) as guest:
         guest.reach("up")
+        open_now = daemon.descriptors()
         guest.go("up")
         result = test.said(guest.finish())
     test.same("HTTP with the last one", result.values.get("sha.first"), DIGEST)
+    test.ok("connections were open", open_now >= sizes[-1][0] + 6, (open_now, sizes))
     test.ok("descriptors and memory stay", sizes[-1][0] <= sizes[0][0] + 2 and
             sizes[-1][1] <= sizes[1][1] + POOLS, sizes)
 

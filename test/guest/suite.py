@@ -223,6 +223,7 @@ if __name__ == "__main__":
     import hashing  # noqa: E402,F401
     import life  # noqa: E402,F401
     import threads  # noqa: E402,F401
+    import tunnels  # noqa: E402,F401
     import firmware  # noqa: E402,F401
     import vhost  # noqa: E402,F401
     sys.exit(main())

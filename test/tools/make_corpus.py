@@ -263,9 +263,12 @@ CONTROL_FEATURES = ('ctrl_vq', 'ctrl_rx', 'ctrl_vlan', 'ctrl_rx_extra', 'guest_a
 CONTROL_ACTIONS = {'command': 0, 'raw': 10, 'lengths': 12, 'reset': 13, 'time': 14, 'reset_queue': 15,
                    'announce': 16}
 ALL_FEATURES = (1 << len(CONTROL_FEATURES)) - 1
+MORE_FEATURES = 0xf  # statistics, RSS contexts, host_tso6, host_uso
 ROWS = {'promisc': 0, 'allmulti': 1, 'alluni': 2, 'nomulti': 3, 'nouni': 4, 'nobcast': 5, 'table': 6,
         'mac': 7, 'vlan_add': 8, 'vlan_del': 9, 'announce': 10, 'pairs': 11, 'rss': 12, 'hash': 13,
-        'offloads': 14, 'tx_coal': 15, 'rx_coal': 16, 'vq_set': 17, 'vq_get': 18, 'tunnel': 19}
+        'offloads': 14, 'tx_coal': 15, 'rx_coal': 16, 'vq_set': 17, 'vq_get': 18, 'tunnel': 19,
+        'stats_query': 21, 'stats_get': 22, 'context_cap': 24, 'context_add': 25, 'context_mod': 26,
+        'context_del': 27}
 RATIFIED, V10, V7, OFF = range(4)  # as vionet_dialect_at() has them
 WHOLE = (0, 0, 0)                  # how it is sent: in one piece each way
 
@@ -273,8 +276,9 @@ WHOLE = (0, 0, 0)                  # how it is sent: in one piece each way
 class Control:
     """A program for fuzz_control."""
 
-    def __init__(self, dialect=RATIFIED, pairs=3, supported=0, features=ALL_FEATURES):
-        self.octets = bytes([dialect | pairs - 1 << 2, supported]) + struct.pack('<I', features)
+    def __init__(self, dialect=RATIFIED, pairs=3, supported=0, features=ALL_FEATURES, more=None):
+        self.octets = bytes([dialect | pairs - 1 << 2, supported])
+        self.octets += struct.pack('<I', features | (more is not None) << 31) + bytes([more] * (more is not None))
 
     def command(self, row, *operands, trailing=0, sent=WHOLE):
         self.octets += bytes([CONTROL_ACTIONS['command'], ROWS[row], *operands, trailing, *sent])
@@ -342,6 +346,41 @@ def control_steering():
     yield Control(pairs=1).rss().hash().command('pairs', 1).command('pairs', 2)
 
 
+def control_statistics():
+    """Each queue's, all types and some, with room for all of them and less."""
+    for pairs in (1, 3):
+        for features in (ALL_FEATURES, ALL_FEATURES & ~(3 << 6), 0x1fff):
+            program = Control(pairs=pairs, features=features, more=MORE_FEATURES)
+            program.command('stats_query', sent=(0, 2, 0, 0)).command('stats_query', sent=(0, 0, 0, 0))
+            for queue in range(2 * pairs + 2):
+                for how in (0xf, 1, 2, 4, 8, 0x9f, 0xaf, 0):
+                    program.command('stats_get', 0, queue, how, sent=(0, 30, 0, 0))
+            yield program
+    for room in (0, 1, 6, 7, 8, 20, 60, 255):
+        program = Control(more=MORE_FEATURES).rss()
+        program.command('stats_get', 3, 0, 9, 6, 1, 1, 9, 2, 1, sent=(0, room, 0, 2, 3, 5))
+        yield program.command('stats_get', 1, 0, 15, 255, 1, trailing=0xe3, sent=(0x20, room, 0, 0)).command(
+            'mac', 1).command('stats_get', 2, 6, 1, 0, 9, 2, 9, sent=(0, 100, 0, 0))
+
+
+def control_contexts():
+    for dialect in (RATIFIED, V10, V7, OFF):
+        types = struct.pack('<H', 0x1ff)
+        rss = (3, *types, 0, *((0,) if dialect == V10 else ()))
+        program = Control(dialect, more=MORE_FEATURES).command('context_cap').command('context_mod', 1, *rss)
+        program.command('context_add', 1, *rss).command('context_add', 1, *rss).command('context_add', 2, *rss)
+        program.command('pairs', 2).command('context_mod', 2, *rss)
+        program.command('context_mod', 2, 0xf0, *rss[1:]).command('context_mod', 2, *rss).command('context_del', 1)
+        program.command('context_del', 1).command('pairs', 2).command('context_del', 2).command('pairs', 2)
+        yield program.command('context_add', 0, *rss).command('context_add', 0x90, *rss).command(
+            'context_add', 3, *rss, trailing=0xf5)
+        program = Control(dialect, more=MORE_FEATURES)
+        for table in (0x23, 0x43, 0xf0, 7, 0x3f):
+            program.command('context_add', 1, table, *rss[1:]).command('context_del', 1, trailing=0xe1)
+        yield program.command('context_add', 1, *rss).act('reset', *struct.pack('<IB', 0xffffffff, 0xf)).command(
+            'context_add', 1, *rss)
+
+
 def control_framing():
     cuts = ((0, 1, 1, 0), (0, 2, 1, 1, 0), (0, 7, 1, 1, 1, 1, 1, 1, 1, 0), (0x20, 0, 0), (0x20, 3, 1, 2, 3, 0),
             (0x40, 0, 0), (0x48, 0, 2, 4, 4), (0x4f, 0, 0), (0x20, 7, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0))
@@ -366,12 +405,14 @@ def control_framing():
 
 
 def control_inputs():
-    for programs in (control_modes(), control_steering(), control_framing()):
+    for programs in (control_modes(), control_steering(), control_statistics(), control_contexts(),
+                     control_framing()):
         for number, program in enumerate(programs):
             octets = program.octets
             yield octets
-            if number % 3 == 0:  # the same in packed rings
-                yield octets[:5] + bytes([octets[5] | 0x80]) + octets[6:]
+            if number % 3 == 0:  # the same in packed rings, which the second word of features asks for
+                more = octets[6:] if octets[5] & 0x80 else b'\0' + octets[6:]
+                yield octets[:5] + bytes([octets[5] | 0x80, more[0] | 0x10]) + more[1:]
 
 
 # ---- fuzz_pci ----
@@ -697,14 +738,139 @@ def packed_inputs():
         yield octets
 
 
+# ---- fuzz_segment: a frame behind its offload members ----
+
+TCP4, UFO, TCP6, USO, TUNNEL4, TUNNEL6, ECN = 1, 3, 4, 5, 0x20, 0x40, 0x80
+NEEDS_CSUM, TUNNEL_CSUM = 1, 8
+
+
+def ethernet(v6, vlans=0):
+    return bytes(12) + b'\x81\0\0\5' * vlans + (b'\x86\xdd' if v6 else b'\x08\0')
+
+
+def ip4(protocol, options=b'', flags=0, more=0):
+    return struct.pack('>BBHHHBBH', 0x45 + len(options) // 4, 0, more, 0xfffe, flags, 64, protocol, 0) + bytes(
+        (10, 0, 0, 1, 10, 0, 0, 2)) + options
+
+
+def ip6(protocol, *extensions):
+    """Extension headers are pairs of type and octets behind the first two."""
+    octets, kinds = b'', [kind for kind, _ in extensions] + [protocol]
+    for (_, body), after in zip(extensions, kinds[1:]):
+        octets += bytes((after, (len(body) + 2) // 8 - 1)) + body
+    return struct.pack('>IHBB', 0x60000000, 0, kinds[0], 64) + bytes(range(32)) + octets
+
+
+def tcp(flags=0x10, options=b'', urgent=0):
+    return struct.pack('>HHIIBBHHH', 1025, 80, 0xfffffff0, 1, (5 + len(options) // 4) << 4, flags, 512, 0,
+                       urgent) + options
+
+
+def udp(port=53, checksum=0):
+    return struct.pack('>HHHH', 1025, port, 0, checksum)
+
+
+def segment_input(kind, size, frame, made_up=3000, flags=NEEDS_CSUM, outer=0, inner=0, cuts=(0, 20, 40, 100)):
+    return struct.pack('<BBHHHH4H', kind, flags, size, outer, inner, made_up, *cuts) + frame
+
+
+def segment_inputs():
+    options4 = bytes((0x94, 4, 0, 0, 7, 7, 4, 0, 0, 0, 0, 0))
+    padding = (0, bytes((1, 4, 0, 0, 0, 0)))
+    extensions = ((), (padding,), ((60, bytes((0, 1, 3, 0, 0, 0))),), ((43, bytes((0, 0, 0, 0, 0, 0))),),
+                  (padding, (43, bytes(14)), (60, bytes(6))), ((60, bytes((0xc9, 4, 0, 0, 0, 0))),),
+                  ((0, bytes((0xc2, 4, 0, 1, 0, 0))),), ((43, bytes((0, 1, 0, 0, 0, 0))),), ((44, bytes(6)),))
+    for vlans in range(4):
+        for kind, header in ((TCP4, tcp()), (TCP4 | ECN, tcp(0xd8, bytes(12))), (TCP4, tcp(0x39, urgent=1500)),
+                             (USO, udp()), (UFO, udp())):
+            protocol = 17 if kind in (USO, UFO) else 6
+            for size in (1, 7, 536, 1448, 0xffff, 0):
+                yield segment_input(kind, size, ethernet(False, vlans) + ip4(protocol) + header)
+            yield segment_input(kind, 1000, ethernet(False, vlans) + ip4(protocol, options4) + header)
+            for headers in extensions:
+                six = TCP6 | kind & ECN if protocol == 6 else kind
+                yield segment_input(six, 1000, ethernet(True, vlans) + ip6(protocol, *headers) + header)
+    for flags in (0x12, 0x14, 0x11, 0x18, 0x31, 0x80, 0xff):
+        for made_up in (0, 1, 1000, 1001):
+            yield segment_input(TCP4, 1000, ethernet(False) + ip4(6) + tcp(flags, urgent=7), made_up)
+    for urgent in (0, 999, 1000, 1001, 2000):
+        yield segment_input(TCP4, 1000, ethernet(False) + ip4(6) + tcp(0x30, urgent=urgent))
+    for made_up in (65535 - 28, 65535 - 27, 65535, 8, 0):
+        yield segment_input(UFO, 1480, ethernet(False) + ip4(17) + udp(), made_up)
+        yield segment_input(USO, 46, ethernet(False) + ip4(17) + udp(), made_up)
+        yield segment_input(TCP6, 65500, ethernet(True) + ip6(6) + tcp(), made_up)
+    for fragment in (0x2000, 1, 0x4000, 0x8000):
+        yield segment_input(TCP4, 1000, ethernet(False) + ip4(6, flags=fragment) + tcp())
+    for v6, kind in ((False, TUNNEL4), (True, TUNNEL6)):
+        for checksum in (0, 0x1234):
+            for inner_v6, inner_kind, header in ((False, TCP4, tcp(0x18)), (True, TCP6, tcp()), (False, USO, udp()),
+                                                 (True, USO, udp()), (False, UFO, udp())):
+                protocol = 17 if inner_kind in (USO, UFO) else 6
+                outer = ethernet(v6) + (ip6(17) if v6 else ip4(17))
+                front = outer + udp(4789, checksum) + b'\x08' + bytes(7) + ethernet(inner_v6)
+                whole = front + (ip6(protocol) if inner_v6 else ip4(protocol)) + header
+                for flags in (NEEDS_CSUM, NEEDS_CSUM | TUNNEL_CSUM):
+                    yield segment_input(kind | inner_kind, 1000, whole, 3000, flags, len(outer), len(front))
+                yield segment_input(kind | inner_kind, 1000, whole, 3000, 1, len(outer) + 1, len(front))
+                yield segment_input(kind | inner_kind, 1000, whole, 3000, 1, len(outer), len(outer) + 7)
+                yield segment_input(0x60 | inner_kind, 1000, whole, 3000, 1, len(outer), len(front))
+
+
+# ---- fuzz_merge ----
+
+DATA_VALID, RAW, SPOILED, WRONG, LAST = 8, 0x10, 0x20, 0x40, 0x80
+PUSH, JUMP, SAME_ID, OPTIONS, VLAN = 8, 0x10, 0x20, 0x40, 0x80
+BARRIER = 0xfe
+
+
+def merge_inputs():
+    for lacks in (0, 1, 2, 4, 6):
+        for connection in range(8):
+            frame = bytes((connection | DATA_VALID, 6, 0))
+            yield bytes((lacks, 127)) + frame * 6 + bytes((connection, 4, 0xd3)) + bytes(
+                (connection | DATA_VALID | LAST, 6 | PUSH, 0x91))
+    for connection in (0, 1, 4):
+        for change in (PUSH, JUMP, SAME_ID, OPTIONS, VLAN):
+            frame = bytes((connection, 6, 0xc8))
+            yield bytes((0, 127)) + frame * 3 + bytes((connection, 6 | change, 0)) + frame * 3
+            yield bytes((0, 127)) + bytes((connection, 6 | change, 0)) * 5
+        for length in range(8):
+            yield bytes((0, 127)) + bytes((connection, length, 0)) * 4 + bytes((connection, 4, 0)) * 3
+        yield bytes((0, 127)) + bytes((connection, 2, 0x80)) * 100
+        yield bytes((0, 127)) + bytes((connection, 7, 0)) * 50
+        yield bytes((0, 3)) + bytes((connection, 6, 0, connection ^ 1, 6, 0)) * 12
+        for at in range(0, 80, 3):
+            for how in (SPOILED, SPOILED | DATA_VALID, WRONG):
+                frame = bytes((connection, 6, 0))
+                yield bytes((0, 127)) + frame * 2 + bytes((connection | how, 6, 0, at, 0, 1)) + frame * 2
+    for connection in range(4):
+        for length in (1, 4, 6, 7):
+            yield bytes((0, 127)) + bytes((connection | DATA_VALID, length | SAME_ID, 0)) * 4
+    for connections in range(1, 9):
+        burst = b''.join(bytes((i % connections, 5, i * 37 & 0xff)) for i in range(24))
+        yield bytes((0, 127)) + burst + bytes((0, BARRIER, 0)) + burst + bytes((RAW, 0, 0, 3, 1, 2, 3, 4)) + burst
+    dice = Dice('fuzz_merge')
+    for _ in range(30):
+        octets = bytes((dice.choice((0, 0, 1, 2, 4)), dice.choice((127, 127, 5))))
+        for _ in range(dice.between(10, 60)):
+            octets += bytes((dice.below(16) | LAST * (not dice.below(12)), dice.choice((4, 5, 6, 6, 0x26, 0x0e, 0x46)),
+                             dice.below(256)))
+        yield octets
+
+
 # ---- files ----
 
 TARGETS = {
     'fuzz_control': control_inputs,
     'fuzz_dissect': dissect_inputs,
     'fuzz_packed': packed_inputs,
+        yield octets
+
+
+    'fuzz_merge': merge_inputs,
     'fuzz_pci': pci_inputs,
     'fuzz_ring': ring_inputs,
+    'fuzz_segment': segment_inputs,
     'fuzz_vfio_user': vfio_inputs,
     'fuzz_vhost_user': vhost_inputs,
 }

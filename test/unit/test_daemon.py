@@ -554,6 +554,36 @@ class Tests:
             assert daemon.end() == 0, daemon.text()
         return None
 
+    def test_guests_that_vanish_leave_no_connections(self):
+        if 'user' not in self.run('--help').stdout.split('Backends:')[1]:
+            return 'libslirp'
+        with socket.create_server(('127.0.0.1', 0)) as taken:
+            forwarded = taken.getsockname()[1]
+        with running(self, f'--netdev=user,hostfwd=tcp:127.0.0.1:{forwarded}-:22') as daemon, \
+                socket.create_server(('127.0.0.1', 0)) as server:
+            server.settimeout(SECONDS)
+            descriptors = []
+            for _ in range(20):
+                guest = Guest(Client(daemon.socket))
+                guest.start(FEATURES)
+                router = resolve(guest)
+                descriptors.append(len(os.listdir(f'/proc/{daemon.process.pid}/fd')))
+                guest.send(ipv4(router, 6, struct.pack('>HHIIBBHHH', 1025, server.getsockname()[1],
+                                                       1, 0, 0x50, 2, 8192, 0, 0)))
+                peer = server.accept()[0]
+                peer.settimeout(SECONDS)
+                with socket.create_connection(('127.0.0.1', forwarded), SECONDS):
+                    while True:  # until the connection that is forwarded comes; others are slirp's
+                        packet = guest.receive()[1]
+                        if packet[12:14] == b'\x08\x00' and packet[36:38] == b'\0\x16':
+                            break
+                    guest.close()
+                    assert peer.recv(1) == b''
+                peer.close()
+            assert max(descriptors) == min(descriptors), descriptors
+            assert daemon.end() == 0, daemon.text()
+        return None
+
     # ---- trace ----
 
     def test_trace(self):

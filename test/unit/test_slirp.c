@@ -1137,6 +1137,135 @@ static void test_checksums_are_called_valid(void)
 }
 
 /* Many connections at once, all left open: nothing is lost, and all is closed in the end. */
+/* A guest's connections both ways and its datagrams; its peers are left in peers, of which there are 4. */
+static void make_busy(struct wire *wire, int listener, unsigned port, unsigned forwarded,
+                      const char *path, int *peers)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct tcp tcp;
+
+    ask_gateway(wire);
+    tcp = tcp_connect(wire, port);
+    peers[0] = host_accept(wire, listener);
+    exchange_words(wire, &tcp, peers[0]);
+    peers[1] = connect_to(forwarded);
+    tcp = tcp_accept(wire, 22);
+    exchange_words(wire, &tcp, peers[1]);
+    peers[2] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+    g_assert_cmpint(connect(peers[2], (struct sockaddr *)&address, sizeof(address)), ==, 0);
+    g_assert_cmpint(fcntl(peers[2], F_SETFL, O_NONBLOCK), ==, 0);
+    tcp = tcp_accept(wire, 23);
+    exchange_words(wire, &tcp, peers[2]);
+    peers[3] = connect_to(forwarded); /* which the guest does not answer any more */
+    wire_wait(wire, "SYN");
+    send_udp(wire, GUEST, HOST, 5000, port, "words", 5);
+}
+
+/* The other end has closed, one way or the other. */
+static void require_end(struct wire *wire, int peer)
+{
+    GSource *guard = add_timeout(wire, PATIENT * 1000, give_up, (gpointer) "the end");
+    GSource *ticks = add_timeout(wire, 1, tick, NULL);
+    uint8_t octet;
+    ssize_t n;
+
+    while ((n = recv(peer, &octet, 1, 0)) < 0 && errno == EAGAIN) {
+        g_main_context_iteration(wire->context, TRUE);
+    }
+    g_assert_true(n == 0 || errno == ECONNRESET);
+    remove_timeout(ticks);
+    remove_timeout(guard);
+    close(peer);
+}
+
+static void test_guests_that_vanish_leave_no_connections(void)
+{
+    const unsigned before = count_fds();
+    char *dir = g_dir_make_tmp("vionet-slirp-XXXXXX", NULL);
+    char *path = g_build_filename(dir, "a-socket", NULL);
+    const unsigned forwarded = free_port(SOCK_STREAM);
+    char *text =
+        g_strdup_printf("user,hostfwd=tcp:127.0.0.1:%u-:22,hostfwd=unix:%s-:23", forwarded, path);
+    struct wire *wire = wire_new(text);
+    const unsigned idle = count_fds();
+    unsigned port;
+    const int listener = loopback_socket(SOCK_STREAM, &port, true);
+    int peers[4];
+
+    for (unsigned guest = 0; guest < 20; guest++) {
+        make_busy(wire, listener, port, forwarded, path, peers);
+        g_assert_cmpuint(count_fds(), >, idle + 1 + G_N_ELEMENTS(peers));
+        backend_forget_guest(wire->backend);
+        g_assert_cmpuint(count_fds(), ==, idle + 1 + G_N_ELEMENTS(peers));
+        for (unsigned i = 0; i < G_N_ELEMENTS(peers); i++) {
+            require_end(wire, peers[i]);
+        }
+        g_assert_false(wire_take(wire));
+    }
+    close(listener);
+    wire_free(wire);
+    g_assert_cmpuint(count_fds(), ==, before);
+    g_assert_cmpint(g_rmdir(dir), ==, 0);
+    g_free(text);
+    g_free(path);
+    g_free(dir);
+}
+
+/* Frames that were taken hold; those that wait are not for the next guest. */
+static void test_forgetting_with_frames_out(void)
+{
+    struct wire *wire = wire_new("user");
+    uint64_t dropped;
+    uint8_t request[42];
+    VionetFrame frame;
+
+    ask_gateway(wire);
+    put_arp(request, 1, HOST);
+    wire_send(wire, request, sizeof(request));
+    wire_send(wire, request, sizeof(request));
+    g_assert_cmpuint(backend_receive(wire->backend, &frame, 1), ==, 1);
+    dropped = backend_counters(wire->backend).dropped;
+    backend_forget_guest(wire->backend);
+    g_assert_cmpuint(backend_counters(wire->backend).dropped, ==, dropped + 1);
+    wire_look(wire, &frame);
+    g_assert_cmpmem(wire->frame, 6, guest_mac, 6);
+    backend_complete(wire->backend, &frame, 1);
+    g_assert_false(wire_take(wire));
+    ask_gateway(wire);
+    wire_free(wire);
+}
+
+/* Somebody else takes what is forwarded, between two guests: the rest is forwarded as before. */
+static void test_port_lost_between_guests(void)
+{
+    const unsigned port = free_port(SOCK_STREAM);
+    char *dir = g_dir_make_tmp("vionet-slirp-XXXXXX", NULL);
+    char *path = g_build_filename(dir, "a-socket", NULL);
+    char *text =
+        g_strdup_printf("user,hostfwd=unix:%s-:22,hostfwd=tcp:127.0.0.1:%u-:23", path, port);
+    struct wire *wire = wire_new(text);
+    struct tcp tcp;
+    int peer;
+
+    g_assert_cmpint(g_unlink(path), ==, 0);
+    g_assert_cmpint(g_mkdir(path, 0700), ==, 0);
+    g_test_expect_message("vionet", G_LOG_LEVEL_WARNING, "backend user: hostfwd=unix:*");
+    backend_forget_guest(wire->backend);
+    g_test_assert_expected_messages();
+    ask_gateway(wire);
+    peer = connect_to(port);
+    tcp = tcp_accept(wire, 23);
+    exchange_words(wire, &tcp, peer);
+    close(peer);
+    wire_free(wire);
+    g_assert_cmpint(g_rmdir(path), ==, 0);
+    g_assert_cmpint(g_rmdir(dir), ==, 0);
+    g_free(text);
+    g_free(path);
+    g_free(dir);
+}
+
 static void test_many_connections(void)
 {
     const unsigned before = count_fds();
@@ -1186,6 +1315,9 @@ int main(int argc, char **argv)
     g_test_add_func("/slirp/tcp/many", test_many_connections);
     g_test_add_func("/slirp/tcp/merging", test_merging);
     g_test_add_func("/slirp/suits", test_suits);
+    g_test_add_func("/slirp/guests/vanish", test_guests_that_vanish_leave_no_connections);
+    g_test_add_func("/slirp/guests/frames-out", test_forgetting_with_frames_out);
+    g_test_add_func("/slirp/guests/lost-port", test_port_lost_between_guests);
     g_test_add_func("/slirp/udp/echo", test_udp_echo);
     g_test_add_func("/slirp/udp/from-host", test_udp_from_host);
     g_test_add_func("/slirp/restrict", test_restrict);

@@ -14,13 +14,9 @@
 #include "driver/queue.h"
 #include "machine/machine.h"
 #include "reference/reference.h"
+#include "reference/suite.h"
 
 #define PAIRS 8
-
-static const uint8_t key[40] = {0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67,
-                                0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb,
-                                0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30,
-                                0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa};
 
 /* ---- frames, from the inside out ---- */
 
@@ -220,6 +216,18 @@ static struct machine *boot_without(const char *dialect, int first, int second)
     return machine_booted(&setup, features_without(features_known(), without));
 }
 
+/* Receive buffers are full of octets that are none of a packet's. */
+static struct machine *boot_poisoned(struct guest_features wanted, enum net_shape shape)
+{
+    struct machine_setup setup;
+
+    setup_all(&setup, "ratified");
+    setup.net.poison = true;
+    setup.net.receive_layout.shape = shape;
+    setup.net.receive_buffers = 8;
+    return machine_booted(&setup, wanted);
+}
+
 /* No bit 127 to leave out. */
 static struct machine *boot(const char *dialect)
 {
@@ -258,7 +266,7 @@ static struct net_rss usual_rss(uint32_t hash_types)
         .table_len = PAIRS,
         .unclassified_queue = 6,
         .max_tx_vq = PAIRS,
-        .key = key,
+        .key = suite_key,
         .key_len = 40,
     };
 }
@@ -333,33 +341,17 @@ static void check_hash(struct machine *machine, Frame *frame, const struct net_r
 
 /* ---- RSS ---- */
 
-static const struct vector {
-    const char *src, *dst;
-    uint16_t sport, dport;
-    uint32_t addresses, with_ports;
-} vectors[] = {
-    {"66.9.149.187", "161.142.100.80", 2794, 1766, 0x323e8fc2, 0x51ccc178},
-    {"199.92.111.2", "65.69.140.83", 14230, 4739, 0xd718262a, 0xc626b0ea},
-    {"24.19.198.95", "12.22.207.184", 12898, 38024, 0xd2d0a5de, 0x5c2b394a},
-    {"38.27.205.30", "209.142.163.6", 48228, 2217, 0x82989176, 0xafc7327f},
-    {"153.39.163.191", "202.188.127.2", 44251, 1303, 0x5d1809c5, 0x10e828a2},
-    {"3ffe:2501:200:1fff::7", "3ffe:2501:200:3::1", 2794, 1766, 0x2cc18cd5, 0x40207d3d},
-    {"3ffe:501:8::260:97ff:fe40:efab", "ff02::1", 14230, 4739, 0x0f0c461c, 0xdde51bbf},
-    {"3ffe:1900:4545:3:200:f8ff:fe21:67cf", "fe80::200:f8ff:fe21:67cf", 44251, 38024, 0x4b61e985,
-     0x02d1feef},
-};
-
-static Frame *vector_frame(const struct vector *vector, uint8_t protocol)
+static Frame *suite_frame(const struct connection *connection, uint8_t protocol)
 {
-    Frame *transport = new_transport(protocol, vector->sport, vector->dport);
+    Frame *transport = new_transport(protocol, connection->sport, connection->dport);
 
-    if (strchr(vector->src, ':')) {
-        return in_ethernet(in_ipv6(transport, protocol, vector->src, vector->dst), 0x86dd);
+    if (strchr(connection->src, ':')) {
+        return in_ethernet(in_ipv6(transport, protocol, connection->src, connection->dst), 0x86dd);
     }
-    return in_ethernet(in_ipv4(transport, protocol, vector->src, vector->dst), 0x0800);
+    return in_ethernet(in_ipv4(transport, protocol, connection->src, connection->dst), 0x0800);
 }
 
-static void check_vector(struct machine *machine, Frame *frame, uint32_t hash, unsigned report)
+static void check_suite(struct machine *machine, Frame *frame, uint32_t hash, unsigned report)
 {
     struct guest_packet packet;
 
@@ -373,16 +365,16 @@ static void test_published_vectors(void)
 {
     struct machine *machine = boot("ratified");
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(vectors); i++) {
-        const struct vector *vector = &vectors[i];
-        const unsigned v6 = strchr(vector->src, ':') ? 3 : 0;
+    for (unsigned i = 0; i < SUITE_CONNECTIONS; i++) {
+        const struct connection *connection = &suite[i];
+        const unsigned v6 = strchr(connection->src, ':') ? 3 : 0;
 
         set_rss(machine, usual_rss(0x3f));
-        check_vector(machine, vector_frame(vector, 6), vector->with_ports, 2 + v6);
-        check_vector(machine, vector_frame(vector, 17), vector->with_ports, 3 + v6);
+        check_suite(machine, suite_frame(connection, 6), connection->with_ports, 2 + v6);
+        check_suite(machine, suite_frame(connection, 17), connection->with_ports, 3 + v6);
         set_rss(machine, usual_rss(1u << 0 | 1u << 3));
-        check_vector(machine, vector_frame(vector, 6), vector->addresses, 1 + v6);
-        check_vector(machine, vector_frame(vector, 17), vector->addresses, 1 + v6);
+        check_suite(machine, suite_frame(connection, 6), connection->by_addresses, 1 + v6);
+        check_suite(machine, suite_frame(connection, 17), connection->by_addresses, 1 + v6);
     }
     finish(machine);
 }
@@ -395,10 +387,10 @@ static void test_types_cascade(void)
         const struct net_rss rss = usual_rss(types);
 
         set_rss(machine, rss);
-        for (unsigned i = 0; i < G_N_ELEMENTS(vectors); i += 2) {
-            check_hash(machine, vector_frame(&vectors[i], 6), &rss, 0);
-            check_hash(machine, vector_frame(&vectors[i], 17), &rss, 0);
-            check_hash(machine, vector_frame(&vectors[i], 132), &rss, 0);
+        for (unsigned i = 0; i < SUITE_CONNECTIONS; i += 2) {
+            check_hash(machine, suite_frame(&suite[i], 6), &rss, 0);
+            check_hash(machine, suite_frame(&suite[i], 17), &rss, 0);
+            check_hash(machine, suite_frame(&suite[i], 132), &rss, 0);
         }
     }
     finish(machine);
@@ -439,7 +431,7 @@ static void test_unclassified(void)
         set_rss(machine, rss);
         g_assert_cmpuint(pair_of(machine, in_ethernet(g_byte_array_new(), 0x0806)), ==, queue);
         g_assert_cmpuint(pair_of(machine, flow(2)), ==, queue); /* UDP */
-        g_assert_cmpuint(pair_of(machine, vector_frame(&vectors[5], 6)), ==, queue);
+        g_assert_cmpuint(pair_of(machine, suite_frame(&suite[5], 6)), ==, queue);
         check_hash(machine, flow(1), &rss, 0);
     }
     finish(machine);
@@ -456,8 +448,8 @@ static void test_short_keys(void)
         set_rss(machine, rss);
         rss.key_len = len;
         set_rss(machine, rss);
-        for (unsigned i = 0; i < G_N_ELEMENTS(vectors); i++) {
-            check_hash(machine, vector_frame(&vectors[i], 6), &rss, 0);
+        for (unsigned i = 0; i < SUITE_CONNECTIONS; i++) {
+            check_hash(machine, suite_frame(&suite[i], 6), &rss, 0);
         }
     }
     finish(machine);
@@ -475,13 +467,13 @@ static void test_long_key(void)
     setup.device.rss_max_key_size = 255;
     machine = machine_booted(&setup, features_known());
     memset(long_key, 0xff, sizeof(long_key));
-    memcpy(long_key, key, 40);
+    memcpy(long_key, suite_key, 40);
     rss.key = long_key;
     rss.key_len = 255;
     set_rss(machine, rss);
-    for (unsigned i = 0; i < G_N_ELEMENTS(vectors); i++) {
-        check_vector(machine, vector_frame(&vectors[i], 6), vectors[i].with_ports,
-                     strchr(vectors[i].src, ':') ? 5 : 2);
+    for (unsigned i = 0; i < SUITE_CONNECTIONS; i++) {
+        check_suite(machine, suite_frame(&suite[i], 6), suite[i].with_ports,
+                    strchr(suite[i].src, ':') ? 5 : 2);
     }
     finish(machine);
 }
@@ -502,7 +494,8 @@ static void test_only_the_right_queue(void)
         struct reference_result expected;
         unsigned pair;
 
-        reference_hash(frame->data, frame->len, REFERENCE_RATIFIED, 0x3f, 0, key, 40, &expected);
+        reference_hash(frame->data, frame->len, REFERENCE_RATIFIED, 0x3f, 0, suite_key, 40,
+                       &expected);
         pair = spread[expected.hash % PAIRS];
         g_assert_cmpint(machine_deliver(machine, frame->data, frame->len), ==,
                         VIONET_DROP_NO_BUFFER);
@@ -530,7 +523,7 @@ static void test_rss_queue_in_reset(void)
             struct guest_packet packet;
             unsigned pair;
 
-            reference_hash(frame->data, frame->len, REFERENCE_RATIFIED, 0x3f, 0, key, 40,
+            reference_hash(frame->data, frame->len, REFERENCE_RATIFIED, 0x3f, 0, suite_key, 40,
                            &expected);
             pair = spread[expected.hash % PAIRS];
             dropped += pair == gone;
@@ -554,7 +547,7 @@ static unsigned pair_by_table(const Frame *frame, const uint16_t *table, unsigne
 {
     struct reference_result expected;
 
-    reference_hash(frame->data, frame->len, REFERENCE_RATIFIED, 0x3f, 0, key, 40, &expected);
+    reference_hash(frame->data, frame->len, REFERENCE_RATIFIED, 0x3f, 0, suite_key, 40, &expected);
     return table[expected.hash % table_len];
 }
 
@@ -926,15 +919,15 @@ static void test_follows_transmit(void)
         transmit(machine, (pair + 1) % PAIRS, flow(i));
         g_assert_cmpuint(pair_of(machine, answer(i)), ==, (pair + 1) % PAIRS);
     }
-    for (unsigned i = 0; i < G_N_ELEMENTS(vectors); i++) {
-        struct vector back = vectors[i];
+    for (unsigned i = 0; i < SUITE_CONNECTIONS; i++) {
+        struct connection back = suite[i];
 
-        back.src = vectors[i].dst;
-        back.dst = vectors[i].src;
-        back.sport = vectors[i].dport;
-        back.dport = vectors[i].sport;
-        transmit(machine, i % PAIRS, vector_frame(&vectors[i], 6));
-        g_assert_cmpuint(pair_of(machine, vector_frame(&back, 6)), ==, i % PAIRS);
+        back.src = suite[i].dst;
+        back.dst = suite[i].src;
+        back.sport = suite[i].dport;
+        back.dport = suite[i].sport;
+        transmit(machine, i % PAIRS, suite_frame(&suite[i], 6));
+        g_assert_cmpuint(pair_of(machine, suite_frame(&back, 6)), ==, i % PAIRS);
     }
     finish(machine);
 }
@@ -1086,14 +1079,14 @@ static void test_nothing_reported_at_first(void)
     struct machine *machine = boot("ratified");
     struct guest_packet packet;
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(vectors); i++) {
-        g_assert_true(take(machine, vector_frame(&vectors[i], 6), &packet));
+    for (unsigned i = 0; i < SUITE_CONNECTIONS; i++) {
+        g_assert_true(take(machine, suite_frame(&suite[i], 6), &packet));
         g_assert_cmphex(packet.header.hash_value, ==, 0);
         g_assert_cmpuint(packet.header.hash_report, ==, VIRTIO_NET_HASH_REPORT_NONE);
     }
     set_rss(machine, usual_rss(0x3f));
     g_assert_true(machine_boot(machine, features_known()));
-    g_assert_true(take(machine, vector_frame(&vectors[0], 6), &packet));
+    g_assert_true(take(machine, suite_frame(&suite[0], 6), &packet));
     g_assert_cmphex(packet.header.hash_value, ==, 0);
     g_assert_cmpuint(packet.header.hash_report, ==, VIRTIO_NET_HASH_REPORT_NONE);
     finish(machine);
@@ -1397,7 +1390,7 @@ static void check_header(struct machine *machine, unsigned size, bool report)
     struct guest_packet packet;
 
     g_assert_cmpuint(net_header_size(machine->net), ==, size);
-    g_assert_true(take(machine, vector_frame(&vectors[0], 6), &packet));
+    g_assert_true(take(machine, suite_frame(&suite[0], 6), &packet));
     g_assert_cmpmem(packet.raw_header, size, report ? hashed : plain, size);
     g_assert_true(take(machine, in_ethernet(g_byte_array_new(), 0x0806), &packet));
     g_assert_cmpmem(packet.raw_header, size, plain, size);
@@ -1410,18 +1403,13 @@ static void test_header_octets(void)
     for (unsigned i = 0; i < 3 * G_N_ELEMENTS(shapes); i++) {
         const unsigned variant = i % 3;
         struct guest_features wanted = features_known();
-        struct machine_setup setup;
         struct machine *machine;
 
-        setup_all(&setup, "ratified");
-        setup.net.poison = true;
-        setup.net.receive_layout.shape = shapes[i / 3];
-        setup.net.receive_buffers = 8;
         features_remove(&wanted, variant == 0 ? VIRTIO_NET_F_HASH_REPORT : 127);
         if (variant < 2) {
             wanted = features_without(wanted, features_of(65, 66, 67, 68, FEATURES_END));
         }
-        machine = machine_booted(&setup, wanted);
+        machine = boot_poisoned(wanted, shapes[i / 3]);
         check_header(machine, variant == 0 ? 12 : variant == 1 ? 20 : 24, false);
         set_rss(machine, usual_rss(0x3f));
         check_header(machine, variant == 0 ? 12 : variant == 1 ? 20 : 24, variant > 0);
@@ -1432,13 +1420,8 @@ static void test_header_octets(void)
 /* D-11: a short frame is as long as it is; what lies behind it in the buffer is not touched. */
 static void test_short_frames(void)
 {
-    struct machine_setup setup;
-    struct machine *machine;
+    struct machine *machine = boot_poisoned(features_known(), NET_WHOLE);
 
-    setup_all(&setup, "ratified");
-    setup.net.poison = true;
-    setup.net.receive_buffers = 8;
-    machine = machine_booted(&setup, features_known());
     for (unsigned len = 14; len <= 64; len++) {
         struct guest_packet packet;
 
@@ -1452,13 +1435,10 @@ static void test_short_frames(void)
 static void test_header_without_report(void)
 {
     struct guest_features wanted = features_known();
-    struct machine_setup setup;
     struct machine *machine;
 
-    setup_all(&setup, "ratified");
-    setup.net.poison = true;
     features_remove(&wanted, VIRTIO_NET_F_HASH_REPORT);
-    machine = machine_booted(&setup, wanted);
+    machine = boot_poisoned(wanted, NET_WHOLE);
     set_rss(machine, usual_rss(0x3f));
     check_header(machine, 24, false);
     finish(machine);
@@ -1472,7 +1452,7 @@ static void check_read_only(const struct net_layout *layout, uint32_t receive_si
     const long page = 4096;
     uint8_t *memory =
         mmap(NULL, (size_t)page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    Frame *frame = vector_frame(&vectors[0], 6);
+    Frame *frame = suite_frame(&suite[0], 6);
     struct guest_packet packet;
 
     setup_all(&setup, "ratified");

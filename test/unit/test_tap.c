@@ -29,9 +29,9 @@
 
 #include <vionet/spec.h>
 
+#include "bench.h"
 #include "driver/control.h"
 #include "driver/queue.h"
-#include "frontend.h"
 
 #define NAME   "vnt0"
 #define OURS   0x0a000001u /* the kernel's end */
@@ -91,14 +91,6 @@ static void find_out_what_is_missing(void)
     close(fd);
     /* The kernel does not speak up by itself. */
     write_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
-}
-
-static bool is_skipped(void)
-{
-    if (missing) {
-        g_test_skip(missing);
-    }
-    return missing;
 }
 
 static void set_interface(const char *name, unsigned long request, struct ifreq *values)
@@ -450,9 +442,6 @@ static void test_refused_interfaces(void)
 {
     VionetBackend *backend;
 
-    if (is_skipped()) {
-        return;
-    }
     assert_refused("tap,ifname=lo", "backend tap: interface lo: Invalid argument");
     assert_refused("tap,ifname=" NAME ",sndbuf=many",
                    "backend tap: sndbuf=many: expected a number of octets, 0 for no limit");
@@ -478,9 +467,6 @@ static void test_refused_descriptors(void)
     char *text;
     char *sentence;
 
-    if (is_skipped()) {
-        return;
-    }
     fd = open_descriptor(IFF_TUN | IFF_NO_PI);
     text = g_strdup_printf("tap,fd=%d", fd);
     sentence = g_strdup_printf(
@@ -514,9 +500,6 @@ static void test_descriptors_are_closed(void)
 {
     const unsigned before = count_descriptors();
 
-    if (is_skipped()) {
-        return;
-    }
     for (unsigned i = 0; i < 10; i++) {
         int fd;
         char *text;
@@ -544,9 +527,6 @@ static void check_plain_frames(const char *options)
     uint16_t tag;
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_up(options);
     peer = packet_socket(false);
     for (unsigned i = 0; i < 100; i++) {
@@ -576,12 +556,10 @@ static void test_frames_without_header(void)
     VionetBackend *backend;
 
     check_plain_frames("ifname=" NAME ",vnet_hdr=off");
-    if (!is_skipped()) {
-        backend = open_tap("vnet_hdr=off");
-        g_assert_cmphex(backend_takes(backend), ==, 0);
-        backend_set_offloads(backend, UINT64_MAX); /* without effect */
-        backend_close(backend);
-    }
+    backend = open_tap("vnet_hdr=off");
+    g_assert_cmphex(backend_takes(backend), ==, 0);
+    backend_set_offloads(backend, UINT64_MAX); /* without effect */
+    backend_close(backend);
 }
 
 /* As many ranges as octets, more than the kernel takes at once. */
@@ -594,9 +572,6 @@ static void test_frames_in_pieces(void)
     uint16_t tag;
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_up("ifname=" NAME);
     peer = packet_socket(false);
     for (unsigned n = 14; n <= 1400; n += n < 300 ? 1 : 100) {
@@ -622,9 +597,6 @@ static void test_vlan_frames(void)
     uint16_t tag;
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_up("ifname=" NAME);
     peer = packet_socket(false);
     fill_frame(frame, sizeof(frame), 1);
@@ -676,9 +648,6 @@ static void test_unfinished_checksums(void)
     VionetFrame found;
     int udp;
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_up("ifname=" NAME);
     set_addresses(NAME, OURS, GUESTS);
     udp = udp_socket(7);
@@ -733,9 +702,6 @@ static void test_large_frames_out(void)
     uint16_t tag;
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_up("ifname=" NAME);
     g_assert_cmphex(backend_takes(backend) & (BACKEND_CSUM | BACKEND_GSO), ==,
                     BACKEND_CSUM | BACKEND_GSO);
@@ -777,29 +743,27 @@ static void test_large_frames_for_tcp(void)
     int listener;
     int connection;
 
-    if (!is_skipped()) {
-        backend = open_up("ifname=" NAME);
-        set_addresses(NAME, OURS, GUESTS);
-        listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        g_assert_cmpint(bind(listener, (const struct sockaddr *)&at, sizeof(at)), ==, 0);
-        g_assert_cmpint(listen(listener, 1), ==, 0);
-        tcp_send(backend, (struct tcp){.seq = 1000, .flags = 0x02}, 0);
-        answer = receive_frame(backend);
-        g_assert_cmphex(((uint8_t *)answer.iov[0].iov_base)[TRANSPORT_AT + 13], ==, 0x12);
-        seq = get32((uint8_t *)answer.iov[0].iov_base + TRANSPORT_AT + 4) + 1;
-        backend_complete(backend, &answer, 1);
-        tcp_send(backend, (struct tcp){.seq = 1001, .ack = seq, .flags = 0x10}, 0);
-        connection = accept(listener, NULL, NULL);
-        g_assert_cmpint(connection, >=, 0);
-        tcp_send(backend, (struct tcp){.seq = 1001, .ack = seq, .flags = 0x18}, LARGE);
-        fill(expected, LARGE, 5);
-        g_assert_cmpint(recv(connection, found, LARGE, MSG_WAITALL), ==, LARGE);
-        g_assert_cmpmem(found, LARGE, expected, LARGE);
-        g_assert_cmpuint(dropped(backend), ==, 0);
-        close(connection);
-        close(listener);
-        backend_close(backend);
-    }
+    backend = open_up("ifname=" NAME);
+    set_addresses(NAME, OURS, GUESTS);
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    g_assert_cmpint(bind(listener, (const struct sockaddr *)&at, sizeof(at)), ==, 0);
+    g_assert_cmpint(listen(listener, 1), ==, 0);
+    tcp_send(backend, (struct tcp){.seq = 1000, .flags = 0x02}, 0);
+    answer = receive_frame(backend);
+    g_assert_cmphex(((uint8_t *)answer.iov[0].iov_base)[TRANSPORT_AT + 13], ==, 0x12);
+    seq = get32((uint8_t *)answer.iov[0].iov_base + TRANSPORT_AT + 4) + 1;
+    backend_complete(backend, &answer, 1);
+    tcp_send(backend, (struct tcp){.seq = 1001, .ack = seq, .flags = 0x10}, 0);
+    connection = accept(listener, NULL, NULL);
+    g_assert_cmpint(connection, >=, 0);
+    tcp_send(backend, (struct tcp){.seq = 1001, .ack = seq, .flags = 0x18}, LARGE);
+    fill(expected, LARGE, 5);
+    g_assert_cmpint(recv(connection, found, LARGE, MSG_WAITALL), ==, LARGE);
+    g_assert_cmpmem(found, LARGE, expected, LARGE);
+    g_assert_cmpuint(dropped(backend), ==, 0);
+    close(connection);
+    close(listener);
+    backend_close(backend);
     g_free(found);
     g_free(expected);
 }
@@ -832,9 +796,6 @@ static void test_offloads_at_run_time(void)
     uint8_t *frame;
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_up("ifname=" NAME);
     peer = packet_socket(true);
     frame = new_tcp((struct tcp){.flags = 0x10}, LARGE, false);
@@ -870,9 +831,6 @@ static void test_datagrams_at_run_time(void)
     VionetBackend *backend;
     int udp;
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_up("ifname=" NAME);
     set_addresses(NAME, OURS, GUESTS);
     udp = udp_socket(7);
@@ -986,9 +944,6 @@ static void test_tunnels(void)
     VionetBackend *to;
     uint8_t *frame;
 
-    if (is_skipped()) {
-        return;
-    }
     from = open_up("ifname=" NAME);
     if (!(backend_takes(from) & BACKEND_TUNNEL)) {
         g_test_skip("the kernel knows no segmentation inside UDP tunnels (Linux 6.17)");
@@ -1028,9 +983,6 @@ static void test_queues(void)
     char *text;
     int udp;
 
-    if (is_skipped()) {
-        return;
-    }
     for (unsigned i = 0; i < 2; i++) {
         fds[i] = (struct pollfd){.fd = open_descriptor(flags), .events = POLLIN};
     }
@@ -1081,9 +1033,6 @@ static void test_places_are_bounded(void)
     VionetFrame frames[200];
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_up("ifname=" NAME);
     peer = packet_socket(false);
     send_many(peer, 100);
@@ -1129,9 +1078,6 @@ static void test_split(void)
     uint16_t tag;
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_up("ifname=" NAME ",queues=2");
     peer = packet_socket(false);
     g_assert_false(backend_split(backend, 3, &error));
@@ -1173,24 +1119,22 @@ static void test_ready(void)
     unsigned ready = 0;
     int peer;
 
-    if (!is_skipped()) {
-        backend = open_up("ifname=" NAME ",queues=2");
-        peer = packet_socket(false);
-        backend_attach(backend, context, count_ready, &ready);
-        send_many(peer, 3);
-        g_assert_cmpuint(turns(context, 100), ==, 0); /* nobody asked */
-        g_assert_cmpuint(backend_receive(backend, frames, 2), ==, 2);
-        g_assert_cmpuint(turns(context, 100), ==, 0); /* not in vain */
-        g_assert_cmpuint(backend_receive(backend, &frames[2], 6), ==, 1);
-        g_assert_cmpuint(turns(context, 100), ==, 0); /* in vain, but nothing came */
-        send_many(peer, 2);
-        g_assert_cmpuint(turns(context, 100), ==, 1);
-        g_assert_cmpuint(ready, ==, 1);
-        g_assert_cmpuint(backend_receive(backend, &frames[3], 5), ==, 2);
-        backend_close(backend); /* while it watches */
-        g_assert_cmpuint(turns(context, 10), ==, 0);
-        close(peer);
-    }
+    backend = open_up("ifname=" NAME ",queues=2");
+    peer = packet_socket(false);
+    backend_attach(backend, context, count_ready, &ready);
+    send_many(peer, 3);
+    g_assert_cmpuint(turns(context, 100), ==, 0); /* nobody asked */
+    g_assert_cmpuint(backend_receive(backend, frames, 2), ==, 2);
+    g_assert_cmpuint(turns(context, 100), ==, 0); /* not in vain */
+    g_assert_cmpuint(backend_receive(backend, &frames[2], 6), ==, 1);
+    g_assert_cmpuint(turns(context, 100), ==, 0); /* in vain, but nothing came */
+    send_many(peer, 2);
+    g_assert_cmpuint(turns(context, 100), ==, 1);
+    g_assert_cmpuint(ready, ==, 1);
+    g_assert_cmpuint(backend_receive(backend, &frames[3], 5), ==, 2);
+    backend_close(backend); /* while it watches */
+    g_assert_cmpuint(turns(context, 10), ==, 0);
+    close(peer);
     g_main_context_unref(context);
 }
 
@@ -1204,9 +1148,6 @@ static void test_link_down(void)
     uint16_t tag;
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_tap("ifname=" NAME);
     fill_frame(frame, sizeof(frame), 1);
     for (unsigned i = 0; i < 10; i++) {
@@ -1229,9 +1170,6 @@ static void test_senseless_headers(void)
     VionetBackend *backend;
     uint8_t frame[100];
 
-    if (is_skipped()) {
-        return;
-    }
     backend = open_up("ifname=" NAME);
     fill_frame(frame, sizeof(frame), 1);
     for (unsigned type = 0; type < 256; type++) {
@@ -1257,165 +1195,55 @@ static void test_a_deleted_interface(void)
     uint8_t octets[60];
     unsigned ready = 0;
 
-    if (!is_skipped()) {
-        backend = open_up("ifname=" NAME ",queues=2");
-        backend_attach(backend, context, count_ready, &ready);
-        g_assert_cmpuint(backend_receive(backend, &frame, 1), ==, 0);
-        delete_interface();
-        g_assert_cmpuint(turns(context, 100), ==, 1);
-        g_assert_cmpuint(ready, ==, 1);
-        g_test_expect_message("vionet", G_LOG_LEVEL_WARNING, "backend tap: the interface is gone*");
-        g_assert_cmpuint(backend_receive(backend, &frame, 1), ==, 0);
-        g_test_assert_expected_messages();
-        g_assert_cmpuint(backend_receive(backend, &frame, 1), ==, 0);
-        g_assert_cmpuint(turns(context, 100), ==, 0);
-        fill_frame(octets, sizeof(octets), 1);
-        send_frame(backend, octets, sizeof(octets), NULL);
-        g_assert_cmpuint(dropped(backend), ==, 1);
-        backend_set_offloads(backend, OFFLOAD(CSUM));
-        backend_close(backend);
-    }
+    backend = open_up("ifname=" NAME ",queues=2");
+    backend_attach(backend, context, count_ready, &ready);
+    g_assert_cmpuint(backend_receive(backend, &frame, 1), ==, 0);
+    delete_interface();
+    g_assert_cmpuint(turns(context, 100), ==, 1);
+    g_assert_cmpuint(ready, ==, 1);
+    g_test_expect_message("vionet", G_LOG_LEVEL_WARNING, "backend tap: the interface is gone*");
+    g_assert_cmpuint(backend_receive(backend, &frame, 1), ==, 0);
+    g_test_assert_expected_messages();
+    g_assert_cmpuint(backend_receive(backend, &frame, 1), ==, 0);
+    g_assert_cmpuint(turns(context, 100), ==, 0);
+    fill_frame(octets, sizeof(octets), 1);
+    send_frame(backend, octets, sizeof(octets), NULL);
+    g_assert_cmpuint(dropped(backend), ==, 1);
+    backend_set_offloads(backend, OFFLOAD(CSUM));
+    backend_close(backend);
     g_main_context_unref(context);
 }
 
 /* ---- A guest ---- */
 
-struct guest {
-    GMainContext *context;
-    VionetFrontend *frontend;
-    struct guest_memory *memory;
-    struct guest_access access;
-    struct guest_driver *driver;
-    struct guest_net *net;
-};
-
-static uint32_t guest_config_read(void *opaque, uint32_t offset, unsigned size)
-{
-    struct guest *guest = opaque;
-
-    return vionet_pci_config_read(vionet_frontend_pci(guest->frontend), offset, size);
-}
-
-static void guest_config_write(void *opaque, uint32_t offset, unsigned size, uint32_t value)
-{
-    struct guest *guest = opaque;
-
-    vionet_pci_config_write(vionet_frontend_pci(guest->frontend), offset, size, value);
-}
-
-static uint64_t guest_bar_read(void *opaque, unsigned bar, uint64_t offset, unsigned size)
-{
-    struct guest *guest = opaque;
-
-    return vionet_pci_bar_read(vionet_frontend_pci(guest->frontend), bar, offset, size);
-}
-
-static void guest_bar_write(void *opaque, unsigned bar, uint64_t offset, unsigned size,
-                            uint64_t value)
-{
-    struct guest *guest = opaque;
-
-    vionet_pci_bar_write(vionet_frontend_pci(guest->frontend), bar, offset, size, value);
-}
-
-static void guest_msi(void *opaque, unsigned vector, uint64_t address, uint32_t data)
-{
-    struct guest *guest = opaque;
-
-    (void)address;
-    (void)data;
-    guest_driver_msi(guest->driver, vector);
-}
-
-static void guest_map(struct guest *guest)
-{
-    const struct guest_region *regions;
-    const unsigned n = guest_memory_regions(guest->memory, &regions);
-
-    for (unsigned i = 0; i < n; i++) {
-        g_assert_true(vionet_device_map(vionet_frontend_device(guest->frontend), regions[i].gpa,
-                                        regions[i].host, regions[i].size, 0, NULL));
-    }
-}
-
-/* A guest whose driver runs, on an interface that is up; its backend lives with guest->context. */
-static struct guest *guest_up(const char *properties, const char *backend,
+/* A guest whose driver runs, on an interface that is up; its backend lives with the event loop. */
+static struct bench *guest_up(const char *properties, const char *backend,
                               const struct net_options *options)
 {
-    static const VionetFrontendOps ops = {.size = sizeof(ops), .msi = guest_msi};
-    struct guest *guest = g_new0(struct guest, 1);
-    GError *error = NULL;
+    struct bench *guest = bench_new(properties, backend);
 
-    guest->context = g_main_context_new();
-    guest->frontend = vionet_frontend_new(properties, backend, &ops, guest, &error);
-    g_assert_no_error(error);
     set_up(NAME);
-    vionet_frontend_attach(guest->frontend, guest->context);
-    g_assert_true(vionet_frontend_realize(guest->frontend, NULL));
-    guest->memory = guest_memory_flat(0x100000, 64 << 20);
-    guest_map(guest);
-    guest->access = (struct guest_access){
-        .opaque = guest,
-        .config_read = guest_config_read,
-        .config_write = guest_config_write,
-        .bar_read = guest_bar_read,
-        .bar_write = guest_bar_write,
-    };
-    guest->driver = guest_driver_new(&guest->access, guest->memory, NULL);
-    guest->net = net_new(guest->driver, options);
-    g_assert_true(guest_driver_start(guest->driver, features_known()));
-    g_assert_true(net_start(guest->net));
+    bench_attach(guest);
+    bench_start(guest, options, features_of(FEATURES_END));
     return guest;
-}
-
-static void guest_free(struct guest *guest)
-{
-    char *text = complaints_text(guest_driver_complaints(guest->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-    vionet_frontend_free(guest->frontend);
-    net_free(guest->net);
-    guest_driver_free(guest->driver);
-    guest_memory_free(guest->memory);
-    g_assert_false(g_main_context_iteration(guest->context, FALSE));
-    g_main_context_unref(guest->context);
-    g_free(guest);
-}
-
-/* The next packet, as soon as the event loop has brought it. */
-static struct guest_packet guest_receive(struct guest *guest)
-{
-    struct guest_packet packet;
-
-    for (unsigned i = 0; !net_receive(guest->net, &packet); i++) {
-        g_assert_cmpuint(i, <, 2000);
-        if (!g_main_context_iteration(guest->context, FALSE)) {
-            g_usleep(1000);
-        }
-    }
-    return packet;
 }
 
 /* Many more than the guest has buffers for, each by way of the event loop. */
 static void test_guest_frames(void)
 {
     const struct net_options options = {.receive_buffers = 4, .receive_batch = 1};
-    struct guest *guest;
+    struct bench *guest;
     uint8_t frame[60];
     uint8_t found[100];
     uint16_t tag;
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     guest = guest_up("", "tap,ifname=" NAME, &options);
     peer = packet_socket(false);
     for (unsigned round = 0; round < 5; round++) {
         send_many(peer, 200);
         for (unsigned i = 0; i < 200; i++) {
-            const struct guest_packet packet = guest_receive(guest);
+            const struct guest_packet packet = bench_receive(guest);
 
             fill_frame(frame, sizeof(frame), i);
             g_assert_cmpmem(packet.data, packet.len, frame, sizeof(frame));
@@ -1429,20 +1257,17 @@ static void test_guest_frames(void)
                         sizeof(frame));
     }
     close(peer);
-    guest_free(guest);
+    bench_free(guest);
 }
 
 /* What the driver negotiates and switches reaches the kernel. */
 static void test_guest_offloads(void)
 {
     const struct iovec header = {(void *)&large_header, 10};
-    struct guest *guest;
+    struct bench *guest;
     uint8_t *frame;
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     guest = guest_up("csum=on,guest_csum=on,guest_tso4=on,ctrl_guest_offloads=on",
                      "tap,ifname=" NAME, NULL);
     peer = packet_socket(true);
@@ -1453,7 +1278,7 @@ static void test_guest_offloads(void)
 
         g_assert_cmpint(writev(peer, iov, 2), ==, 10 + TCP_HEADERS + LARGE);
         for (size_t at = 0; at < LARGE; at += on ? LARGE : 1460) {
-            const struct guest_packet packet = guest_receive(guest);
+            const struct guest_packet packet = bench_receive(guest);
 
             g_assert_cmpuint(packet.len, ==, TCP_HEADERS + (on ? LARGE : MIN(1460, LARGE - at)));
             g_assert_cmphex(packet.header.gso_type, ==, on ? VIRTIO_NET_HDR_GSO_TCPV4 : 0);
@@ -1464,7 +1289,7 @@ static void test_guest_offloads(void)
     }
     g_free(frame);
     close(peer);
-    guest_free(guest);
+    bench_free(guest);
 }
 
 /* Nobody has to ask for what suits an interface with a packet header. */
@@ -1476,8 +1301,8 @@ static void test_guest_suits(void)
         VIRTIO_NET_F_GUEST_ECN,
     };
 
-    for (unsigned k = 0; k < 2 && !is_skipped(); k++) {
-        struct guest *guest = guest_up(
+    for (unsigned k = 0; k < 2; k++) {
+        struct bench *guest = guest_up(
             "host_ecn=off", k ? "tap,vnet_hdr=off,ifname=" NAME : "tap,ifname=" NAME, NULL);
         const uint64_t *features =
             vionet_device_config(vionet_frontend_device(guest->frontend))->features;
@@ -1486,7 +1311,7 @@ static void test_guest_suits(void)
             g_assert_true(vionet_features_test(features, bits[i]) == (k == 0));
         }
         g_assert_false(vionet_features_test(features, VIRTIO_NET_F_HOST_ECN));
-        guest_free(guest);
+        bench_free(guest);
     }
 }
 
@@ -1500,13 +1325,10 @@ static void test_guest_without_header(void)
         .csum_start = TRANSPORT_AT,
         .csum_offset = 16,
     };
-    struct guest *guest;
+    struct bench *guest;
     uint8_t *frame;
     int peer;
 
-    if (is_skipped()) {
-        return;
-    }
     guest = guest_up("csum=on,host_tso4=on", "tap,vnet_hdr=off,ifname=" NAME, NULL);
     peer = packet_socket(false);
     frame = new_tcp((struct tcp){.flags = 0x10}, LARGE, true);
@@ -1523,7 +1345,49 @@ static void test_guest_without_header(void)
     }
     g_free(frame);
     close(peer);
-    guest_free(guest);
+    bench_free(guest);
+}
+
+/* These need interfaces of their own. */
+static const struct tap_test {
+    const char *path;
+    void (*run)(void);
+} tests[] = {
+    {"/tap/options/interfaces", test_refused_interfaces},
+    {"/tap/options/descriptors", test_refused_descriptors},
+    {"/tap/options/closed", test_descriptors_are_closed},
+    {"/tap/frames/plain", test_plain_frames},
+    {"/tap/frames/without-header", test_frames_without_header},
+    {"/tap/frames/pieces", test_frames_in_pieces},
+    {"/tap/frames/vlan", test_vlan_frames},
+    {"/tap/offloads/checksum", test_unfinished_checksums},
+    {"/tap/offloads/large-out", test_large_frames_out},
+    {"/tap/offloads/large-tcp", test_large_frames_for_tcp},
+    {"/tap/offloads/run-time", test_offloads_at_run_time},
+    {"/tap/offloads/datagrams", test_datagrams_at_run_time},
+    {"/tap/offloads/tunnels", test_tunnels},
+    {"/tap/queues", test_queues},
+    {"/tap/places", test_places_are_bounded},
+    {"/tap/ready", test_ready},
+    {"/tap/split", test_split},
+    {"/tap/trouble/link-down", test_link_down},
+    {"/tap/trouble/senseless", test_senseless_headers},
+    {"/tap/trouble/deleted", test_a_deleted_interface},
+    {"/tap/guest/frames", test_guest_frames},
+    {"/tap/guest/offloads", test_guest_offloads},
+    {"/tap/guest/suits", test_guest_suits},
+    {"/tap/guest/without-header", test_guest_without_header},
+};
+
+static void run_or_skip(gconstpointer data)
+{
+    const struct tap_test *test = data;
+
+    if (missing) {
+        g_test_skip(missing);
+    } else {
+        test->run();
+    }
 }
 
 int main(int argc, char **argv)
@@ -1531,29 +1395,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     find_out_what_is_missing();
     g_test_add_func("/tap/options/refused", test_refused_options);
-    g_test_add_func("/tap/options/interfaces", test_refused_interfaces);
-    g_test_add_func("/tap/options/descriptors", test_refused_descriptors);
-    g_test_add_func("/tap/options/closed", test_descriptors_are_closed);
-    g_test_add_func("/tap/frames/plain", test_plain_frames);
-    g_test_add_func("/tap/frames/without-header", test_frames_without_header);
-    g_test_add_func("/tap/frames/pieces", test_frames_in_pieces);
-    g_test_add_func("/tap/frames/vlan", test_vlan_frames);
-    g_test_add_func("/tap/offloads/checksum", test_unfinished_checksums);
-    g_test_add_func("/tap/offloads/large-out", test_large_frames_out);
-    g_test_add_func("/tap/offloads/large-tcp", test_large_frames_for_tcp);
-    g_test_add_func("/tap/offloads/run-time", test_offloads_at_run_time);
-    g_test_add_func("/tap/offloads/datagrams", test_datagrams_at_run_time);
-    g_test_add_func("/tap/offloads/tunnels", test_tunnels);
-    g_test_add_func("/tap/queues", test_queues);
-    g_test_add_func("/tap/places", test_places_are_bounded);
-    g_test_add_func("/tap/ready", test_ready);
-    g_test_add_func("/tap/split", test_split);
-    g_test_add_func("/tap/trouble/link-down", test_link_down);
-    g_test_add_func("/tap/trouble/senseless", test_senseless_headers);
-    g_test_add_func("/tap/trouble/deleted", test_a_deleted_interface);
-    g_test_add_func("/tap/guest/frames", test_guest_frames);
-    g_test_add_func("/tap/guest/offloads", test_guest_offloads);
-    g_test_add_func("/tap/guest/suits", test_guest_suits);
-    g_test_add_func("/tap/guest/without-header", test_guest_without_header);
+    for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
+        g_test_add_data_func(tests[i].path, &tests[i], run_or_skip);
+    }
     return g_test_run();
 }

@@ -51,7 +51,7 @@ static void scene_reopen(struct scene *scene)
 static void scene_end(struct scene *scene)
 {
     client_close(&scene->client);
-    g_assert_cmpuint(count_fds(), ==, scene->fds);
+    await_fds(scene->fds);
     g_assert_cmpuint(count_maps(), ==, scene->maps);
     host_works(&scene->host);
     host_end(&scene->host);

@@ -12,16 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/*
- * A source's callback goes when neither its context nor a thread in it has it any more. That is ordered
- * by GLib's locks, which a thread sanitizer does not see.
- */
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-    return "race:ioeventfd_free\n";
-}
-
 #define MAX_ROUNDS 100000 /* of the event loop until it has nothing to do */
 #define HEADER     16
 
@@ -441,6 +431,14 @@ unsigned count_fds(void)
     }
     closedir(dir);
     return n;
+}
+
+void await_fds(unsigned n)
+{
+    for (unsigned i = 0; i < 1000 && count_fds() > n; i++) {
+        g_usleep(1000);
+    }
+    g_assert_cmpuint(count_fds(), ==, n);
 }
 
 unsigned count_maps(void)

@@ -154,6 +154,8 @@ uint32_t client_write(struct client *client, uint32_t region, uint64_t offset, c
 /* What is there in this process. */
 unsigned count_fds(void);
 unsigned count_maps(void);
+/* There are to be so many descriptors: at once, but for those that a device's thread had in its hands. */
+void await_fds(unsigned n);
 int new_eventfd(void);
 int new_memfd(uint64_t size);
 /* What was added to an eventfd since it was asked last. */
