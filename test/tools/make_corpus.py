@@ -863,11 +863,8 @@ def merge_inputs():
 TARGETS = {
     'fuzz_control': control_inputs,
     'fuzz_dissect': dissect_inputs,
-    'fuzz_packed': packed_inputs,
-        yield octets
-
-
     'fuzz_merge': merge_inputs,
+    'fuzz_packed': packed_inputs,
     'fuzz_pci': pci_inputs,
     'fuzz_ring': ring_inputs,
     'fuzz_segment': segment_inputs,
