@@ -431,8 +431,8 @@ typedef struct VionetTrace {
 #define VIONET_RECEIVE_HOLD 1u
 
 /*
- * Data: passes n frames to the guest: filter, hash, steer, copy, and one notification decision per
- * queue touched. A lane is a caller of this function: calls with different lanes (0 to max_pairs - 1)
+ * Data: passes n frames to the guest: filter, hash, steer, copy, and a notification decision per queue
+ * touched, for up to 32 frames at a time. A lane is a caller of this function: calls with different lanes (0 to max_pairs - 1)
  * run in parallel, calls with the same one wait for each other; which queue a frame goes to does not
  * depend on it. Frames of one flow keep their order: when one is held, so are those behind it. (A frame
  * for a queue that is gone goes to another one, behind what this call had for that already.)

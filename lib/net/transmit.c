@@ -198,21 +198,39 @@ static inline bool is_simple(const struct view *view, const struct ring_plain *b
            get_le16(buffer->host) == (VIRTIO_NET_HDR_GSO_NONE << 8);
 }
 
-/* Describes the frame in a plain buffer; there is a slot for it. */
-static inline void take_plain(struct queue *queue, uint32_t hdr_len,
-                              const struct ring_plain *buffer, const struct ring_used *used,
-                              VionetFrame *frame)
+/*
+ * Describes the frames in n plain buffers, as long as they are simple, of which there are no more than
+ * slots; how many. What of the queue is needed stands in variables: a frame may alias anything.
+ */
+static unsigned describe(struct queue *queue, const struct view *view,
+                         const struct ring_plain *buffers, const struct ring_used *used, unsigned n,
+                         VionetFrame *frames)
 {
-    struct slot *slot = &queue->slots[queue->free_slots[--queue->n_free_slots]];
-    const uint32_t len = buffer->len - hdr_len;
+    const uint16_t *const free_slots = queue->free_slots;
+    struct slot *const slots = queue->slots;
+    const uint32_t hdr_len = view->hdr_len;
+    const uint32_t life = queue->life;
+    uint64_t n_taken = queue->n_taken;
+    unsigned n_free = queue->n_free_slots;
+    unsigned i;
 
-    slot->state = SLOT_OUT;
-    slot->used = *used;
-    slot->life = queue->life;
-    slot->token = token_make(queue, slot);
-    slot->iov[0].iov_base = buffer->host + hdr_len;
-    slot->iov[0].iov_len = len;
-    *frame = (VionetFrame){.iov = slot->iov, .n_iov = 1, .len = len, .token = slot->token};
+    for (i = 0; i < n && is_simple(view, &buffers[i]); i++) {
+        const uint16_t index = free_slots[--n_free];
+        struct slot *const slot = &slots[index];
+        const uint64_t token = n_taken++ << 16 | index;
+        const uint32_t len = buffers[i].len - hdr_len;
+
+        slot->state = SLOT_OUT;
+        slot->used = used[i];
+        slot->life = life;
+        slot->token = token;
+        slot->iov[0].iov_base = buffers[i].host + hdr_len;
+        slot->iov[0].iov_len = len;
+        frames[i] = (VionetFrame){.iov = slot->iov, .n_iov = 1, .len = len, .token = token};
+    }
+    queue->n_free_slots = (uint16_t)n_free;
+    queue->n_taken = n_taken;
+    return i;
 }
 
 /* Takes up to n of the next frames as long as they are simple ones in plain buffers; how many. */
@@ -221,7 +239,7 @@ static unsigned take_simple(struct queue *queue, const struct view *view, Vionet
 {
     struct ring_plain buffers[CHUNK];
     struct ring_used used[CHUNK];
-    unsigned taken = 0;
+    unsigned taken;
     unsigned there;
 
     if (G_UNLIKELY(queue->bounced > MAX_BOUNCED)) {
@@ -232,10 +250,7 @@ static unsigned take_simple(struct queue *queue, const struct view *view, Vionet
     for (unsigned i = 0; i < there; i++) {
         __builtin_prefetch(buffers[i].host);
     }
-    while (taken < there && is_simple(view, &buffers[taken])) {
-        take_plain(queue, view->hdr_len, &buffers[taken], &used[taken], &frames[taken]);
-        taken++;
-    }
+    taken = describe(queue, view, buffers, used, there, frames);
     while (there > taken) {
         ring_unpop(&queue->ring, &used[--there].ref);
     }
@@ -353,9 +368,40 @@ size_t vionet_device_transmit(VionetDevice *device, unsigned pair, VionetFrame *
     return taken;
 }
 
+/*
+ * Frees the slots of frames of a live queue, as long as there is nothing special about them; how many, and
+ * in used what the driver waits for.
+ */
+static unsigned give_back_simple(struct queue *queue, const VionetFrame *frames, unsigned n,
+                                 struct ring_used *used)
+{
+    uint16_t *const free_slots = queue->free_slots;
+    struct slot *const slots = queue->slots;
+    const unsigned n_slots = queue->n_slots;
+    const uint32_t life = queue->life;
+    unsigned n_free = queue->n_free_slots;
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        const uint64_t token = frames[i].token;
+        const uint16_t index = (uint16_t)token;
+        struct slot *const slot = &slots[index];
+
+        if (index >= n_slots || slot->token != token || slot->state != SLOT_OUT ||
+            slot->life != life) {
+            break;
+        }
+        used[i] = slot->used;
+        slot->state = 0;
+        free_slots[n_free++] = index;
+    }
+    queue->n_free_slots = (uint16_t)n_free;
+    return i;
+}
+
 /* Frees the frame's slot; true if the driver waits for its buffer, which is in *used then. */
-static inline bool give_back(struct queue *queue, const VionetFrame *frame, bool live,
-                             struct ring_used *used)
+static bool give_back(struct queue *queue, const VionetFrame *frame, bool live,
+                      struct ring_used *used)
 {
     struct slot *slot = slot_of(queue, frame->token);
     bool current;
@@ -400,7 +446,6 @@ void vionet_device_complete(VionetDevice *device, unsigned pair, const VionetFra
     struct queue *queue = transmit_queue(device, pair);
     struct ring_used used[CHUNK];
     struct outcome outcome = {0};
-    unsigned waiting = 0;
     bool given = false;
     bool live;
 
@@ -408,12 +453,17 @@ void vionet_device_complete(VionetDevice *device, unsigned pair, const VionetFra
         return;
     }
     live = enter_to_give_back(device, queue, &outcome);
-    for (size_t i = 0; i < n; i++) {
-        waiting += give_back(queue, &frames[i], live, &used[waiting]);
-        if (waiting == CHUNK || (waiting > 0 && i + 1 == n)) {
-            ring_push_burst(&queue->ring, used, waiting);
+    for (size_t i = 0; i < n;) {
+        unsigned got =
+            live ? give_back_simple(queue, &frames[i], (unsigned)MIN(n - i, CHUNK), used) : 0;
+
+        i += got;
+        if (got == 0) {
+            got = give_back(queue, &frames[i++], live, used);
+        }
+        if (got > 0) {
+            ring_push_burst(&queue->ring, used, got);
             given = true;
-            waiting = 0;
         }
     }
     if (live && queue->starved) {

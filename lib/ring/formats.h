@@ -46,30 +46,13 @@ static inline int ring_fault(struct ring *ring, VionetViolation violation, unsig
 /* Notes that len octets at offset of the part that the device writes were written. If setup.logs. */
 void ring_log(const struct ring *ring, uint32_t offset, uint32_t len);
 
-static inline struct ring_turn *ring_turn(struct ring *ring, uint16_t turn)
+/* Gives n buffers that are taken their turns. */
+static inline void ring_take_turns(struct ring *ring, struct ring_used *used, unsigned n)
 {
-    return &ring->turns[turn % ring->setup.size];
-}
-
-/* Gives a buffer that is taken its turn; its id and descriptors are in ref. */
-static inline void ring_take_turn(struct ring *ring, struct chain_ref *ref)
-{
-    ref->turn = ring->next_turn++;
-    if (ring->setup.in_order) {
-        *ring_turn(ring, ref->turn) = (struct ring_turn){.used.ref = *ref};
+    for (unsigned i = 0; i < n; i++) {
+        used[i].ref.turn = (uint16_t)(ring->next_turn + i);
     }
-}
-
-/* The same for n plain ones, which have their turns if anything depends on them. */
-static inline void ring_take_plain(struct ring *ring, struct ring_used *used, unsigned n)
-{
-    if (G_UNLIKELY(ring->setup.in_order)) {
-        for (unsigned i = 0; i < n; i++) {
-            ring_take_turn(ring, &used[i].ref);
-        }
-    } else {
-        ring->next_turn = (uint16_t)(ring->next_turn + n);
-    }
+    ring->next_turn = (uint16_t)(ring->next_turn + n);
 }
 
 /*

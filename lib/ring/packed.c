@@ -175,7 +175,7 @@ static int walk_list(struct walk *walk, uint64_t rest)
 static void take(struct ring *ring, struct chain_ref *ref)
 {
     ring->in_flight = (uint16_t)(ring->in_flight + ref->n_desc);
-    ring_take_turn(ring, ref);
+    ref->turn = ring->next_turn++;
     set_avail_place(ring, place_next(ring, avail_place(ring), ref->n_desc));
 }
 
@@ -205,40 +205,41 @@ static int packed_pop(struct ring *ring, struct chain *chain)
 static unsigned packed_pop_plain(struct ring *ring, bool write, struct ring_plain *buffers,
                                  struct ring_used *used, unsigned n)
 {
-    const uint16_t others = (uint16_t) ~(VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED);
-    const uint16_t wanted = write ? VIRTQ_DESC_F_WRITE : 0;
+    const uint16_t turned = VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED;
     const uint8_t *const table = ring->area[VIONET_AREA_DESC];
-    const uint16_t size = ring->setup.size;
-    struct place place = avail_place(ring);
+    const unsigned size = ring->setup.size;
     struct ring_window window = {0};
+    unsigned slot = ring->next_avail;
+    uint16_t wanted = (uint16_t)((ring->avail_wrap ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED) |
+                                 (write ? VIRTQ_DESC_F_WRITE : 0));
     unsigned i;
 
     if (G_UNLIKELY(!table)) {
         return 0;
     }
-    n = MIN(n, (unsigned)size - ring->in_flight);
+    n = MIN(n, size - ring->in_flight);
     for (i = 0; i < n; i++) {
-        const uint8_t *p = table + DESC_SIZE * place.slot;
+        const uint8_t *p = table + DESC_SIZE * slot;
         const uint64_t rest = guest_load64_acquire(p + DESC_REST);
-        const uint16_t flags = rest_flags(rest);
-        struct ring_plain *buffer = &buffers[i];
+        const uint32_t len = (uint32_t)rest;
 
-        buffer->len = (uint32_t)rest;
-        if (!is_available(flags, place.wrap) || (flags & others) != wanted || buffer->len == 0) {
+        if (rest_flags(rest) != wanted || len == 0) {
             break;
         }
-        buffer->host = ring_window_find(ring, &window, guest_load64(p), buffer->len, write);
-        if (G_UNLIKELY(!buffer->host)) {
+        buffers[i].host = ring_window_find(ring, &window, guest_load64(p), len, write);
+        if (G_UNLIKELY(!buffers[i].host)) {
             break;
         }
+        buffers[i].len = len;
         used[i] = (struct ring_used){.ref = {.id = rest_id(rest), .n_desc = 1}};
-        if (++place.slot == size) {
-            place = (struct place){0, !place.wrap};
+        if (++slot == size) {
+            slot = 0;
+            wanted ^= turned;
         }
     }
-    ring_take_plain(ring, used, i);
+    ring_take_turns(ring, used, i);
     ring->in_flight = (uint16_t)(ring->in_flight + i);
-    set_avail_place(ring, place);
+    set_avail_place(ring, place_next(ring, avail_place(ring), i));
     return i;
 }
 
@@ -255,49 +256,58 @@ static void packed_put_used(struct ring *ring, const struct ring_used *used, uns
     memcpy(&ring->unseen[ring->staged], used, n * sizeof(*used));
 }
 
-/*
- * Writes a used descriptor. If it is the first of several, which is written last, what was written
- * before it is there before it is.
- */
-static void write_used(struct ring *ring, struct place place, const struct ring_used *used,
-                       bool first)
+/* The second half of a used descriptor. */
+static uint64_t used_rest(const struct ring_used *used, bool wrap)
 {
-    const uint32_t at = DESC_SIZE * place.slot + DESC_REST;
-    const uint16_t flags = (uint16_t)((place.wrap ? VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED : 0) |
-                                      (used->written ? VIRTQ_DESC_F_WRITE : 0));
-    uint8_t *table = ring->area[VIONET_AREA_DESC];
-    uint64_t rest;
+    const uint64_t flags = (wrap ? VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED : 0) |
+                           (used->written ? VIRTQ_DESC_F_WRITE : 0);
 
-    if (G_UNLIKELY(!table)) {
-        ring_store(ring, VIONET_AREA_DESC, at, used->written, 4);
-        ring_store(ring, VIONET_AREA_DESC, at + 4, used->ref.id, 2);
-        ring_store(ring, VIONET_AREA_DESC, at + 6, flags, 2);
-        return;
-    }
-    rest = (uint64_t)flags << 48 | (uint64_t)used->ref.id << 32 | used->written;
-    if (first) {
-        guest_store64_release(table + at, rest);
-    } else {
-        guest_store64(table + at, rest);
-    }
+    return flags << 48 | (uint64_t)used->ref.id << 32 | used->written;
 }
 
+/* The same written, where there is no pointer to the ring; its flags last. */
+static void store_rest(struct ring *ring, unsigned slot, uint64_t rest)
+{
+    const uint32_t at = DESC_SIZE * slot + DESC_REST;
+
+    ring_store(ring, VIONET_AREA_DESC, at, (uint32_t)rest, 4);
+    ring_store(ring, VIONET_AREA_DESC, at + 4, rest_id(rest), 2);
+    ring_store(ring, VIONET_AREA_DESC, at + 6, rest_flags(rest), 2);
+}
+
+/* Release for the first, which is written last: all that was written before it is there before it is. */
 static unsigned packed_publish(struct ring *ring)
 {
-    const struct place first = {ring->next_used, ring->used_wrap};
-    struct place place = place_next(ring, first, ring->unseen[0].ref.n_desc);
-    unsigned n = ring->unseen[0].ref.n_desc;
+    const struct ring_used *const used = ring->unseen;
+    uint8_t *const table = ring->area[VIONET_AREA_DESC];
+    const unsigned size = ring->setup.size;
+    const unsigned n_used = ring->staged;
+    const unsigned first = ring->next_used;
+    const uint64_t first_rest = used_rest(&used[0], ring->used_wrap);
+    unsigned slot = first;
+    bool wrap = ring->used_wrap;
+    unsigned n = 0;
 
-    for (unsigned i = 1; i < ring->staged; i++) {
-        const struct ring_used *used = &ring->unseen[i];
-
-        write_used(ring, place, used, false);
-        place = place_next(ring, place, used->ref.n_desc);
-        n += used->ref.n_desc;
+    for (unsigned i = 0; i < n_used; i++) {
+        if (i > 0 && G_LIKELY(table != NULL)) {
+            guest_store64(table + DESC_SIZE * slot + DESC_REST, used_rest(&used[i], wrap));
+        } else if (i > 0) {
+            store_rest(ring, slot, used_rest(&used[i], wrap));
+        }
+        n += used[i].ref.n_desc;
+        slot += used[i].ref.n_desc;
+        if (slot >= size) {
+            slot -= size;
+            wrap = !wrap;
+        }
     }
-    write_used(ring, first, &ring->unseen[0], true);
-    ring->next_used = place.slot;
-    ring->used_wrap = place.wrap;
+    if (G_LIKELY(table != NULL)) {
+        guest_store64_release(table + DESC_SIZE * first + DESC_REST, first_rest);
+    } else {
+        store_rest(ring, first, first_rest);
+    }
+    ring->next_used = (uint16_t)slot;
+    ring->used_wrap = wrap;
     ring->in_flight = (uint16_t)(ring->in_flight - n);
     return n;
 }

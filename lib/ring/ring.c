@@ -12,10 +12,22 @@
 
 #include <vionet/spec.h>
 
+/* A power of two, so that indices may run freely through 16 bits, above size. */
+static unsigned turns_for(uint16_t size)
+{
+    unsigned n = 1;
+
+    while (n <= size) {
+        n *= 2;
+    }
+    return n;
+}
+
 void ring_init(struct ring *ring, uint16_t max_size)
 {
     memset(ring, 0, sizeof(*ring));
-    ring->turns = g_new0(struct ring_turn, max_size);
+    /* One more than can wait, so that the one behind the last is none that waits. */
+    ring->turns = g_new0(struct ring_turn, turns_for(max_size));
     ring->unseen = g_new0(struct ring_used, max_size);
     ring->taken = g_new0(bool, max_size);
 }
@@ -110,6 +122,8 @@ bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct 
         return ring_fail(ring, VIONET_VIOLATION_QUEUE_SIZE, setup->size);
     }
     memset(ring->taken, 0, setup->size * sizeof(ring->taken[0]));
+    ring->turn_mask = (uint16_t)(turns_for(setup->size) - 1);
+    memset(ring->turns, 0, turns_for(setup->size) * sizeof(ring->turns[0]));
     for (unsigned area = 0; area < 3; area++) {
         if (setup->area_gpa[area] % ring->ops->area_align[area]) {
             return ring_fail(ring, VIONET_VIOLATION_RING_MISALIGNED, setup->area_gpa[area]);
@@ -136,28 +150,40 @@ static void stage(struct ring *ring, const struct ring_used *used, unsigned n)
     ring->staged = (uint16_t)(ring->staged + n);
 }
 
-/* IN_ORDER: it is done, and goes back with those that waited for it if all before it are. */
-static void push_in_order(struct ring *ring, const struct ring_used *used)
+static struct ring_turn *turn_at(struct ring *ring, uint16_t turn)
 {
-    struct ring_turn *turn = ring_turn(ring, used->ref.turn);
+    return &ring->turns[turn & ring->turn_mask];
+}
 
-    turn->done = true;
-    turn->used.written = used->written;
-    while (ring->first_turn != ring->next_turn &&
-           (turn = ring_turn(ring, ring->first_turn))->done) {
+/* IN_ORDER: those go back that nobody before is missing for, and with them who waited for them. */
+static void push_in_order(struct ring *ring, const struct ring_used *used, unsigned n)
+{
+    struct ring_turn *turn;
+    unsigned next = 0;
+
+    while (next < n && used[next].ref.turn == (uint16_t)(ring->first_turn + next)) {
+        next++;
+    }
+    if (next > 0) {
+        stage(ring, used, next);
+        ring->first_turn = (uint16_t)(ring->first_turn + next);
+    }
+    for (unsigned i = next; i < n; i++) {
+        *turn_at(ring, used[i].ref.turn) = (struct ring_turn){used[i], true};
+    }
+    while ((turn = turn_at(ring, ring->first_turn))->waits) {
         stage(ring, &turn->used, 1);
+        turn->waits = false;
         ring->first_turn++;
     }
 }
 
 void ring_push_burst(struct ring *ring, const struct ring_used *used, unsigned n)
 {
-    if (!ring->setup.in_order) {
+    if (G_LIKELY(!ring->setup.in_order)) {
         stage(ring, used, n);
-        return;
-    }
-    for (unsigned i = 0; i < n; i++) {
-        push_in_order(ring, &used[i]);
+    } else {
+        push_in_order(ring, used, n);
     }
 }
 
@@ -182,6 +208,9 @@ struct ring_mark ring_mark(const struct ring *ring)
 
 void ring_rewind(struct ring *ring, const struct ring_mark *mark)
 {
+    for (uint16_t turn = mark->next_turn; ring->setup.in_order && turn != ring->next_turn; turn++) {
+        turn_at(ring, turn)->waits = false;
+    }
     ring->next_avail = mark->next_avail;
     ring->avail_wrap = mark->avail_wrap;
     ring->in_flight = mark->in_flight;

@@ -78,10 +78,10 @@ struct ring_ops {
     void (*log_used)(struct ring *ring, unsigned n);
 };
 
-/* How a buffer stands that was taken and not given back in the driver's sight (IN_ORDER). */
+/* A buffer that was given back while one before it was not (IN_ORDER). */
 struct ring_turn {
     struct ring_used used;
-    bool done; /* given back, but one before it is not yet */
+    bool waits; /* it is one; all others are false */
 };
 
 /* Where the taking stands; ring_rewind() goes back to it. */
@@ -138,9 +138,11 @@ struct ring {
      */
     uint16_t in_flight;
 
-    uint16_t next_turn;      /* turns[] is indexed modulo size */
-    uint16_t first_turn;     /* oldest turn not yet staged; only kept with IN_ORDER */
-    struct ring_turn *turns; /* setup.size of them; allocated by ring_init() for the largest size */
+    uint16_t next_turn;  /* turns[] is indexed by the bits of it that turn_mask has */
+    uint16_t first_turn; /* oldest turn not yet staged; only kept with IN_ORDER */
+    uint16_t turn_mask;
+    struct ring_turn
+        *turns; /* more than setup.size; allocated by ring_init() for the largest size */
     struct ring_used *unseen; /* the staged ones, setup.size at most (packed) */
     bool *taken;              /* by id: in flight (split) */
     struct ring_fault fault;

@@ -57,7 +57,7 @@ static inline void take(struct ring *ring, struct chain_ref *ref)
 {
     ring->taken[ref->id] = true;
     ring->in_flight++;
-    ring_take_turn(ring, ref);
+    ref->turn = ring->next_turn++;
 }
 
 static inline void release(struct ring *ring, uint16_t id)
@@ -237,7 +237,7 @@ static unsigned split_pop_plain(struct ring *ring, bool write, struct ring_plain
         used[i] = (struct ring_used){.ref = {.id = (uint16_t)head, .n_desc = 1}};
         taken[head] = true;
     }
-    ring_take_plain(ring, used, i);
+    ring_take_turns(ring, used, i);
     ring->in_flight = (uint16_t)(ring->in_flight + i);
     ring->next_avail = (uint16_t)(next + i);
     return i;

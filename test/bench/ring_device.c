@@ -14,6 +14,8 @@
 
 static VionetVhostUser *server;
 static VionetDevice *device;
+static struct iovec ranges[RING_DEVICE_FRAMES];
+static VionetFrame frames[RING_DEVICE_FRAMES];
 
 static gpointer serve(gpointer data)
 {
@@ -50,34 +52,35 @@ bool ring_device_running(void)
     return true;
 }
 
-unsigned ring_device_receive(const struct ring_frame *frames, unsigned n)
+void ring_device_prepare(const struct ring_frame *from, unsigned n)
 {
-    struct iovec iov[RING_DEVICE_BURST];
-    VionetFrame all[RING_DEVICE_BURST];
-
-    for (unsigned i = 0; i < n; i++) {
-        iov[i] = (struct iovec){frames[i].data, frames[i].len};
-        all[i] = (VionetFrame){.iov = &iov[i], .n_iov = 1};
+    for (unsigned i = 0; i < n && i < RING_DEVICE_FRAMES; i++) {
+        ranges[i] = (struct iovec){from[i].data, from[i].len};
+        frames[i] = (VionetFrame){.iov = &ranges[i], .n_iov = 1};
     }
-    return (unsigned)vionet_device_receive(device, 0, all, n, NULL, 0);
+}
+
+unsigned ring_device_receive(unsigned first)
+{
+    return (unsigned)vionet_device_receive(device, 0, &frames[first], RING_DEVICE_BURST, NULL, 0);
 }
 
 unsigned ring_device_transmit(struct ring_frame *to, unsigned n)
 {
-    VionetFrame frames[RING_DEVICE_BURST];
-    const unsigned taken = (unsigned)vionet_device_transmit(device, 0, frames, n);
+    VionetFrame out[RING_DEVICE_BURST];
+    const unsigned taken = (unsigned)vionet_device_transmit(device, 0, out, n);
 
     for (unsigned i = 0; i < taken; i++) {
         uint8_t *at = to[i].data;
 
-        to[i].len = frames[i].len;
-        for (unsigned r = 0; r < frames[i].n_iov; r++) {
-            copy_frame(at, frames[i].iov[r].iov_base, frames[i].iov[r].iov_len);
-            at += frames[i].iov[r].iov_len;
+        to[i].len = out[i].len;
+        for (unsigned r = 0; r < out[i].n_iov; r++) {
+            copy_frame(at, out[i].iov[r].iov_base, out[i].iov[r].iov_len);
+            at += out[i].iov[r].iov_len;
         }
     }
     if (taken > 0) {
-        vionet_device_complete(device, 0, frames, taken);
+        vionet_device_complete(device, 0, out, taken);
     }
     return taken;
 }

@@ -12,7 +12,7 @@
 
 #define RING_DEVICE_BURST 32
 
-/* Frames as ranges: as the caller has them, or as the device finds them in the driver's memory. */
+/* A frame of the caller's, or room for one. */
 struct ring_frame {
     void *data;
     uint32_t len;
@@ -24,8 +24,12 @@ bool ring_device_open(const char *path, const char *properties);
 /* Whether a driver runs; from then on frames move. */
 bool ring_device_running(void);
 
-/* Passes up to RING_DEVICE_BURST frames to the driver; how many it had buffers for. */
-unsigned ring_device_receive(const struct ring_frame *frames, unsigned n);
+/* The frames that are to be passed to the driver; how many there can be. */
+#define RING_DEVICE_FRAMES 256
+void ring_device_prepare(const struct ring_frame *frames, unsigned n);
+
+/* Passes RING_DEVICE_BURST of them, from first on, to the driver; how many it had buffers for. */
+unsigned ring_device_receive(unsigned first);
 
 /*
  * Takes up to RING_DEVICE_BURST frames from the driver, copies each to its place in to (which has room)

@@ -31,7 +31,7 @@
 
 #define BURST     RING_DEVICE_BURST
 #define RING_SIZE 256
-#define SOURCES   256
+#define SOURCES   RING_DEVICE_FRAMES
 #define ROOM      2176 /* no power of two: buffers must not meet in one cache set */
 #define SAMPLES   15
 #define ROUNDS    5000 /* bursts in one sample on one core */
@@ -112,13 +112,14 @@ static unsigned dpdk_transmit(void)
 
 /* ---- vionet ---- */
 
-static struct ring_frame places[SOURCES];
+/* As many as a burst: DPDK's device has its buffers back after each, too. */
+static struct ring_frame places[BURST];
 
 static int vionet_open(const char *path, const char *features)
 {
-    uint8_t *memory = rte_malloc(NULL, (size_t)SOURCES * room, 64);
+    uint8_t *memory = rte_malloc(NULL, (size_t)BURST * room, 64);
 
-    for (unsigned i = 0; memory && i < SOURCES; i++) {
+    for (unsigned i = 0; memory && i < BURST; i++) {
         places[i].data = memory + (size_t)i * room;
     }
     return !memory || !ring_device_open(path, features);
@@ -129,25 +130,14 @@ static int vionet_is_running(void)
     return ring_device_running();
 }
 
-/* The same sources as DPDK's device has. */
 static unsigned vionet_receive(unsigned first)
 {
-    struct ring_frame frames[BURST];
-
-    for (unsigned i = 0; i < BURST; i++) {
-        frames[i].data = rte_pktmbuf_mtod(sources[first + i], void *);
-        frames[i].len = sources[first + i]->data_len;
-    }
-    return ring_device_receive(frames, BURST);
+    return ring_device_receive(first);
 }
 
 static unsigned vionet_transmit(void)
 {
-    static unsigned next;
-    const unsigned n = ring_device_transmit(places + next, BURST);
-
-    next = (next + BURST) % SOURCES;
-    return n;
+    return ring_device_transmit(places, BURST);
 }
 
 static const struct device dpdk = {dpdk_open, dpdk_is_running, dpdk_receive, dpdk_transmit};
@@ -158,6 +148,7 @@ static const struct device vionet = {vionet_open, vionet_is_running, vionet_rece
 
 static void make_sources(unsigned length)
 {
+    struct ring_frame frames[SOURCES];
     static const uint8_t head[42] = {2,  0,    0, 0, 0,  1, 2, 0, 0,    0,    0,    2,   8,
                                      0,  0x45, 0, 0, 0,  0, 0, 0, 0,    64,   17,   0,   0,
                                      10, 0,    0, 1, 10, 0, 0, 2, 0x12, 0x34, 0x56, 0x78};
@@ -172,7 +163,9 @@ static void make_sources(unsigned length)
         memcpy(data, head, sizeof(head));
         sources[i]->data_len = (uint16_t)len;
         sources[i]->pkt_len = len;
+        frames[i] = (struct ring_frame){data, len};
     }
+    ring_device_prepare(frames, SOURCES); /* both devices have the same */
 }
 
 static int start_driver(const char *path, const char *arguments, struct rte_mempool *buffers)
