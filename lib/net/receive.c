@@ -2,8 +2,9 @@
 /*
  * Host to guest (VIRTIO 1.4, 5.1.6.3 and 5.1.6.4). A frame's way, top to bottom in this file's last
  * functions: checks, filter, dissect, hash, steer; then, queue by queue, pop, header, copy, push, in
- * bursts as long as buffers are plain ones; then one flush and one notification decision for each queue. Called by the embedder from any
- * thread; a lane's gate holds the view in place, a queue's gate its ring.
+ * bursts as long as buffers are plain ones; then one flush and one notification decision for each queue.
+ * Frames that need none of this go straight, see goes_straight(). Called by the embedder from any thread; a
+ * lane's gate holds the view in place, a queue's gate its ring.
  */
 #include "net/device.h"
 
@@ -531,7 +532,6 @@ static void deliver_to(struct burst *burst, struct queue *queue, unsigned pair,
     bool held = false;
 
     hand.n = hand.done = 0;
-
     for (unsigned i = burst->n_straight; i < burst->n; i++) {
         struct station *station = &burst->stations[i];
 
