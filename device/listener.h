@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * UNIX sockets at which others connect: made at a path, or handed over by who started us. Used by the
- * vfio-user server and by the daemon.
+ * servers of vfio-user and vhost-user and by the daemon.
  *
  * Errors are of domain VIONET_ERROR, code VIONET_ERROR_CONFIG, one line each.
  */
@@ -23,5 +23,11 @@ int listener_open(const char *path, GError **error);
  * is none.
  */
 bool listener_adopt(int fd, GError **error);
+
+/*
+ * Whether who connected has closed its end. Of one that comes right behind another, that one's end may be
+ * told later.
+ */
+bool listener_has_lost(int fd);
 
 #endif

@@ -827,6 +827,9 @@ static gboolean stream_ready(gint fd, GIOCondition condition, gpointer data)
 
 bool vionet_vfio_user_serve(VionetVfioUser *server, int fd)
 {
+    if (server->stream && listener_has_lost(stream_fd(server->stream))) {
+        drop_client(server);
+    }
     if (server->stream) {
         g_message("vfio-user: a second client was turned away");
         close(fd);

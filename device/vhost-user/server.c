@@ -743,6 +743,9 @@ bool vionet_vhost_user_serve(VionetVhostUser *server, int fd)
 {
     static const struct vrings_ops vrings_ops = {.renew = renew, .wake = wake};
 
+    if (server->messages && listener_has_lost(messages_fd(server->messages))) {
+        drop_client(server);
+    }
     if (server->messages) {
         g_message("vhost-user: a second front-end was turned away");
         close(fd);

@@ -320,6 +320,13 @@ class Tests:
             again.close()
             assert daemon.end() == 0
 
+    def test_clients_right_behind_each_other(self):
+        with running(self) as daemon:
+            for _ in range(50):
+                Client(daemon.socket).close()
+            assert 'turned away' not in daemon.text()
+            assert daemon.end() == 0
+
     # ---- log ----
 
     def test_log_as_text(self):
@@ -696,8 +703,9 @@ class Tests:
         return struct.unpack_from('<Q', answer, 12)[0]
 
     def test_vhost_user(self):
+        """One right behind the other: the end of the first may be told after the second has come."""
         with running(self, '--protocol=vhost-user', '--netdev=loopback', '--device=mq=on,queues=2') as daemon:
-            for _ in range(3):
+            for _ in range(50):
                 with socket.socket(socket.AF_UNIX) as front_end:
                     front_end.connect(str(daemon.socket))
                     features = self.ask_features(front_end)

@@ -94,7 +94,7 @@ static void mutate(uint8_t *octets, size_t len)
 static void compare_frame(const uint8_t *octets, size_t len, struct counts *counts)
 {
     const size_t cut_most = MIN(len, 160);
-    uint8_t *mutated = g_malloc(len);
+    uint8_t *mutated = g_malloc(len + 1); /* not NULL, even of nothing */
 
     compare_masks(octets, len, counts);
     for (size_t cut = 0; cut < cut_most; cut++) {
