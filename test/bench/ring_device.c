@@ -8,7 +8,7 @@
 
 #include "copy.h"
 
-#include "server.h"
+#include "vhost-user/server.h"
 
 #pragma GCC visibility push(default)
 

@@ -35,7 +35,7 @@
 #define ROOM      2176 /* no power of two: buffers must not meet in one cache set */
 #define SAMPLES   15
 #define ROUNDS    5000 /* bursts in one sample on one core */
-#define SAMPLE_NS 200000000
+#define SAMPLE_NS 100000000
 #define MTU_ROOM  9728
 
 /* How a device is driven; all but open() are measured. */
@@ -378,6 +378,7 @@ int main(int argc, char **argv)
     room = length > 2000 ? MTU_ROOM : ROOM;
     pool = rte_pktmbuf_pool_create("device", 8192, 256, 0, (uint16_t)room, 0);
     buffers = rte_pktmbuf_pool_create("driver", 8192, 256, 0, (uint16_t)room, 0);
+    unlink(argv[3]);
     if (!pool || !buffers || device->open(argv[3], argv[5]) ||
         start_driver(argv[3], argv[4], buffers)) {
         rte_exit(EXIT_FAILURE, "cannot be set up\n");

@@ -59,8 +59,8 @@ class Bench:
         run("cp", os.path.join(build, "lib/libvionet.so"), os.path.join(place, "libvionet.so.0"))
         # For this machine, as the device's side of DPDK is chosen at run time.
         self.in_root("sh", "-euc", "cd /opt/rings; gcc -O3 -D_GNU_SOURCE -Wall -Wextra $(pkg-config --cflags libdpdk)"
-                     " -march=native -o ring_yardstick ring_yardstick.c -L. -lring-device -Wl,-rpath,/opt/rings"
-                     " -Wl,-rpath-link,/opt/rings $(pkg-config --libs libdpdk) -lrte_bus_vdev")
+                     " -march=native -o ring_yardstick ring_yardstick.c -L. -lring-device -Wl,-rpath-link,."
+                     " $(pkg-config --libs libdpdk) -lrte_bus_vdev")
 
     def find_memory(self):
         """Huge pages for two pools, if the kernel has or finds them."""
@@ -80,9 +80,9 @@ class Bench:
     def measure(self, device, mode, ring, length):
         _, driver, features = ring
         features = ",".join(part for part in (COMMON, features) if part)
-        text = self.in_root("/opt/rings/ring_yardstick", "--lcores", "0@1", "--no-pci", *self.memory,
-                            "--force-max-simd-bitwidth=512", "--log-level=3", "--", device, mode, SOCKET, driver,
-                            features, str(length))
+        text = self.in_root("env", "LD_LIBRARY_PATH=/opt/rings", "/opt/rings/ring_yardstick", "--lcores", "0@1",
+                            "--no-pci", *self.memory, "--force-max-simd-bitwidth=512", "--log-level=3", "--", device,
+                            mode, SOCKET, driver, features, str(length))
         words = re.search(r"^receive .*$", text, re.M).group().split()
         return dict(zip(words[::2], map(float, words[1::2])))
 
