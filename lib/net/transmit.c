@@ -186,15 +186,13 @@ static enum taken take_frame(const VionetDevice *device, struct queue *queue,
 /* ---- plain buffers ---- */
 
 /*
- * Whether a plain buffer has a frame that leaves as it is: octets enough, and a header that asks for
- * nothing. Of that, two octets are looked at; a header that asks for something is read anew, by
- * take_frame().
+ * Whether a plain buffer has a frame that leaves as it is: the shortest of its octets, no more than spread
+ * beyond, and a header that asks for nothing. Of that, two octets are looked at; a header that asks for
+ * something is read anew, by take_frame().
  */
-static inline bool is_simple(const struct view *view, const struct ring_plain *buffer)
+static inline bool is_simple(const struct ring_plain *buffer, uint32_t shortest, uint32_t spread)
 {
-    const uint32_t hdr_len = view->hdr_len;
-
-    return buffer->len >= hdr_len + ETHERNET_HEADER && buffer->len - hdr_len <= view->max_frame &&
+    return buffer->len - shortest <= spread &&
            get_le16(buffer->host) == (VIRTIO_NET_HDR_GSO_NONE << 8);
 }
 
@@ -209,12 +207,14 @@ static unsigned describe(struct queue *queue, const struct view *view,
     const uint16_t *const free_slots = queue->free_slots;
     struct slot *const slots = queue->slots;
     const uint32_t hdr_len = view->hdr_len;
+    const uint32_t shortest = hdr_len + ETHERNET_HEADER;
+    const uint32_t spread = view->max_frame - ETHERNET_HEADER;
     const uint32_t life = queue->life;
     uint64_t n_taken = queue->n_taken;
     unsigned n_free = queue->n_free_slots;
     unsigned i;
 
-    for (i = 0; i < n && is_simple(view, &buffers[i]); i++) {
+    for (i = 0; i < n && is_simple(&buffers[i], shortest, spread); i++) {
         const uint16_t index = free_slots[--n_free];
         struct slot *const slot = &slots[index];
         const uint64_t token = n_taken++ << 16 | index;
@@ -249,6 +249,7 @@ static unsigned take_simple(struct queue *queue, const struct view *view, Vionet
     there = ring_pop_plain(&queue->ring, false, buffers, used, n);
     for (unsigned i = 0; i < there; i++) {
         __builtin_prefetch(buffers[i].host);
+        __builtin_prefetch(buffers[i].host + MIN(buffers[i].len, CACHE_LINE));
     }
     taken = describe(queue, view, buffers, used, there, frames);
     while (there > taken) {
