@@ -12,6 +12,18 @@
 
 #include "vhost_front.h"
 
+/*
+ * A bit of the log is set by an atomic access. That sanitizer holds a lock of its own meanwhile, for which
+ * the handler of the signal would wait for ever.
+ */
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#define UNDER_THREAD_SANITIZER __has_feature(thread_sanitizer)
+#else
+#define UNDER_THREAD_SANITIZER 0
+#endif
+
 #define PAGE 4096u
 
 /* What a test begins and ends with: the same number of descriptors and mappings. */
@@ -615,7 +627,9 @@ int main(int argc, char **argv)
     g_test_add_func("/vhost-user/hostile/U-09/memory-tables", test_memory_tables);
     g_test_add_func("/vhost-user/hostile/U-09/memory-slots", test_memory_slots);
     g_test_add_func("/vhost-user/hostile/U-14/file-shrinks", test_file_shrinks);
-    g_test_add_func("/vhost-user/hostile/U-14/log-shrinks", test_log_shrinks);
+    if (!UNDER_THREAD_SANITIZER) {
+        g_test_add_func("/vhost-user/hostile/U-14/log-shrinks", test_log_shrinks);
+    }
     g_test_add_func("/vhost-user/hostile/again-and-again", test_again_and_again);
     return g_test_run();
 }
