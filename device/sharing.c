@@ -171,3 +171,56 @@ bool sharing_detach(const struct sharing *sharing)
 {
     return replace((uintptr_t)sharing->begin, (uintptr_t)sharing->begin + sharing->len);
 }
+
+/* ---- In the event loop ---- */
+
+struct loss_source {
+    GSource source;
+    bool (*is_lost)(void *opaque);
+    void (*lost)(void *opaque);
+    void *opaque;
+};
+
+static gboolean loss_check(GSource *source)
+{
+    const struct loss_source *loss = (const struct loss_source *)source;
+
+    return loss->is_lost(loss->opaque);
+}
+
+static gboolean loss_prepare(GSource *source, gint *timeout)
+{
+    *timeout = -1;
+    return loss_check(source);
+}
+
+static gboolean loss_dispatch(GSource *source, GSourceFunc callback, gpointer data)
+{
+    const struct loss_source *loss = (const struct loss_source *)source;
+
+    (void)callback;
+    (void)data;
+    loss->lost(loss->opaque);
+    return G_SOURCE_REMOVE;
+}
+
+GSource *sharing_watch(GMainContext *context, int fd, bool (*is_lost)(void *opaque),
+                       void (*lost)(void *opaque), void *opaque)
+{
+    static GSourceFuncs functions = {
+        .prepare = loss_prepare,
+        .check = loss_check,
+        .dispatch = loss_dispatch,
+    };
+    GSource *source = g_source_new(&functions, sizeof(struct loss_source));
+    struct loss_source *loss = (struct loss_source *)source;
+
+    loss->is_lost = is_lost;
+    loss->lost = lost;
+    loss->opaque = opaque;
+    if (fd >= 0) {
+        g_source_add_unix_fd(source, fd, G_IO_IN);
+    }
+    g_source_attach(source, context);
+    return source;
+}

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <glib.h>
+
 /* All of this process's: more are refused. */
 #define SHARING_MAX 4096
 
@@ -45,6 +47,14 @@ bool sharing_detach(const struct sharing *sharing);
 
 /* Tells that octets are missed. */
 void sharing_tell(struct sharing_loss *loss);
+
+/*
+ * A source, attached to context, that calls lost() once, as soon as is_lost() says that memory is missing:
+ * it may go whenever the device moves frames, not only within a message or this thread. fd: what wakes the
+ * loop for it (sharing_loss), or -1.
+ */
+GSource *sharing_watch(GMainContext *context, int fd, bool (*is_lost)(void *opaque),
+                       void (*lost)(void *opaque), void *opaque);
 
 /* Octets of a page of the file. */
 uint64_t sharing_page_size(int fd);

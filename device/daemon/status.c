@@ -278,9 +278,7 @@ struct status {
     GMainContext *context;
     char *(*describe)(void *opaque);
     void *opaque;
-    char *path;
-    int fd;
-    GSource *source;
+    struct listener *listener;
     GPtrArray *clients; /* in the order in which they came */
 };
 
@@ -346,38 +344,25 @@ static void client_new(struct status *status, int fd)
     g_ptr_array_add(status->clients, client);
 }
 
-static gboolean client_came(gint fd, GIOCondition condition, gpointer data)
+static void client_came(void *opaque, int fd)
 {
-    const int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-    (void)condition;
-    if (client >= 0) {
-        client_new(data, client);
-    } else if (errno == EMFILE || errno == ENFILE) {
-        g_usleep(1000); /* it stays in line; do not spin meanwhile */
-    }
-    return G_SOURCE_CONTINUE;
+    client_new(opaque, fd);
 }
 
 struct status *status_listen(const char *path, GMainContext *context,
                              char *(*describe)(void *opaque), void *opaque, GError **error)
 {
-    const int fd = listener_open(path, error);
-    struct status *status;
+    struct status *status = g_new0(struct status, 1);
 
-    if (fd < 0) {
-        return NULL;
-    }
-    status = g_new0(struct status, 1);
     status->context = context;
     status->describe = describe;
     status->opaque = opaque;
-    status->path = g_strdup(path);
-    status->fd = fd;
     status->clients = g_ptr_array_new_with_free_func(client_free);
-    status->source = g_unix_fd_source_new(fd, G_IO_IN);
-    g_source_set_callback(status->source, G_SOURCE_FUNC(client_came), status, NULL);
-    g_source_attach(status->source, context);
+    status->listener = listener_open(path, context, client_came, status, error);
+    if (!status->listener) {
+        status_free(status);
+        return NULL;
+    }
     return status;
 }
 
@@ -386,11 +371,7 @@ void status_free(struct status *status)
     if (!status) {
         return;
     }
-    g_source_destroy(status->source);
-    g_source_unref(status->source);
-    close(status->fd);
-    unlink(status->path);
+    listener_close(status->listener);
     g_ptr_array_unref(status->clients);
-    g_free(status->path);
     g_free(status);
 }

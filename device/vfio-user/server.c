@@ -13,8 +13,6 @@
  */
 #include "server.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -30,6 +28,7 @@
 #include "listener.h"
 #include "regions.h"
 #include "services.h"
+#include "sharing.h"
 #include "waiting.h"
 
 /* Messages handled before others have their turn in the event loop. */
@@ -45,9 +44,7 @@ struct VionetVfioUser {
     uint32_t notify_bar; /* where notifications are written, from there on */
     uint32_t notify_offset;
     /* where clients come */
-    int listener; /* -1: nowhere */
-    char *path;   /* to be removed, NULL: none */
-    GSource *listener_source;
+    struct listener *listener; /* NULL: nowhere */
     /* the client, if there is one */
     struct stream *stream;
     GSource *stream_source;
@@ -684,48 +681,17 @@ static bool host_dma_write(void *opaque, uint64_t gpa, const void *buf, size_t l
 
 static void drop_client(VionetVfioUser *server);
 
-/* Memory may go missing whenever the device moves frames, not only within a message or this thread. */
-struct loss_source {
-    GSource source;
-    VionetVfioUser *server;
-};
-
-static gboolean loss_check(GSource *source)
+static bool memory_is_lost(void *opaque)
 {
-    const VionetVfioUser *server = ((struct loss_source *)source)->server;
+    const VionetVfioUser *server = opaque;
 
     return dma_lost(server->dma) || (server->waiting && waiting_is_lost(server->waiting));
 }
 
-static gboolean loss_prepare(GSource *source, gint *timeout)
+static void lost_memory(void *opaque)
 {
-    *timeout = -1;
-    return loss_check(source);
-}
-
-static gboolean loss_dispatch(GSource *source, GSourceFunc callback, gpointer data)
-{
-    (void)callback;
-    (void)data;
-    goes_on(((struct loss_source *)source)->server); /* says why */
-    drop_client(((struct loss_source *)source)->server);
-    return G_SOURCE_REMOVE;
-}
-
-static void watch_loss(VionetVfioUser *server)
-{
-    static GSourceFuncs functions = {
-        .prepare = loss_prepare,
-        .check = loss_check,
-        .dispatch = loss_dispatch,
-    };
-
-    server->loss_source = g_source_new(&functions, sizeof(struct loss_source));
-    ((struct loss_source *)server->loss_source)->server = server;
-    if (dma_loss_fd(server->dma) >= 0) {
-        g_source_add_unix_fd(server->loss_source, dma_loss_fd(server->dma), G_IO_IN);
-    }
-    g_source_attach(server->loss_source, server->context);
+    goes_on(opaque); /* says why */
+    drop_client(opaque);
 }
 
 static gboolean stream_ready(gint fd, GIOCondition condition, gpointer data);
@@ -839,7 +805,8 @@ bool vionet_vfio_user_serve(VionetVfioUser *server, int fd)
     server->dma = dma_new(server->frontend);
     irqs_apply(server->irqs, server_pci(server));
     watch(server, G_IO_IN);
-    watch_loss(server);
+    server->loss_source = sharing_watch(server->context, dma_loss_fd(server->dma), memory_is_lost,
+                                        lost_memory, server);
     return true;
 }
 
@@ -850,51 +817,30 @@ bool vionet_vfio_user_is_connected(const VionetVfioUser *server)
 
 /* ---- Where clients come ---- */
 
-static gboolean client_came(gint fd, GIOCondition condition, gpointer data)
+static void client_came(void *opaque, int fd)
 {
-    VionetVfioUser *server = data;
-    const int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-    (void)condition;
-    if (client >= 0) {
-        vionet_vfio_user_serve(server, client);
-    } else if (errno == EMFILE || errno == ENFILE) {
-        g_usleep(1000); /* the client stays in line; do not spin meanwhile */
-    }
-    return G_SOURCE_CONTINUE;
+    vionet_vfio_user_serve(opaque, fd);
 }
 
 bool vionet_vfio_user_listen(VionetVfioUser *server, const char *path, GError **error)
 {
-    int fd;
-
-    if (server->listener >= 0) {
+    if (server->listener) {
         g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG,
                     "socket %s: there is a socket already", path);
         return false;
     }
-    fd = listener_open(path, error);
-    if (fd < 0) {
-        return false;
-    }
-    server->path = g_strdup(path);
-    return vionet_vfio_user_listen_fd(server, fd, error);
+    server->listener = listener_open(path, server->context, client_came, server, error);
+    return server->listener;
 }
 
 bool vionet_vfio_user_listen_fd(VionetVfioUser *server, int fd, GError **error)
 {
-    if (server->listener >= 0) {
+    if (server->listener) {
         g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "there is a socket already");
         return false;
     }
-    if (!listener_adopt(fd, error)) {
-        return false;
-    }
-    server->listener = fd;
-    server->listener_source = g_unix_fd_source_new(fd, G_IO_IN);
-    g_source_set_callback(server->listener_source, G_SOURCE_FUNC(client_came), server, NULL);
-    g_source_attach(server->listener_source, server->context);
-    return true;
+    server->listener = listener_adopt(fd, server->context, client_came, server, error);
+    return server->listener;
 }
 
 /* ---- What the frontend asks ---- */
@@ -1036,7 +982,6 @@ VionetVfioUser *vionet_vfio_user_new(const char *properties, const char *backend
     }
     server->opaque = opaque;
     server->context = context;
-    server->listener = -1;
     if (!make_device(server, properties, backend, error)) {
         vionet_vfio_user_free(server);
         return NULL;
@@ -1050,15 +995,7 @@ void vionet_vfio_user_free(VionetVfioUser *server)
         return;
     }
     drop_client(server);
-    if (server->listener_source) {
-        g_source_destroy(server->listener_source);
-        g_source_unref(server->listener_source);
-        close(server->listener);
-    }
-    if (server->path) {
-        unlink(server->path);
-        g_free(server->path);
-    }
+    listener_close(server->listener);
     ioeventfds_free(server->ioeventfds);
     vionet_frontend_free(server->frontend);
     irqs_free(server->irqs);

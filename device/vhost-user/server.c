@@ -15,7 +15,6 @@
  */
 #include "vhost-user/server.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -67,10 +66,8 @@ struct VionetVhostUser {
     struct calls *calls; /* of the front-end's rings */
     struct calls *errors;
     /* where front-ends come, or where ours is */
-    int listener; /* -1: nowhere */
-    char *path;   /* to be removed, NULL: none */
-    GSource *listener_source;
-    char *peer; /* where we connect, NULL: nowhere */
+    struct listener *listener; /* NULL: nowhere */
+    char *peer;                /* where we connect, NULL: nowhere */
     GSource *retry_source;
     /* the front-end, if there is one */
     struct messages *messages;
@@ -596,46 +593,17 @@ static bool handle(VionetVhostUser *server, struct message *message)
 
 static void drop_client(VionetVhostUser *server);
 
-/* Memory may go missing whenever the device moves frames, not only within a message or this thread. */
-struct loss_source {
-    GSource source;
-    VionetVhostUser *server;
-};
-
-static gboolean loss_check(GSource *source)
+static bool is_lost(void *opaque)
 {
-    return memory_is_lost(((struct loss_source *)source)->server->memory);
+    const VionetVhostUser *server = opaque;
+
+    return memory_is_lost(server->memory);
 }
 
-static gboolean loss_prepare(GSource *source, gint *timeout)
+static void lost_memory(void *opaque)
 {
-    *timeout = -1;
-    return loss_check(source);
-}
-
-static gboolean loss_dispatch(GSource *source, GSourceFunc callback, gpointer data)
-{
-    (void)callback;
-    (void)data;
     g_warning("vhost-user: front-end took away memory that it had shared");
-    drop_client(((struct loss_source *)source)->server);
-    return G_SOURCE_REMOVE;
-}
-
-static void watch_loss(VionetVhostUser *server)
-{
-    static GSourceFuncs functions = {
-        .prepare = loss_prepare,
-        .check = loss_check,
-        .dispatch = loss_dispatch,
-    };
-
-    server->loss_source = g_source_new(&functions, sizeof(struct loss_source));
-    ((struct loss_source *)server->loss_source)->server = server;
-    if (memory_loss(server->memory)->fd >= 0) {
-        g_source_add_unix_fd(server->loss_source, memory_loss(server->memory)->fd, G_IO_IN);
-    }
-    g_source_attach(server->loss_source, server->context);
+    drop_client(opaque);
 }
 
 static gboolean messages_ready(gint fd, GIOCondition condition, gpointer data);
@@ -756,7 +724,8 @@ bool vionet_vhost_user_serve(VionetVhostUser *server, int fd)
     server->vrings = vrings_new(server->frontend, server->memory, server->calls, server->errors,
                                 server->context, &vrings_ops, server);
     watch(server, G_IO_IN);
-    watch_loss(server);
+    server->loss_source = sharing_watch(server->context, memory_loss(server->memory)->fd, is_lost,
+                                        lost_memory, server);
     g_info("vhost-user: front-end came");
     if (server->ops.connected) {
         server->ops.connected(server->opaque, true);
@@ -771,54 +740,37 @@ bool vionet_vhost_user_is_connected(const VionetVhostUser *server)
 
 /* ---- Where front-ends come ---- */
 
-static gboolean client_came(gint fd, GIOCondition condition, gpointer data)
+static void client_came(void *opaque, int fd)
 {
-    VionetVhostUser *server = data;
-    const int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-    (void)condition;
-    if (client >= 0) {
-        vionet_vhost_user_serve(server, client);
-    } else if (errno == EMFILE || errno == ENFILE) {
-        g_usleep(1000); /* the front-end stays in line; do not spin meanwhile */
-    }
-    return G_SOURCE_CONTINUE;
+    vionet_vhost_user_serve(opaque, fd);
 }
 
-static bool refuse_second(GError **error)
+/* False, with an error, if there is a place to meet front-ends already. */
+static bool is_free(const VionetVhostUser *server, GError **error)
 {
-    g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "there is a socket already");
-    return false;
+    if (server->listener || server->peer) {
+        g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "there is a socket already");
+        return false;
+    }
+    return true;
 }
 
 bool vionet_vhost_user_listen(VionetVhostUser *server, const char *path, GError **error)
 {
-    int fd;
-
-    if (server->listener >= 0 || server->peer) {
-        return refuse_second(error);
+    if (is_free(server, error)) {
+        server->listener = listener_open(path, server->context, client_came, server, error);
+        return server->listener;
     }
-    fd = listener_open(path, error);
-    if (fd < 0) {
-        return false;
-    }
-    server->path = g_strdup(path);
-    return vionet_vhost_user_listen_fd(server, fd, error);
+    return false;
 }
 
 bool vionet_vhost_user_listen_fd(VionetVhostUser *server, int fd, GError **error)
 {
-    if (server->listener >= 0 || server->peer) {
-        return refuse_second(error);
+    if (is_free(server, error)) {
+        server->listener = listener_adopt(fd, server->context, client_came, server, error);
+        return server->listener;
     }
-    if (!listener_adopt(fd, error)) {
-        return false;
-    }
-    server->listener = fd;
-    server->listener_source = g_unix_fd_source_new(fd, G_IO_IN);
-    g_source_set_callback(server->listener_source, G_SOURCE_FUNC(client_came), server, NULL);
-    g_source_attach(server->listener_source, server->context);
-    return true;
+    return false;
 }
 
 /* ---- Where ours is ---- */
@@ -859,15 +811,9 @@ static void retry_soon(VionetVhostUser *server)
 
 bool vionet_vhost_user_connect(VionetVhostUser *server, const char *path, GError **error)
 {
-    const struct sockaddr_un address;
     int fd;
 
-    if (server->listener >= 0 || server->peer) {
-        return refuse_second(error);
-    }
-    if (*path == '\0' || strlen(path) >= sizeof(address.sun_path)) {
-        g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "socket %s: %s", path,
-                    *path ? "the path is too long" : "the path is empty");
+    if (!is_free(server, error) || !listener_check_path(path, error)) {
         return false;
     }
     server->peer = g_strdup(path);
@@ -979,7 +925,6 @@ VionetVhostUser *vionet_vhost_user_new(const char *properties, const char *backe
     }
     server->opaque = opaque;
     server->context = context;
-    server->listener = -1;
     if (!make_device(server, properties, backend, error)) {
         vionet_vhost_user_free(server);
         return NULL;
@@ -998,15 +943,7 @@ void vionet_vhost_user_free(VionetVhostUser *server)
         g_source_destroy(server->retry_source);
         g_source_unref(server->retry_source);
     }
-    if (server->listener_source) {
-        g_source_destroy(server->listener_source);
-        g_source_unref(server->listener_source);
-        close(server->listener);
-    }
-    if (server->path) {
-        unlink(server->path);
-        g_free(server->path);
-    }
+    listener_close(server->listener);
     vionet_frontend_free(server->frontend);
     calls_free(server->calls);
     calls_free(server->errors);
