@@ -89,6 +89,33 @@ bool memory_translate(const struct memory_map *map, unsigned *hint, uint64_t gpa
 uint8_t *memory_pointer(const struct memory_map *map, unsigned *hint, uint64_t gpa, uint64_t len,
                         bool write);
 
+/*
+ * The region that was looked in last, for looking up many pieces that mostly lie in one. All zero at
+ * first; for one map, and for writing or for reading only.
+ */
+struct memory_window {
+    uint64_t gpa;
+    uint64_t size; /* 0: none */
+    uint8_t *host;
+};
+
+/* Puts the window where gpa is; false, and there is none, if that is not fit for it. */
+bool memory_window_move(struct memory_window *window, const struct memory_map *map, unsigned *hint,
+                        uint64_t gpa, bool write);
+
+/* As memory_pointer(), through a window. */
+static inline uint8_t *memory_window_pointer(struct memory_window *window,
+                                             const struct memory_map *map, unsigned *hint,
+                                             uint64_t gpa, uint64_t len, bool write)
+{
+    if (G_UNLIKELY(gpa - window->gpa >= window->size) &&
+        !memory_window_move(window, map, hint, gpa, write)) {
+        return NULL;
+    }
+    return G_LIKELY(len <= window->size - (gpa - window->gpa)) ? window->host + (gpa - window->gpa)
+                                                               : NULL;
+}
+
 /* Octets in one region. */
 struct memory_piece {
     uint64_t gpa;

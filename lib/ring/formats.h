@@ -46,48 +46,13 @@ static inline int ring_fault(struct ring *ring, VionetViolation violation, unsig
 /* Notes that len octets at offset of the part that the device writes were written. If setup.logs. */
 void ring_log(const struct ring *ring, uint32_t offset, uint32_t len);
 
-/* Gives n buffers that are taken their turns. */
+/* Gives n buffers that are taken their turns, on which nothing depends without IN_ORDER. */
 static inline void ring_take_turns(struct ring *ring, struct ring_used *used, unsigned n)
 {
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; ring->setup.in_order && i < n; i++) {
         used[i].ref.turn = (uint16_t)(ring->next_turn + i);
     }
     ring->next_turn = (uint16_t)(ring->next_turn + n);
-}
-
-/*
- * Where plain buffers are looked for: the region that the last one was in. All of it is the ring's
- * map's.
- */
-struct ring_window {
-    uint64_t gpa;
-    uint64_t size;
-    uint8_t *host; /* NULL: none */
-};
-
-static inline void ring_window_move(struct ring *ring, struct ring_window *window, uint64_t gpa,
-                                    bool write)
-{
-    const struct memory_region *region = memory_find(ring->map, gpa, &ring->hint);
-
-    *window = (struct ring_window){0};
-    if (region && region->host && !(write && (region->flags & VIONET_MAP_READONLY))) {
-        *window = (struct ring_window){region->gpa, region->size, region->host};
-    }
-}
-
-/* Host pointer to len octets at gpa, NULL if they are not plain memory. */
-static inline uint8_t *ring_window_find(struct ring *ring, struct ring_window *window, uint64_t gpa,
-                                        uint32_t len, bool write)
-{
-    if (G_UNLIKELY(gpa - window->gpa >= window->size)) {
-        ring_window_move(ring, window, gpa, write);
-        if (!window->host) {
-            return NULL;
-        }
-    }
-    return G_LIKELY(len <= window->size - (gpa - window->gpa)) ? window->host + (gpa - window->gpa)
-                                                               : NULL;
 }
 
 #endif

@@ -208,7 +208,7 @@ static unsigned packed_pop_plain(struct ring *ring, bool write, struct ring_plai
     const uint16_t turned = VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED;
     const uint8_t *const table = ring->area[VIONET_AREA_DESC];
     const unsigned size = ring->setup.size;
-    struct ring_window window = {0};
+    struct memory_window window = {0};
     unsigned slot = ring->next_avail;
     uint16_t wanted = (uint16_t)((ring->avail_wrap ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED) |
                                  (write ? VIRTQ_DESC_F_WRITE : 0));
@@ -226,7 +226,8 @@ static unsigned packed_pop_plain(struct ring *ring, bool write, struct ring_plai
         if (rest_flags(rest) != wanted || len == 0) {
             break;
         }
-        buffers[i].host = ring_window_find(ring, &window, guest_load64(p), len, write);
+        buffers[i].host =
+            memory_window_pointer(&window, ring->map, &ring->hint, guest_load64(p), len, write);
         if (G_UNLIKELY(!buffers[i].host)) {
             break;
         }

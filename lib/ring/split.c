@@ -210,7 +210,7 @@ static unsigned split_pop_plain(struct ring *ring, bool write, struct ring_plain
     const unsigned next = ring->next_avail;
     const unsigned last = ring->setup.size - 1u;
     bool *const taken = ring->taken;
-    struct ring_window window = {0};
+    struct memory_window window = {0};
     unsigned i;
 
     if (G_UNLIKELY(!avail || !table) || look(ring) <= 0) {
@@ -229,7 +229,8 @@ static unsigned split_pop_plain(struct ring *ring, bool write, struct ring_plain
         if (desc.common.flags != wanted || desc.common.len == 0) {
             break;
         }
-        buffer->host = ring_window_find(ring, &window, desc.common.addr, desc.common.len, write);
+        buffer->host = memory_window_pointer(&window, ring->map, &ring->hint, desc.common.addr,
+                                             desc.common.len, write);
         if (G_UNLIKELY(!buffer->host)) {
             break;
         }
