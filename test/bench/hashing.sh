@@ -24,8 +24,8 @@ ninja -C "$dir/build" >"$dir/log" 2>&1 || {
     tail -n 20 "$dir/log" >&2
     exit 1
 }
-meson install -C "$dir/build" --destdir "$dir/root" >"$dir/log" 2>&1
-cp "$here/peer_hashing.c" "$dir/root/opt/vionet/"
+meson install -C "$dir/build" --destdir "$dir/tree" >"$dir/log" 2>&1
+cp "$here/peer_hashing.c" "$dir/tree/opt/vionet/"
 
 # For this machine, and after DPDK's own flags: else its GFNI functions are stubs.
 # shellcheck disable=SC2016 # the inner shell's own

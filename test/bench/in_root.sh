@@ -10,7 +10,7 @@ if [ "$#" -lt 2 ]; then
     echo "usage: in_root.sh DIR COMMAND [ARGUMENT...]" >&2
     exit 2
 fi
-root=$(cd "$1" && pwd)/root
+root=$(cd "$1" && pwd)/tree
 shift
 # shellcheck disable=SC2016 # the inner shell's own
 exec unshare --mount bash -euc '

@@ -5,7 +5,7 @@
 #
 #   prepare.sh DIR       makes DIR, or leaves it as it is if it is complete
 #
-#   DIR/root/            Debian sid
+#   DIR/tree/            Debian sid
 #   DIR/versions         what came: a name and a version a line
 #
 # To have newer versions, remove DIR. Exit status: 0 done; 77 something is missing that is not ours to
@@ -47,16 +47,16 @@ done
 uri=${BENCH_MIRROR-$(mirror)}
 [ -n "$uri" ] || missing "no Debian mirror among apt's sources; BENCH_MIRROR=URI names one"
 
-rm -rf "$dir/root"
+rm -rf "$dir/tree"
 echo "bench: Debian sid with ${packages[*]}, from $uri"
 # A mirror that has stopped at some day is as good: what is wanted is one DPDK, not the last.
-mkdir -p "$dir/root/etc/apt/apt.conf.d"
-echo 'Acquire::Check-Valid-Until "false";' >"$dir/root/etc/apt/apt.conf.d/bench"
+mkdir -p "$dir/tree/etc/apt/apt.conf.d"
+echo 'Acquire::Check-Valid-Until "false";' >"$dir/tree/etc/apt/apt.conf.d/bench"
 debootstrap --variant=minbase --include="$(
     IFS=,
     echo "${packages[*]}"
-)" sid "$dir/root" "$uri" >"$dir/log" 2>&1 </dev/null ||
+)" sid "$dir/tree" "$uri" >"$dir/log" 2>&1 </dev/null ||
     missing "debootstrap: $(grep -E '^E: ' "$dir/log" | tail -n 1)"
 # shellcheck disable=SC2016 # dpkg-query's own
-chroot "$dir/root" dpkg-query -W -f '${Package} ${Version}\n' "${packages[@]}" >"$dir/versions"
+chroot "$dir/tree" dpkg-query -W -f '${Package} ${Version}\n' "${packages[@]}" >"$dir/versions"
 echo "${packages[*]}" >"$dir/.done"

@@ -40,7 +40,7 @@ def run(*command, **options):
 class Bench:
     def __init__(self, directory):
         self.directory = os.path.abspath(directory)
-        self.root = os.path.join(self.directory, "root")
+        self.root = os.path.join(self.directory, "tree")
         self.memory = ["--no-huge", "-m", "512"]
 
     def in_root(self, *command):
