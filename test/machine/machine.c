@@ -18,22 +18,33 @@
 
 static uint32_t config_read(void *opaque, uint32_t offset, unsigned size)
 {
-    return vionet_pci_config_read(((struct machine *)opaque)->pci, offset, size);
+    return vionet_pci_config_read(*(VionetPci *const *)opaque, offset, size);
 }
 
 static void config_write(void *opaque, uint32_t offset, unsigned size, uint32_t value)
 {
-    vionet_pci_config_write(((struct machine *)opaque)->pci, offset, size, value);
+    vionet_pci_config_write(*(VionetPci *const *)opaque, offset, size, value);
 }
 
 static uint64_t bar_read(void *opaque, unsigned bar, uint64_t offset, unsigned size)
 {
-    return vionet_pci_bar_read(((struct machine *)opaque)->pci, bar, offset, size);
+    return vionet_pci_bar_read(*(VionetPci *const *)opaque, bar, offset, size);
 }
 
 static void bar_write(void *opaque, unsigned bar, uint64_t offset, unsigned size, uint64_t value)
 {
-    vionet_pci_bar_write(((struct machine *)opaque)->pci, bar, offset, size, value);
+    vionet_pci_bar_write(*(VionetPci *const *)opaque, bar, offset, size, value);
+}
+
+struct guest_access machine_access(VionetPci *const *pci)
+{
+    return (struct guest_access){
+        .opaque = (void *)pci,
+        .config_read = config_read,
+        .config_write = config_write,
+        .bar_read = bar_read,
+        .bar_write = bar_write,
+    };
 }
 
 /* ---- the device's host ---- */
@@ -261,8 +272,7 @@ struct machine *machine_new(const struct machine_setup *setup, GError **error)
 
     machine->now_ns = 1;
     machine->net_options = setup->net;
-    machine->access =
-        (struct guest_access){machine, config_read, config_write, bar_read, bar_write};
+    machine->access = machine_access(&machine->pci);
     if (!build(machine, setup, error)) {
         machine_free(machine);
         return NULL;

@@ -94,6 +94,9 @@ void machine_setup_offer_all(struct machine_setup *setup);
 struct machine *machine_new(const struct machine_setup *setup, GError **error);
 void machine_free(struct machine *machine);
 
+/* What a guest can do to *pci, which is looked up at each access; pci must outlive it. */
+struct guest_access machine_access(VionetPci *const *pci);
+
 /*
  * Resets and starts the driver with the features that are wanted and offered, and fills the receive
  * queues. False with complaints.

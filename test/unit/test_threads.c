@@ -18,6 +18,7 @@
 #include "driver/control.h"
 #include "driver/net.h"
 #include "driver/queue.h"
+#include "machine/machine.h"
 #include "net/device.h"
 
 #define PAGE   UINT64_C(4096)
@@ -61,26 +62,6 @@ struct rig {
     void (*on_kick)(struct rig *rig, unsigned queue); /* set while nothing else runs */
     void *user;
 };
-
-static uint32_t config_read(void *opaque, uint32_t offset, unsigned size)
-{
-    return vionet_pci_config_read(((struct rig *)opaque)->pci, offset, size);
-}
-
-static void config_write(void *opaque, uint32_t offset, unsigned size, uint32_t value)
-{
-    vionet_pci_config_write(((struct rig *)opaque)->pci, offset, size, value);
-}
-
-static uint64_t bar_read(void *opaque, unsigned bar, uint64_t offset, unsigned size)
-{
-    return vionet_pci_bar_read(((struct rig *)opaque)->pci, bar, offset, size);
-}
-
-static void bar_write(void *opaque, unsigned bar, uint64_t offset, unsigned size, uint64_t value)
-{
-    vionet_pci_bar_write(((struct rig *)opaque)->pci, bar, offset, size, value);
-}
 
 static void host_kick(void *opaque, unsigned queue)
 {
@@ -181,7 +162,7 @@ static struct rig *start_with(struct guest_features features, bool guard_pages,
     g_assert_nonnull(rig->memory);
     guest_memory_regions(rig->memory, &region);
     g_assert_true(vionet_device_map(rig->device, BASE, region->host, MEMORY, 0, NULL));
-    rig->access = (struct guest_access){rig, config_read, config_write, bar_read, bar_write};
+    rig->access = machine_access(&rig->pci);
     rig->driver = guest_driver_new(&rig->access, rig->memory, NULL);
     rig->net = net_new(rig->driver, &net);
     g_assert_true(boot(rig, features));

@@ -18,6 +18,7 @@
 #include "driver/control.h"
 #include "driver/net.h"
 #include "driver/queue.h"
+#include "machine/machine.h"
 #include "workers.h"
 
 #define MEMORY (UINT64_C(32) << 20)
@@ -148,26 +149,6 @@ struct rig {
     struct guest_net *net;
 };
 
-static uint32_t config_read(void *opaque, uint32_t offset, unsigned size)
-{
-    return vionet_pci_config_read(((struct rig *)opaque)->pci, offset, size);
-}
-
-static void config_write(void *opaque, uint32_t offset, unsigned size, uint32_t value)
-{
-    vionet_pci_config_write(((struct rig *)opaque)->pci, offset, size, value);
-}
-
-static uint64_t bar_read(void *opaque, unsigned bar, uint64_t offset, unsigned size)
-{
-    return vionet_pci_bar_read(((struct rig *)opaque)->pci, bar, offset, size);
-}
-
-static void bar_write(void *opaque, unsigned bar, uint64_t offset, unsigned size, uint64_t value)
-{
-    vionet_pci_bar_write(((struct rig *)opaque)->pci, bar, offset, size, value);
-}
-
 static void host_kick(void *opaque, unsigned queue)
 {
     workers_kicked(((struct rig *)opaque)->workers, queue);
@@ -238,7 +219,7 @@ static struct rig *start(VionetBackend *backend, const struct net_options *optio
     rig->memory = guest_memory_new(&memory);
     g_assert_nonnull(rig->memory);
     map(rig);
-    rig->access = (struct guest_access){rig, config_read, config_write, bar_read, bar_write};
+    rig->access = machine_access(&rig->pci);
     rig->driver = guest_driver_new(&rig->access, rig->memory, NULL);
     rig->net = net_new(rig->driver, options);
     g_assert_true(workers_start(rig->workers, rig->device, NULL));
