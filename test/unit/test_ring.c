@@ -12,43 +12,15 @@
 #include <vionet/spec.h>
 
 #include "driver/bytes.h"
-#include "driver/guest.h"
-#include "ring/ring.h"
+#include "ring_bench.h"
 
-#define BASE  UINT64_C(0x100000)
-#define PAGE  UINT64_C(4096)
-#define ROOM  (UINT64_C(4) << 20)
 #define NEXT  VIRTQ_DESC_F_NEXT
 #define WRITE VIRTQ_DESC_F_WRITE
 #define TABLE VIRTQ_DESC_F_INDIRECT
 
-/* Ranges that a chain has storage for here. */
-#define RANGES 4096
-
 /* Offsets in the rings (2.7.6, 2.7.8). */
 #define AVAIL_AT(i) (4 + 2 * (uint64_t)(i))
 #define USED_AT(i)  (4 + 8 * (uint64_t)(i))
-
-/* A ring, its memory, and as much of a driver as there is to it. */
-struct bench {
-    struct ring ring;
-    struct ring_setup setup;
-    struct memory_map *map;
-    struct guest_memory *memory;
-    struct chain chain;
-    struct iovec *ranges;
-    uint64_t desc, avail, used; /* where the parts are */
-    uint64_t data;              /* and memory for buffers */
-    uint16_t avail_idx;
-};
-
-static uint8_t *guest(const struct bench *bench, uint64_t gpa, uint64_t len)
-{
-    uint8_t *at = guest_ptr(bench->memory, gpa, len);
-
-    g_assert_nonnull(at);
-    return at;
-}
 
 static void put16(const struct bench *bench, uint64_t gpa, uint16_t value)
 {
@@ -86,103 +58,19 @@ static void put_desc(const struct bench *bench, unsigned i, uint64_t addr, uint3
 /* Makes a head available, and shows it. */
 static void offer(struct bench *bench, uint16_t head)
 {
-    put16(bench, bench->avail + AVAIL_AT(bench->avail_idx % bench->setup.size), head);
-    put16(bench, bench->avail + 2, ++bench->avail_idx);
-}
-
-static struct memory_map *map_of(const struct guest_memory *memory)
-{
-    const struct guest_region *regions;
-    unsigned n = guest_memory_regions(memory, &regions);
-    struct memory_map *map = memory_map_empty();
-
-    for (unsigned i = 0; i < n; i++) {
-        const struct memory_region region = {regions[i].gpa, regions[i].size, regions[i].host, 0};
-        struct memory_map *next = memory_map_with(map, &region, NULL);
-
-        g_assert_nonnull(next);
-        g_free(map);
-        map = next;
-    }
-    return map;
-}
-
-/* A bench without a ring in it yet, its parts on pages of their own. */
-static struct bench *bench_make(uint16_t size, const struct guest_memory_options *options)
-{
-    struct bench *bench = g_new0(struct bench, 1);
-
-    bench->memory = options ? guest_memory_new(options) : guest_memory_flat(BASE, ROOM);
-    g_assert_nonnull(bench->memory);
-    bench->map = map_of(bench->memory);
-    bench->setup.size = size;
-    bench->setup.indirect = true;
-    bench->ranges = g_new0(struct iovec, 2 * RANGES);
-    chain_init(&bench->chain, bench->ranges, RANGES);
-    ring_init(&bench->ring, VIONET_MAX_QUEUE_SIZE);
-    bench->desc = BASE;
-    bench->avail = bench->desc + (16 * (uint64_t)size + PAGE) / PAGE * PAGE;
-    bench->used = bench->avail + (6 + 2 * (uint64_t)size + PAGE) / PAGE * PAGE;
-    bench->data = bench->used + (6 + 8 * (uint64_t)size + PAGE) / PAGE * PAGE;
-    return bench;
-}
-
-static bool bench_start(struct bench *bench)
-{
-    bench->setup.area_gpa[VIONET_AREA_DESC] = bench->desc;
-    bench->setup.area_gpa[VIONET_AREA_DRIVER] = bench->avail;
-    bench->setup.area_gpa[VIONET_AREA_DEVICE] = bench->used;
-    bench->avail_idx = 0;
-    return ring_start(&bench->ring, &bench->setup, bench->map);
-}
-
-static struct bench *bench_new(uint16_t size, bool event_idx, bool in_order)
-{
-    struct bench *bench = bench_make(size, NULL);
-
-    bench->setup.event_idx = event_idx;
-    bench->setup.in_order = in_order;
-    g_assert_true(bench_start(bench));
-    return bench;
-}
-
-static void bench_free(struct bench *bench)
-{
-    ring_free(&bench->ring);
-    g_free(bench->map);
-    g_free(bench->ranges);
-    guest_memory_free(bench->memory);
-    g_free(bench);
+    put16(bench, bench->driver + AVAIL_AT(bench->avail_idx % bench->setup.size), head);
+    put16(bench, bench->driver + 2, ++bench->avail_idx);
 }
 
 /* Both sides go on from an index as if so many buffers had come and gone. */
 static void bench_skip_to(struct bench *bench, uint16_t idx)
 {
     bench->avail_idx = idx;
-    put16(bench, bench->avail + 2, idx);
-    put16(bench, bench->used + 2, idx);
+    put16(bench, bench->driver + 2, idx);
+    put16(bench, bench->device + 2, idx);
     bench->ring.next_avail = bench->ring.seen_avail = idx;
     bench->ring.next_used = bench->ring.told_used = idx;
     bench->ring.told_valid = true;
-}
-
-static int pop(struct bench *bench)
-{
-    return ring_pop(&bench->ring, &bench->chain);
-}
-
-static struct chain_ref pop_one(struct bench *bench)
-{
-    g_assert_cmpint(pop(bench), ==, 1);
-    return bench->chain.ref;
-}
-
-static void assert_fault(const struct bench *bench, VionetViolation violation, unsigned descriptor,
-                         uint64_t value)
-{
-    g_assert_cmpint(bench->ring.fault.violation, ==, violation);
-    g_assert_cmphex(bench->ring.fault.descriptor, ==, descriptor);
-    g_assert_cmphex(bench->ring.fault.value, ==, value);
 }
 
 static void assert_range(const struct bench *bench, const struct iovec *range, uint64_t gpa,
@@ -250,24 +138,24 @@ static void test_hand_worked(void)
         0, 0, 5, 0, 0, 0,    0, 0, 0, 0, 0, 0, 0, 0,    0, 0, 0, 0, 0,
         0, 1, 0, 0, 0, 0x23, 1, 0, 0, 1, 0, 0, 0, 0xea, 5, 0, 0, 0, 0,
     };
-    struct bench *bench = bench_new(4, false, false);
+    struct bench *bench = bench_split(4, false, false);
     struct chain_ref refs[3];
 
     memcpy(guest(bench, bench->desc, 64), hand_table, 64);
     memcpy(guest(bench, 0x10b000, 48), hand_indirect, 48);
-    memcpy(guest(bench, bench->avail, 14), avail_1, 14);
+    memcpy(guest(bench, bench->driver, 14), avail_1, 14);
     hand_pops(bench, refs);
     ring_push(&bench->ring, &refs[2], 8);
     ring_push(&bench->ring, &refs[0], 0);
     ring_push(&bench->ring, &refs[1], 0x123);
     /* All is there but the index, which shows it: 2.7.8.2. */
-    g_assert_cmpuint(get16(bench, bench->used + 2), ==, 0);
-    g_assert_cmpmem(guest(bench, bench->used + 4, 34), 34, used_1 + 4, 34);
+    g_assert_cmpuint(get16(bench, bench->device + 2), ==, 0);
+    g_assert_cmpmem(guest(bench, bench->device + 4, 34), 34, used_1 + 4, 34);
     g_assert_true(ring_flush(&bench->ring));
-    g_assert_cmpmem(guest(bench, bench->used, 38), 38, used_1, 38);
+    g_assert_cmpmem(guest(bench, bench->device, 38), 38, used_1, 38);
     g_assert_false(ring_flush(&bench->ring));
 
-    memcpy(guest(bench, bench->avail, 14), avail_2, 14);
+    memcpy(guest(bench, bench->driver, 14), avail_2, 14);
     refs[0] = pop_one(bench);
     refs[1] = pop_one(bench);
     g_assert_cmpuint(refs[0].id, ==, 0);
@@ -275,12 +163,12 @@ static void test_hand_worked(void)
     ring_push(&bench->ring, &refs[1], 0x5ea);
     ring_push(&bench->ring, &refs[0], 0);
     g_assert_true(ring_flush(&bench->ring));
-    g_assert_cmpmem(guest(bench, bench->used, 38), 38, used_2, 38);
+    g_assert_cmpmem(guest(bench, bench->device, 38), 38, used_2, 38);
 
     /* Nothing else was written to. */
     g_assert_cmpmem(guest(bench, bench->desc, 64), 64, hand_table, 64);
     g_assert_cmpmem(guest(bench, 0x10b000, 48), 48, hand_indirect, 48);
-    g_assert_cmpmem(guest(bench, bench->avail, 14), 14, avail_2, 14);
+    g_assert_cmpmem(guest(bench, bench->driver, 14), 14, avail_2, 14);
     bench_free(bench);
 }
 
@@ -294,7 +182,7 @@ static void test_part_sizes(void)
         {1, 16, 8, 14},         {2, 32, 10, 22},           {4, 64, 14, 38},
         {256, 4096, 518, 2054}, {1024, 16384, 2054, 8198}, {32768, 524288, 65542, 262150},
     };
-    struct bench *bench = bench_new(2, false, false);
+    struct bench *bench = bench_split(2, false, false);
     const struct ring_ops *ops = bench->ring.ops;
 
     for (size_t i = 0; i < G_N_ELEMENTS(hand); i++) {
@@ -311,21 +199,21 @@ static void test_part_sizes(void)
 /* 2.7.8.2: an element is whole in memory while the index does not show it yet. */
 static void test_element_before_index(void)
 {
-    struct bench *bench = bench_new(4, true, false);
+    struct bench *bench = bench_split(4, true, false);
 
     for (uint16_t i = 0; i < 10; i++) {
-        const uint64_t element = bench->used + USED_AT(i % 4);
+        const uint64_t element = bench->device + USED_AT(i % 4);
 
         put_desc(bench, i % 4, bench->data, 100, WRITE, 0);
         offer(bench, i % 4);
         g_assert_cmpint(ring_pop(&bench->ring, &bench->chain), ==, 1);
         guest_fill(bench->memory, element, 8, 0xee);
         ring_push(&bench->ring, &bench->chain.ref, 1000u + i);
-        g_assert_cmpuint(get16(bench, bench->used + 2), ==, i);
+        g_assert_cmpuint(get16(bench, bench->device + 2), ==, i);
         g_assert_cmpuint(get32(bench, element), ==, i % 4);
         g_assert_cmpuint(get32(bench, element + 4), ==, 1000u + i);
         g_assert_true(ring_flush(&bench->ring));
-        g_assert_cmpuint(get16(bench, bench->used + 2), ==, i + 1);
+        g_assert_cmpuint(get16(bench, bench->device + 2), ==, i + 1);
         g_assert_cmpuint(get32(bench, element), ==, i % 4);
         g_assert_cmpuint(get32(bench, element + 4), ==, 1000u + i);
     }
@@ -337,7 +225,7 @@ static void test_element_before_index(void)
 static void test_queue_size(void)
 {
     static const uint16_t wrong[] = {0, 3, 5, 6, 7, 12, 255, 257, 1023, 32767};
-    struct bench *bench = bench_make(2, NULL);
+    struct bench *bench = bench_make(2, false, NULL);
 
     for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
         bench->setup.size = wrong[i];
@@ -346,7 +234,7 @@ static void test_queue_size(void)
     }
     for (unsigned size = 1; size <= 32768; size *= 2) {
         bench->setup.size = (uint16_t)size;
-        bench->avail = bench->used = bench->desc; /* that much fits */
+        bench->driver = bench->device = bench->desc; /* that much fits */
         g_assert_true(bench_start(bench));
     }
     bench_free(bench);
@@ -354,8 +242,8 @@ static void test_queue_size(void)
 
 static void test_misaligned_parts(void)
 {
-    struct bench *bench = bench_make(4, NULL);
-    uint64_t *const parts[3] = {&bench->desc, &bench->avail, &bench->used};
+    struct bench *bench = bench_make(4, false, NULL);
+    uint64_t *const parts[3] = {&bench->desc, &bench->driver, &bench->device};
     static const unsigned align[3] = {16, 2, 4};
 
     for (unsigned part = 0; part < 3; part++) {
@@ -375,8 +263,8 @@ static void test_misaligned_parts(void)
 
 static void test_parts_outside_memory(void)
 {
-    struct bench *bench = bench_make(4, NULL);
-    uint64_t *const parts[3] = {&bench->desc, &bench->avail, &bench->used};
+    struct bench *bench = bench_make(4, false, NULL);
+    uint64_t *const parts[3] = {&bench->desc, &bench->driver, &bench->device};
     static const uint32_t sizes[3] = {64, 14, 38};
     const uint64_t end = BASE + ROOM;
 
@@ -405,7 +293,7 @@ static void test_parts_outside_memory(void)
 /* Only the Device Area has to be writable. */
 static void test_parts_in_read_only_memory(void)
 {
-    struct bench *bench = bench_make(4, NULL);
+    struct bench *bench = bench_make(4, false, NULL);
     struct memory_map *map = memory_map_empty();
     struct memory_region region = {BASE, ROOM, guest(bench, BASE, ROOM), VIONET_MAP_READONLY};
     struct memory_map *readonly = memory_map_with(map, &region, NULL);
@@ -415,12 +303,12 @@ static void test_parts_in_read_only_memory(void)
     map = bench->map;
     bench->map = readonly;
     g_assert_false(bench_start(bench));
-    assert_fault(bench, VIONET_VIOLATION_RING_ADDRESS, VIONET_NONE, bench->used);
+    assert_fault(bench, VIONET_VIOLATION_RING_ADDRESS, VIONET_NONE, bench->device);
 
-    region = (struct memory_region){0, PAGE, guest(bench, bench->used, PAGE), 0};
+    region = (struct memory_region){0, PAGE, guest(bench, bench->device, PAGE), 0};
     both = memory_map_with(readonly, &region, NULL);
     bench->map = both;
-    bench->used = 0;
+    bench->device = 0;
     g_assert_true(bench_start(bench));
     g_free(readonly);
     g_free(map);
@@ -430,7 +318,7 @@ static void test_parts_in_read_only_memory(void)
 /* A ring follows its parts to where another map has them, and breaks if that has them not. */
 static void test_remap(void)
 {
-    struct bench *bench = bench_new(4, false, false);
+    struct bench *bench = bench_split(4, false, false);
     uint8_t *elsewhere = g_aligned_alloc0(1, ROOM, PAGE);
     struct memory_map *none = memory_map_without(bench->map, BASE, ROOM, NULL);
     const struct memory_region region = {BASE, ROOM, elsewhere, 0};
@@ -447,7 +335,7 @@ static void test_remap(void)
     g_assert_true(bench->chain.out[0].iov_base == elsewhere + (bench->data - BASE));
     ring_push(&bench->ring, &ref, 0);
     g_assert_true(ring_flush(&bench->ring));
-    g_assert_cmpuint(bytes_get16(elsewhere + (bench->used - BASE) + 2), ==, 1);
+    g_assert_cmpuint(bytes_get16(elsewhere + (bench->device - BASE) + 2), ==, 1);
     g_assert_cmpuint(guest_differs(bench->memory, BASE, ROOM, 0xff), ==, ROOM);
     g_assert_false(ring_remap(&bench->ring, none));
     assert_fault(bench, VIONET_VIOLATION_RING_ADDRESS, VIONET_NONE, bench->desc);
@@ -469,7 +357,7 @@ static struct bench *bench_in_pieces(uint16_t size, struct guest_extent *extents
     for (unsigned i = 0; i < n; i++) {
         extents[i] = (struct guest_extent){BASE + i * SEAM_PAGES * PAGE, SEAM_PAGES * PAGE};
     }
-    return bench_make(size, &options);
+    return bench_make(size, false, &options);
 }
 
 static uint64_t seam(unsigned i)
@@ -499,14 +387,14 @@ static void run_rounds(struct bench *bench)
         ring_push(&bench->ring, &refs[0], i);
         g_assert_true(ring_flush(&bench->ring));
         for (unsigned k = 0; k < 2; k++) {
-            const uint64_t at = bench->used + USED_AT((i + k) % size);
+            const uint64_t at = bench->device + USED_AT((i + k) % size);
 
             g_assert_cmpuint(get32(bench, at), ==, heads[1 - k]);
             g_assert_cmpuint(get32(bench, at + 4), ==, i + 1 - k);
         }
-        g_assert_cmpuint(get16(bench, bench->used + 2), ==, i + 2);
+        g_assert_cmpuint(get16(bench, bench->device + 2), ==, i + 2);
         ring_enable_kicks(&bench->ring);
-        g_assert_cmpuint(get16(bench, bench->used + USED_AT(size)), ==, i + 2);
+        g_assert_cmpuint(get16(bench, bench->device + USED_AT(size)), ==, i + 2);
     }
 }
 
@@ -516,12 +404,12 @@ static void parts_over_seams(unsigned part, uint16_t size, int first, int last, 
 
     for (int off = first; off <= last; off += step) {
         struct bench *bench = bench_in_pieces(size, extents, 16);
-        uint64_t *const parts[3] = {&bench->desc, &bench->avail, &bench->used};
+        uint64_t *const parts[3] = {&bench->desc, &bench->driver, &bench->device};
 
         g_test_message("part %u of a ring of %u at a seam %+d", part, size, off);
         bench->desc = seam(1);
-        bench->avail = seam(5);
-        bench->used = seam(9);
+        bench->driver = seam(5);
+        bench->device = seam(9);
         bench->data = seam(13);
         bench->setup.event_idx = true;
         *parts[part] += (uint64_t)(int64_t)off;
@@ -582,8 +470,8 @@ static void test_indirect_table_over_seams(void)
         return;
     }
     bench = bench_in_pieces(4, extents, 4);
-    bench->avail = BASE + PAGE;
-    bench->used = BASE + 2 * PAGE;
+    bench->driver = BASE + PAGE;
+    bench->device = BASE + 2 * PAGE;
     bench->data = seam(3);
     g_assert_true(bench_start(bench));
     for (int off = -64; off <= 16; off++) {
@@ -615,8 +503,8 @@ static void test_every_descriptor_over_a_seam(void)
         struct bench *bench = bench_in_pieces(size, extents, 16);
 
         bench->desc = seam(0);
-        bench->avail = seam(2);
-        bench->used = seam(4);
+        bench->driver = seam(2);
+        bench->device = seam(4);
         g_assert_true(bench_start(bench));
         for (uint16_t i = 0; i < size; i++) {
             put_desc(bench, i, seam(8 + i % 4) - 3, 7, i + 1 < size ? NEXT : 0,
@@ -638,8 +526,8 @@ static void test_every_descriptor_over_a_seam(void)
 /* one buffer at a time through more than all values of an index, in the largest ring. */
 static void test_largest_ring(void)
 {
-    struct bench *bench = bench_new(32768, true, false);
-    uint8_t *used = guest(bench, bench->used, USED_AT(32768) + 2);
+    struct bench *bench = bench_split(32768, true, false);
+    uint8_t *used = guest(bench, bench->device, USED_AT(32768) + 2);
 
     for (uint32_t i = 0; i < 70000; i++) {
         const uint16_t head = (uint16_t)(32767 - i % 32768);
@@ -658,7 +546,7 @@ static void test_largest_ring(void)
         /* The event words stand behind the rings: 65540 and 262148 octets from their beginnings. */
         g_assert_false(ring_enable_kicks(&bench->ring));
         g_assert_cmpuint(bytes_get16(used + 262148), ==, (uint16_t)(i + 1));
-        put16(bench, bench->avail + 65540, (uint16_t)(i + i % 2));
+        put16(bench, bench->driver + 65540, (uint16_t)(i + i % 2));
         g_assert_true(ring_must_notify(&bench->ring) == (i == 0 || i % 2 == 0));
     }
     g_assert_cmpuint(bytes_get16(used), ==, 0);
@@ -676,7 +564,7 @@ static void test_full_ring(void)
         struct chain_ref *refs = g_new(struct chain_ref, size);
 
         for (size_t k = 0; k < G_N_ELEMENTS(starts); k++) {
-            struct bench *bench = bench_new(size, false, false);
+            struct bench *bench = bench_split(size, false, false);
 
             bench_skip_to(bench, starts[k]);
             for (uint16_t i = 0; i < size; i++) {
@@ -695,9 +583,9 @@ static void test_full_ring(void)
             for (uint16_t i = 0; i < size; i++) {
                 const uint16_t slot = (uint16_t)(starts[k] + i) % size;
 
-                g_assert_cmpuint(get32(bench, bench->used + USED_AT(slot)), ==, size - 1u - i);
+                g_assert_cmpuint(get32(bench, bench->device + USED_AT(slot)), ==, size - 1u - i);
             }
-            g_assert_cmpuint(get16(bench, bench->used + 2), ==, (uint16_t)(starts[k] + size));
+            g_assert_cmpuint(get16(bench, bench->device + 2), ==, (uint16_t)(starts[k] + size));
             bench_free(bench);
         }
         g_free(refs);
@@ -717,7 +605,7 @@ static void test_available_index(void)
                 const uint32_t ahead[] = {0, 1, most, most + 1, most + 2, 0x8000, 0xffff};
 
                 for (size_t a = 0; a < G_N_ELEMENTS(ahead); a++) {
-                    struct bench *bench = bench_new(sizes[s], false, false);
+                    struct bench *bench = bench_split(sizes[s], false, false);
                     uint16_t jump = (uint16_t)ahead[a];
 
                     bench_skip_to(bench, starts[k]);
@@ -726,9 +614,9 @@ static void test_available_index(void)
                         pop_one(bench);
                     }
                     for (unsigned i = 0; i < sizes[s]; i++) {
-                        put16(bench, bench->avail + AVAIL_AT(i), (uint16_t)out % sizes[s]);
+                        put16(bench, bench->driver + AVAIL_AT(i), (uint16_t)out % sizes[s]);
                     }
-                    put16(bench, bench->avail + 2, (uint16_t)(starts[k] + out + jump));
+                    put16(bench, bench->driver + 2, (uint16_t)(starts[k] + out + jump));
                     g_assert_cmpint(pop(bench), ==, jump == 0 ? 0 : jump <= most ? 1 : -1);
                     if (jump > most) {
                         assert_fault(bench, VIONET_VIOLATION_AVAIL_JUMP, VIONET_NONE, jump);
@@ -747,7 +635,7 @@ static void test_in_flight_is_bounded(void)
 
     for (size_t s = 0; s < G_N_ELEMENTS(sizes); s++) {
         const uint16_t size = sizes[s];
-        struct bench *bench = bench_new(size, false, false);
+        struct bench *bench = bench_split(size, false, false);
         unsigned taken = 0;
         int found;
 
@@ -767,7 +655,7 @@ static void test_in_flight_is_bounded(void)
 /* the same head twice is refused at the second pop, and is good again once it was used. */
 static void test_head_in_flight(void)
 {
-    struct bench *bench = bench_new(4, false, false);
+    struct bench *bench = bench_split(4, false, false);
     struct chain_ref ref;
 
     for (unsigned round = 0; round < 10; round++) {
@@ -791,7 +679,7 @@ static void test_head_in_flight(void)
 static void test_unpop_leaves_no_trace(void)
 {
     for (unsigned in_order = 0; in_order < 2; in_order++) {
-        struct bench *bench = bench_new(4, true, in_order);
+        struct bench *bench = bench_split(4, true, in_order);
         struct chain_ref ref;
 
         for (uint16_t i = 0; i < 4; i++) {
@@ -811,7 +699,7 @@ static void test_unpop_leaves_no_trace(void)
         g_assert_cmpint(pop(bench), ==, 0);
         g_assert_cmpuint(bench->ring.in_flight, ==, 0);
         ring_flush(&bench->ring);
-        g_assert_cmpuint(get16(bench, bench->used + 2), ==, 4);
+        g_assert_cmpuint(get16(bench, bench->device + 2), ==, 4);
         bench_free(bench);
     }
 }
@@ -819,7 +707,7 @@ static void test_unpop_leaves_no_trace(void)
 static void test_rewind_leaves_no_trace(void)
 {
     for (unsigned in_order = 0; in_order < 2; in_order++) {
-        struct bench *bench = bench_new(8, true, in_order);
+        struct bench *bench = bench_split(8, true, in_order);
 
         for (uint16_t i = 0; i < 8; i++) {
             put_desc(bench, i, bench->data, 10, WRITE, 0);
@@ -845,8 +733,8 @@ static void test_rewind_leaves_no_trace(void)
         g_assert_cmpint(pop(bench), ==, 0);
         g_assert_true(ring_flush(&bench->ring));
         for (unsigned i = 0; i < 8; i++) {
-            g_assert_cmpuint(get32(bench, bench->used + USED_AT(i)), ==, i);
-            g_assert_cmpuint(get32(bench, bench->used + USED_AT(i) + 4), ==, i);
+            g_assert_cmpuint(get32(bench, bench->device + USED_AT(i)), ==, i);
+            g_assert_cmpuint(get32(bench, bench->device + USED_AT(i) + 4), ==, i);
         }
         bench_free(bench);
     }
@@ -873,10 +761,10 @@ static void permutation(unsigned n, unsigned order[5])
 static void test_in_order(void)
 {
     static const uint16_t heads[5] = {6, 1, 7, 0, 3};
-    struct bench *bench = bench_new(8, false, true);
+    struct bench *bench = bench_split(8, false, true);
 
     for (unsigned n = 0; n < 120; n++) {
-        const uint16_t base = get16(bench, bench->used + 2);
+        const uint16_t base = get16(bench, bench->device + 2);
         struct chain_ref refs[5];
         bool back[5] = {false};
         unsigned order[5];
@@ -899,10 +787,10 @@ static void test_in_order(void)
                 seen++;
             }
             g_assert_true(ring_flush(&bench->ring) == (seen > before));
-            g_assert_cmpuint(get16(bench, bench->used + 2), ==, (uint16_t)(base + seen));
+            g_assert_cmpuint(get16(bench, bench->device + 2), ==, (uint16_t)(base + seen));
         }
         for (unsigned i = 0; i < 5; i++) {
-            const uint64_t at = bench->used + USED_AT((base + i) % 8);
+            const uint64_t at = bench->device + USED_AT((base + i) % 8);
 
             g_assert_cmpuint(get32(bench, at), ==, heads[i]);
             g_assert_cmpuint(get32(bench, at + 4), ==, 100 + i);
@@ -920,7 +808,7 @@ static void test_in_order_at_length(void)
 
     for (size_t s = 0; s < G_N_ELEMENTS(sizes); s++) {
         const uint16_t size = sizes[s];
-        struct bench *bench = bench_new(size, false, true);
+        struct bench *bench = bench_split(size, false, true);
         struct chain_ref *out = g_new(struct chain_ref, size);
         uint32_t made = 0;
         uint32_t seen = 0;
@@ -941,9 +829,10 @@ static void test_in_order_at_length(void)
                 out[pick] = out[--n];
             }
             ring_flush(&bench->ring);
-            for (; (uint16_t)seen != get16(bench, bench->used + 2); seen++) {
-                g_assert_cmpuint(get32(bench, bench->used + USED_AT(seen % size)), ==, seen % size);
-                g_assert_cmpuint(get32(bench, bench->used + USED_AT(seen % size) + 4), ==,
+            for (; (uint16_t)seen != get16(bench, bench->device + 2); seen++) {
+                g_assert_cmpuint(get32(bench, bench->device + USED_AT(seen % size)), ==,
+                                 seen % size);
+                g_assert_cmpuint(get32(bench, bench->device + USED_AT(seen % size) + 4), ==,
                                  seen % size + 7);
             }
         }
@@ -957,7 +846,7 @@ static void test_in_order_at_length(void)
 
 static void put_used_event(const struct bench *bench, uint16_t event)
 {
-    put16(bench, bench->avail + AVAIL_AT(bench->setup.size), event);
+    put16(bench, bench->driver + AVAIL_AT(bench->setup.size), event);
 }
 
 /* 2.7.7.2, to the letter: an element was placed at the index that the driver named. */
@@ -991,7 +880,7 @@ static void test_event_formula(void)
     static const uint16_t sizes[] = {2, 4};
 
     for (size_t s = 0; s < G_N_ELEMENTS(sizes); s++) {
-        struct bench *bench = bench_new(sizes[s], true, false);
+        struct bench *bench = bench_split(sizes[s], true, false);
 
         for (unsigned n = 0; n <= sizes[s]; n++) {
             for (uint32_t old = 0; old < 65536; old++) {
@@ -1015,7 +904,7 @@ static void test_event_formula_in_large_rings(void)
     GRand *random = g_rand_new_with_seed(5);
 
     for (size_t s = 0; s < G_N_ELEMENTS(sizes); s++) {
-        struct bench *bench = bench_new(sizes[s], true, false);
+        struct bench *bench = bench_split(sizes[s], true, false);
 
         for (unsigned i = 0; i < 3000; i++) {
             const uint16_t old = (uint16_t)g_rand_int(random);
@@ -1042,7 +931,7 @@ static void test_event_examples(void)
         {0, 0, 1, true},         {5, 2, 5, false},     {5, 2, 6, true},
         {65535, 65534, 1, true}, {1, 65534, 1, false}, {2, 2, 2, false},
     };
-    struct bench *bench = bench_new(4, true, false);
+    struct bench *bench = bench_split(4, true, false);
 
     for (size_t i = 0; i < G_N_ELEMENTS(hand); i++) {
         bench->ring.told_used = hand[i].old;
@@ -1070,7 +959,7 @@ static void use_one(struct bench *bench)
 static void test_event_index_wraps(void)
 {
     GRand *random = g_rand_new_with_seed(65536);
-    struct bench *bench = bench_new(4, true, false);
+    struct bench *bench = bench_split(4, true, false);
     uint16_t told = 0;
 
     for (uint32_t i = 0; i < 140000; i++) {
@@ -1096,7 +985,7 @@ static void test_first_decision_notifies(void)
     static const uint16_t events[] = {0, 1, 0x8000, 0xffff};
 
     for (size_t i = 0; i < G_N_ELEMENTS(events); i++) {
-        struct bench *bench = bench_new(4, true, false);
+        struct bench *bench = bench_split(4, true, false);
 
         put_used_event(bench, events[i]);
         use_one(bench);
@@ -1108,12 +997,12 @@ static void test_first_decision_notifies(void)
 /* 2.7.7.2: without EVENT_IDX bit 0 of flags decides, the event word is nothing. */
 static void test_flags_decide(void)
 {
-    struct bench *bench = bench_new(4, false, false);
+    struct bench *bench = bench_split(4, false, false);
 
     for (uint32_t i = 0; i < 1000; i++) {
         const uint16_t flags = (uint16_t)(i % 8);
 
-        put16(bench, bench->avail, flags);
+        put16(bench, bench->driver, flags);
         put_used_event(bench, (uint16_t)(i * 7));
         use_one(bench);
         g_assert_true(ring_must_notify(&bench->ring) == !(flags & 1));
@@ -1124,16 +1013,16 @@ static void test_flags_decide(void)
 /* With EVENT_IDX flags are nothing. */
 static void test_flags_are_ignored(void)
 {
-    struct bench *bench = bench_new(4, true, false);
+    struct bench *bench = bench_split(4, true, false);
 
     use_one(bench);
     ring_must_notify(&bench->ring);
     for (uint16_t i = 1; i < 1000; i++) {
-        put16(bench, bench->avail, i % 2);
+        put16(bench, bench->driver, i % 2);
         put_used_event(bench, i % 3 ? i : i + 1);
         use_one(bench);
         g_assert_true(ring_must_notify(&bench->ring) == (i % 3 != 0));
-        g_assert_cmpuint(get16(bench, bench->used), ==, 0);
+        g_assert_cmpuint(get16(bench, bench->device), ==, 0);
     }
     bench_free(bench);
 }
@@ -1142,41 +1031,41 @@ static void test_flags_are_ignored(void)
 
 static void test_kicks_by_flags(void)
 {
-    struct bench *bench = bench_new(4, false, false);
+    struct bench *bench = bench_split(4, false, false);
 
-    put16(bench, bench->used + USED_AT(4), 0xbeef);
+    put16(bench, bench->device + USED_AT(4), 0xbeef);
     g_assert_false(ring_enable_kicks(&bench->ring));
-    g_assert_cmpuint(get16(bench, bench->used), ==, 0);
+    g_assert_cmpuint(get16(bench, bench->device), ==, 0);
     ring_disable_kicks(&bench->ring);
-    g_assert_cmpuint(get16(bench, bench->used), ==, 1);
+    g_assert_cmpuint(get16(bench, bench->device), ==, 1);
     ring_disable_kicks(&bench->ring);
-    g_assert_cmpuint(get16(bench, bench->used), ==, 1);
+    g_assert_cmpuint(get16(bench, bench->device), ==, 1);
     offer(bench, 0);
     g_assert_true(ring_enable_kicks(&bench->ring));
-    g_assert_cmpuint(get16(bench, bench->used), ==, 0);
+    g_assert_cmpuint(get16(bench, bench->device), ==, 0);
     pop_one(bench);
     g_assert_false(ring_enable_kicks(&bench->ring));
-    g_assert_cmphex(get16(bench, bench->used + USED_AT(4)), ==, 0xbeef); /* not the device's */
+    g_assert_cmphex(get16(bench, bench->device + USED_AT(4)), ==, 0xbeef); /* not the device's */
     bench_free(bench);
 }
 
 static void test_kicks_by_event(void)
 {
-    struct bench *bench = bench_new(4, true, false);
+    struct bench *bench = bench_split(4, true, false);
 
     bench_skip_to(bench, 0xfffe);
     for (uint32_t i = 0xfffe; i < 0x10004; i++) {
         struct chain_ref ref;
 
         g_assert_false(ring_enable_kicks(&bench->ring));
-        g_assert_cmpuint(get16(bench, bench->used + USED_AT(4)), ==, (uint16_t)i);
+        g_assert_cmpuint(get16(bench, bench->device + USED_AT(4)), ==, (uint16_t)i);
         ring_disable_kicks(&bench->ring);
-        g_assert_cmpuint(get16(bench, bench->used), ==, 0);
+        g_assert_cmpuint(get16(bench, bench->device), ==, 0);
         offer(bench, 1);
         g_assert_true(ring_enable_kicks(&bench->ring));
         ref = pop_one(bench);
         g_assert_false(ring_enable_kicks(&bench->ring));
-        g_assert_cmpuint(get16(bench, bench->used + USED_AT(4)), ==, (uint16_t)(i + 1));
+        g_assert_cmpuint(get16(bench, bench->device + USED_AT(4)), ==, (uint16_t)(i + 1));
         ring_push(&bench->ring, &ref, 0);
         ring_flush(&bench->ring);
     }
@@ -1199,11 +1088,11 @@ static void driver_decide(struct bench *bench, struct driver *driver)
 
     driver->kicked = now;
     if (bench->setup.event_idx) {
-        const uint16_t event = get16(bench, bench->used + USED_AT(bench->setup.size));
+        const uint16_t event = get16(bench, bench->device + USED_AT(bench->setup.size));
 
         driver->kick |= placed_at(event, old, (uint16_t)(now - old));
     } else {
-        driver->kick |= now != old && !(get16(bench, bench->used) & 1);
+        driver->kick |= now != old && !(get16(bench, bench->device) & 1);
     }
 }
 
@@ -1224,7 +1113,7 @@ static void interleave_kick(struct bench *bench, unsigned order, uint16_t start)
     ring->in_flight = 0;
     ring->kicks_wanted = true;
     ring_disable_kicks(ring); /* it was at work */
-    put16(bench, bench->used + USED_AT(bench->setup.size), (uint16_t)(start - 1));
+    put16(bench, bench->device + USED_AT(bench->setup.size), (uint16_t)(start - 1));
     for (unsigned step = 0; step < 7; step++) {
         if (!(order >> step & 1)) {
             if (driver_step++ % 2 == 0) {
@@ -1233,7 +1122,7 @@ static void interleave_kick(struct bench *bench, unsigned order, uint16_t start)
                 driver_decide(bench, &driver);
             }
         } else if (device_step++ == 0) {
-            found = ring->next_avail != get16(bench, bench->avail + 2);
+            found = ring->next_avail != get16(bench, bench->driver + 2);
         } else if (device_step == 2) {
             driver.kick = false; /* older ones would be in vain */
             ring->kicks_wanted = true;
@@ -1256,7 +1145,7 @@ static void test_no_kick_is_lost(void)
 
     for (unsigned event_idx = 0; event_idx < 2; event_idx++) {
         for (size_t s = 0; s < G_N_ELEMENTS(sizes); s++) {
-            struct bench *bench = bench_new(sizes[s], event_idx, false);
+            struct bench *bench = bench_split(sizes[s], event_idx, false);
 
             for (unsigned order = 0; order < 128; order++) {
                 if (__builtin_popcount(order) != 3) {
@@ -1282,7 +1171,7 @@ static void interleave_interrupt(struct bench *bench, unsigned order, uint16_t s
 
     bench_skip_to(bench, start);
     ring->staged = (uint16_t)n;
-    put16(bench, bench->avail, VIRTQ_AVAIL_F_NO_INTERRUPT);
+    put16(bench, bench->driver, VIRTQ_AVAIL_F_NO_INTERRUPT);
     put_used_event(bench, (uint16_t)(start - 1));
     for (unsigned step = 0; step < 4; step++) {
         if (order >> step & 1) {
@@ -1295,10 +1184,10 @@ static void interleave_interrupt(struct bench *bench, unsigned order, uint16_t s
             if (bench->setup.event_idx) {
                 put_used_event(bench, start);
             } else {
-                put16(bench, bench->avail, 0);
+                put16(bench, bench->driver, 0);
             }
         } else {
-            seen = get16(bench, bench->used + 2) != start;
+            seen = get16(bench, bench->device + 2) != start;
         }
     }
     if (!seen && !interrupted) {
@@ -1314,7 +1203,7 @@ static void test_no_interrupt_is_lost(void)
 
     for (unsigned event_idx = 0; event_idx < 2; event_idx++) {
         for (size_t s = 0; s < G_N_ELEMENTS(sizes); s++) {
-            struct bench *bench = bench_new(sizes[s], event_idx, false);
+            struct bench *bench = bench_split(sizes[s], event_idx, false);
 
             for (unsigned order = 0; order < 16; order++) {
                 for (uint32_t i = 0; __builtin_popcount(order) == 2 && i < 65536; i++) {
@@ -1331,7 +1220,7 @@ static void test_no_interrupt_is_lost(void)
 /* descriptors without octets are passed over, wherever they stand; they count as such. */
 static void test_empty_descriptors(void)
 {
-    struct bench *bench = bench_new(4, false, false);
+    struct bench *bench = bench_split(4, false, false);
     struct chain_ref ref;
 
     put_desc(bench, 0, bench->data, 0, NEXT, 1);
@@ -1358,7 +1247,7 @@ static void test_empty_descriptors(void)
 /* Flags that do not exist, and next without NEXT, are nothing. */
 static void test_unknown_flags(void)
 {
-    struct bench *bench = bench_new(4, false, false);
+    struct bench *bench = bench_split(4, false, false);
 
     put_desc(bench, 0, bench->data, 5, (uint16_t)(NEXT | 0xfff8), 2);
     put_desc(bench, 2, bench->data, 6, (uint16_t)(WRITE | 0xfff8), 0xffff);
@@ -1372,7 +1261,7 @@ static void test_unknown_flags(void)
 /* 2.7.5.3.2: direct descriptors, then a table; R-09's legal half. */
 static void test_direct_then_indirect(void)
 {
-    struct bench *bench = bench_new(4, false, false);
+    struct bench *bench = bench_split(4, false, false);
 
     for (uint16_t direct = 0; direct < 4; direct++) {
         struct chain_ref ref;
@@ -1401,7 +1290,7 @@ static void test_longest_chains(void)
     for (size_t s = 0; s < G_N_ELEMENTS(sizes); s++) {
         const uint16_t size = sizes[s];
         const unsigned entries = MAX(size, 1024);
-        struct bench *bench = bench_new(size, false, false);
+        struct bench *bench = bench_split(size, false, false);
         const uint64_t table = bench->data + PAGE;
         struct chain_ref ref;
 
@@ -1436,7 +1325,7 @@ static void test_longest_chains(void)
 static void test_limits_are_each_chains_own(void)
 {
     for (unsigned indirect_first = 0; indirect_first < 2; indirect_first++) {
-        struct bench *bench = bench_new(4, false, false);
+        struct bench *bench = bench_split(4, false, false);
         const uint64_t table = bench->data + PAGE;
 
         /* A table of 8 that goes from 0 to 7, and a direct chain that may not. */
@@ -1464,7 +1353,7 @@ static void test_limits_are_each_chains_own(void)
 /* A table of two entries in a ring of 256: 2 to 255 are in the ring, and not in the table. */
 static void test_tables_have_bounds_of_their_own(void)
 {
-    struct bench *bench = bench_new(256, false, false);
+    struct bench *bench = bench_split(256, false, false);
     const uint64_t table = bench->data + PAGE;
 
     put_desc(bench, 9, table, 2 * 16, TABLE, 0);
@@ -1485,7 +1374,7 @@ static void test_most_octets(void)
     static const uint16_t flags[] = {0, WRITE};
 
     for (size_t k = 0; k < G_N_ELEMENTS(sizes) * G_N_ELEMENTS(flags); k++) {
-        struct bench *bench = bench_make(sizes[k / 2], &options);
+        struct bench *bench = bench_make(sizes[k / 2], false, &options);
         const uint64_t table = bench->data;
         const uint16_t way = flags[k % 2];
         struct chain_ref ref;
@@ -1512,7 +1401,7 @@ static void test_most_octets(void)
 /* R-19's other side: memory that ends with the address space is memory to its end. */
 static void test_end_of_address_space(void)
 {
-    struct bench *bench = bench_make(4, NULL);
+    struct bench *bench = bench_make(4, false, NULL);
     const uint64_t top = UINT64_MAX - PAGE + 1;
     const struct memory_region region = {top, PAGE, guest(bench, bench->data, PAGE), 0};
     struct memory_map *map = memory_map_with(bench->map, &region, NULL);
@@ -1584,7 +1473,7 @@ static void test_plain_is_pop(void)
 
     for (unsigned round = 0; round < 3000; round++) {
         const uint16_t size = (uint16_t)(2u << g_rand_int_range(random, 0, 5));
-        struct bench *bench = bench_new(size, false, round % 2);
+        struct bench *bench = bench_split(size, false, round % 2);
         const bool write = g_rand_boolean(random);
         const unsigned there = (unsigned)g_rand_int_range(random, 0, size + 1);
         const unsigned shift = (unsigned)g_rand_int_range(random, 0, size);
@@ -1640,44 +1529,10 @@ static void test_plain_is_pop(void)
  * The walker once more, with accessors that count: how often each octet of guest memory is read.
  * Memory is one piece here, so that an address is enough.
  */
-static uint8_t *counted_base;
-static uint16_t *counts;
-
-static void count_read(const void *p, size_t n)
-{
-    const size_t at = (size_t)((const uint8_t *)p - counted_base);
-
-    if (at < ROOM) {
-        for (size_t i = 0; i < n; i++) {
-            counts[at + i]++;
-        }
-    }
-}
-
-#include "bytes.h"
-
-static uint16_t counted_load16(const void *p)
-{
-    count_read(p, 2);
-    return guest_load16(p);
-}
-
-static uint16_t counted_load16_acquire(const void *p)
-{
-    count_read(p, 2);
-    return guest_load16_acquire(p);
-}
-
-static uint64_t counted_load64(const void *p)
-{
-    count_read(p, 8);
-    return guest_load64(p);
-}
-
 static bool counted_read(const struct memory_map *map, unsigned *hint, uint64_t gpa, void *to,
                          size_t n)
 {
-    count_read(counted_base + (gpa - BASE), n);
+    count_read_at(gpa - BASE, n);
     return memory_read(map, hint, gpa, to, n);
 }
 
@@ -1695,35 +1550,10 @@ static bool counted_read(const struct memory_map *map, unsigned *hint, uint64_t 
 
 static struct bench *bench_counted(uint16_t size, bool event_idx)
 {
-    struct bench *bench = bench_new(size, event_idx, false);
+    struct bench *bench = bench_split(size, event_idx, false);
 
-    counted_base = guest(bench, BASE, ROOM);
-    counts = g_new0(uint16_t, ROOM);
-    bench->ring.ops = &counted_format;
+    bench_count(bench, &counted_format);
     return bench;
-}
-
-static void counted_free(struct bench *bench)
-{
-    g_free(counts);
-    counts = NULL;
-    bench_free(bench);
-}
-
-/* Everything in [gpa, gpa + len) was read so often; then it counts from 0 again. */
-static void assert_read(uint64_t gpa, uint64_t len, unsigned times)
-{
-    for (uint64_t i = gpa - BASE; i < gpa - BASE + len; i++) {
-        g_assert_cmpuint(counts[i], ==, times);
-        counts[i] = 0;
-    }
-}
-
-static void assert_nothing_else_read(void)
-{
-    for (uint64_t i = 0; i < ROOM; i++) {
-        g_assert_cmpuint(counts[i], ==, 0);
-    }
 }
 
 static void test_pop_reads_once(void)
@@ -1738,8 +1568,8 @@ static void test_pop_reads_once(void)
     put_desc(bench, 0, bench->data, 10, WRITE, 0);
     offer(bench, 7);
     pop_one(bench);
-    assert_read(bench->avail + 2, 2, 1);
-    assert_read(bench->avail + AVAIL_AT(0), 2, 1);
+    assert_read(bench->driver + 2, 2, 1);
+    assert_read(bench->driver + AVAIL_AT(0), 2, 1);
     assert_read(bench->desc + 16 * 7, 16, 1);
     assert_read(bench->desc + 16 * 200, 16, 1);
     assert_read(bench->desc, 16, 1);
@@ -1751,14 +1581,14 @@ static void test_pop_reads_once(void)
         put_entry(bench, tables[i] + 32, bench->data, 10, 0, 0);
         offer(bench, (uint16_t)(20 + 2 * i));
         pop_one(bench);
-        assert_read(bench->avail + 2, 2, 1);
-        assert_read(bench->avail + AVAIL_AT(1 + i), 2, 1);
+        assert_read(bench->driver + 2, 2, 1);
+        assert_read(bench->driver + AVAIL_AT(1 + i), 2, 1);
         assert_read(bench->desc + 16 * (20 + 2 * i), 32, 1);
         assert_read(tables[i], 16, 1);
         assert_read(tables[i] + 32, 16, 1);
         assert_nothing_else_read();
     }
-    counted_free(bench);
+    bench_free_counted(bench);
 }
 
 /* A loop is found by counting: no descriptor is read more often than the limit allows. */
@@ -1779,7 +1609,7 @@ static void test_loop_is_bounded(void)
         offer(bench, indirect);
         g_assert_cmpint(pop(bench), ==, -1);
         assert_fault(bench, VIONET_VIOLATION_CHAIN_LENGTH, indirect, limit);
-        assert_read(bench->avail + 2, 4, 1);
+        assert_read(bench->driver + 2, 4, 1);
         if (indirect) {
             assert_read(bench->desc + 16, 16, 1);
             assert_read(table, 16, limit + 1);
@@ -1787,7 +1617,7 @@ static void test_loop_is_bounded(void)
             assert_read(bench->desc, 16, limit);
         }
         assert_nothing_else_read();
-        counted_free(bench);
+        bench_free_counted(bench);
     }
 }
 
@@ -1804,20 +1634,20 @@ static void test_index_is_read_once_a_batch(void)
     for (uint16_t i = 0; i < 100; i++) {
         refs[i] = pop_one(bench);
     }
-    assert_read(bench->avail + 2, 2, 1);
-    assert_read(bench->avail + AVAIL_AT(0), 200, 1);
+    assert_read(bench->driver + 2, 2, 1);
+    assert_read(bench->driver + AVAIL_AT(0), 200, 1);
     assert_read(bench->desc, 1600, 1);
     for (uint16_t i = 0; i < 100; i++) {
         ring_push(&bench->ring, &refs[i], 0);
     }
     ring_flush(&bench->ring);
     ring_must_notify(&bench->ring);
-    assert_read(bench->avail + AVAIL_AT(256), 2, 1); /* used_event */
-    assert_nothing_else_read();                      /* of the Device Area nothing at all */
+    assert_read(bench->driver + AVAIL_AT(256), 2, 1); /* used_event */
+    assert_nothing_else_read();                       /* of the Device Area nothing at all */
     g_assert_false(ring_enable_kicks(&bench->ring));
-    assert_read(bench->avail + 2, 2, 1);
+    assert_read(bench->driver + 2, 2, 1);
     assert_nothing_else_read();
-    counted_free(bench);
+    bench_free_counted(bench);
 }
 
 /* A refused chain reads nothing twice either, and nothing of what its descriptors point at. */
@@ -1830,11 +1660,11 @@ static void test_refusal_reads_once(void)
     offer(bench, 2);
     g_assert_cmpint(pop(bench), ==, -1);
     assert_fault(bench, VIONET_VIOLATION_ADDRESS, 3, BASE + ROOM);
-    assert_read(bench->avail + 2, 2, 1);
-    assert_read(bench->avail + AVAIL_AT(0), 2, 1);
+    assert_read(bench->driver + 2, 2, 1);
+    assert_read(bench->driver + AVAIL_AT(0), 2, 1);
     assert_read(bench->desc + 32, 32, 1);
     assert_nothing_else_read();
-    counted_free(bench);
+    bench_free_counted(bench);
 }
 
 static void add_setup(void)
