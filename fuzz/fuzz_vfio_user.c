@@ -11,10 +11,8 @@
  *
  * Input: actions, an octet each with its operands (see actions[]).
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -25,16 +23,17 @@
 #include <vionet/spec.h>
 
 #include "input.h"
+#include "process.h"
 #include "protocol.h"
 #include "reach.h"
 #include "server.h"
 #include "stream.h"
 
 #define MAX_ACTIONS  128
+#define FILES        "vfio-fuzz" /* the name of all files that are sent */
 #define MAX_COMINGS  12
 #define MAX_PAYLOAD  1024
 #define MAX_EXPECTED 1024
-#define MAX_ROUNDS   5000 /* of the event loop until it rests */
 
 #define MEMORY      UINT64_C(0x10000) /* where the first file is in the guest's memory */
 #define MEMORY_SIZE 0x10000u
@@ -117,58 +116,11 @@ struct run {
 
 /* ---- The process ---- */
 
-static unsigned count_fds(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    unsigned n = 0;
-
-    FUZZ_REQUIRE(dir, "no /proc");
-    while (readdir(dir)) {
-        n++;
-    }
-    closedir(dir);
-    return n;
-}
-
-/* Mappings of the files that clients send. */
-static unsigned count_maps(void)
-{
-    static char text[1 << 20];
-    const int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-    size_t len = 0;
-    ssize_t n;
-    unsigned found = 0;
-
-    while ((n = read(fd, text + len, sizeof(text) - 1 - len)) > 0) {
-        len += (size_t)n;
-    }
-    close(fd);
-    text[len] = '\0';
-    for (const char *at = text; (at = strstr(at, "vfio-fuzz")) != NULL; at++) {
-        found++;
-    }
-    return found;
-}
-
-static void settle(void)
-{
-    unsigned rounds = 0;
-
-    while (g_main_context_iteration(context, FALSE)) {
-        FUZZ_REQUIRE(rounds++ < MAX_ROUNDS, "the event loop does not come to rest");
-    }
-}
-
-static void drop_log(const char *domain, GLogLevelFlags level, const char *text, gpointer data)
-{
-    FUZZ_REQUIRE(!(level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL)), "%s", text);
-}
-
 static int new_file(uint64_t size, unsigned flags)
 {
-    const int fd = memfd_create("vfio-fuzz", MFD_CLOEXEC | flags);
+    const int fd = memfd_create(FILES, MFD_CLOEXEC | flags);
 
-    return fd >= 0 && ftruncate(fd, (off_t)size) == 0 ? fd : memfd_create("vfio-fuzz", 0);
+    return fd >= 0 && ftruncate(fd, (off_t)size) == 0 ? fd : memfd_create(FILES, 0);
 }
 
 static void set_up(void)
@@ -176,7 +128,7 @@ static void set_up(void)
     GError *error = NULL;
     int ends[2];
 
-    g_log_set_default_handler(drop_log, NULL);
+    process_drop_log();
     context = g_main_context_new();
     server = vionet_vfio_user_new("vectors=4,guest_announce=off", "loopback", context, NULL, NULL,
                                   &error);
@@ -194,7 +146,7 @@ static void set_up(void)
     kinds[PIPE_OUT] = ends[1];
     kinds[FOLDER] = open("/", O_RDONLY | O_DIRECTORY);
     kinds[DEVICE] = open("/dev/null", O_RDWR);
-    base_maps = count_maps();
+    base_maps = process_count_maps(FILES);
 }
 
 /* ---- Guest memory: the large file ---- */
@@ -262,7 +214,7 @@ static bool take(struct run *run, void *to, size_t len)
             got += (size_t)n;
         } else if (n < 0 && errno == EAGAIN && got > 0) {
             FUZZ_REQUIRE(rounds < 1000, "half a reply");
-            settle();
+            process_settle(context);
         } else {
             return false;
         }
@@ -326,7 +278,7 @@ static bool take_reply(struct run *run)
 static void take_replies(struct run *run)
 {
     while (run->fd >= 0 && !run->stubborn && take_reply(run)) {
-        settle();
+        process_settle(context);
     }
 }
 
@@ -345,7 +297,7 @@ static void go_away(struct run *run)
     if (run->fd < 0) {
         return;
     }
-    settle();
+    process_settle(context);
     if (vionet_vfio_user_is_connected(server)) {
         take_replies(run);
         count_frames();
@@ -355,9 +307,10 @@ static void go_away(struct run *run)
     close(run->fd);
     run->fd = -1;
     forget_fds(run);
-    settle();
+    process_settle(context);
     FUZZ_REQUIRE(!vionet_vfio_user_is_connected(server), "a client that has gone is served");
-    FUZZ_REQUIRE(count_fds() == base_fds, "%u descriptors, not %u", count_fds(), base_fds);
+    FUZZ_REQUIRE(process_count_fds() == base_fds, "%u descriptors, not %u", process_count_fds(),
+                 base_fds);
 }
 
 static void come(struct run *run)
@@ -458,7 +411,7 @@ static void call(struct run *run, uint16_t command, const void *payload, size_t 
     memcpy(&header, out.octets, sizeof(header));
     expect(run, &header);
     send_octets(run, out.octets, out.len, &fd, fd >= 0 ? 1 : 0);
-    settle();
+    process_settle(context);
     take_replies(run);
 }
 
@@ -540,11 +493,11 @@ static void post(struct run *run, uint16_t command, const void *payload, size_t 
     if (how & 32) {
         cut = input_below(&run->input, (unsigned)out.len);
         send_octets(run, out.octets, cut, out.fds, out.n_fds);
-        settle();
+        process_settle(context);
     }
     send_octets(run, out.octets + cut, out.len - cut, out.fds, cut ? 0 : out.n_fds);
     if (!(how & 64)) {
-        settle();
+        process_settle(context);
         take_replies(run);
     }
 }
@@ -689,7 +642,7 @@ static void act_raw(struct run *run)
         REACHED(RAW);
         run->wild = true;
         send_octets(run, octets, n, out.fds, out.n_fds);
-        settle();
+        process_settle(context);
         take_replies(run);
     }
 }
@@ -763,7 +716,7 @@ static void boot(struct run *run)
     start_queue(run, 0);
     start_queue(run, 1);
     POKE(run, device_status, 15);
-    settle();
+    process_settle(context);
     take_replies(run);
     REACHED(BOOTS);
 }
@@ -854,7 +807,7 @@ static void notify(struct run *run, unsigned queue)
 
     vionet_pci_notify_address(pci, queue, &bar, &offset);
     poke(run, offset, 2, queue);
-    settle();
+    process_settle(context);
     take_replies(run);
 }
 
@@ -869,7 +822,7 @@ static void act_notify(struct run *run)
     }
     REACHED(NOTIFIED);
     (void)!write(run->notify[what % run->n_notify], &one, sizeof(one));
-    settle();
+    process_settle(context);
     take_replies(run);
 }
 
@@ -897,7 +850,7 @@ static void act_event(struct run *run)
     const uint64_t n = what & 0x80 ? UINT64_MAX - 1 : 1;
 
     (void)!write(kinds[EVENT + what % N_EVENTS], &n, sizeof(n));
-    settle();
+    process_settle(context);
     take_replies(run);
 }
 
@@ -954,7 +907,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&run, 0, sizeof(run));
     run.fd = -1;
     run.input = input_of(data, size);
-    base_fds = count_fds(); /* libFuzzer may have opened something meanwhile */
+    base_fds = process_count_fds(); /* libFuzzer may have opened something meanwhile */
     clear_memory();
     come(&run);
     for (unsigned i = 0; i < MAX_ACTIONS && !input_ended(&run.input); i++) {
@@ -971,6 +924,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     go_away(&run);
     require_works(&run);
     take_signals();
-    FUZZ_REQUIRE(count_maps() == base_maps, "%u mappings, not %u", count_maps(), base_maps);
+    FUZZ_REQUIRE(process_count_maps(FILES) == base_maps, "%u mappings, not %u",
+                 process_count_maps(FILES), base_maps);
     return 0;
 }

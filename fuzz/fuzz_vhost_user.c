@@ -11,9 +11,7 @@
  *
  * Input: actions, an octet each with its operands (see act()).
  */
-#include <dirent.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -23,13 +21,14 @@
 #include <vionet/spec.h>
 
 #include "input.h"
+#include "process.h"
 #include "reach.h"
 #include "vhost-user/protocol.h"
 #include "vhost-user/server.h"
 
 #define MAX_ACTIONS 96
+#define FILES       "fuzz-vhost" /* the name of all files that are sent */
 #define MAX_COMINGS 8
-#define MAX_ROUNDS  3000 /* of the event loop until it rests */
 
 #define MEMORY      UINT64_C(0x100000) /* where the first file is for the guest */
 #define USER        UINT64_C(0x7f0000000000)
@@ -93,41 +92,6 @@ struct run {
 
 /* ---- The process ---- */
 
-static unsigned count_fds(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    unsigned n = 0;
-
-    FUZZ_REQUIRE(dir, "no /proc");
-    while (readdir(dir)) {
-        n++;
-    }
-    closedir(dir);
-    return n;
-}
-
-/* Mappings of the files that front-ends send. */
-static unsigned count_maps(void)
-{
-    FILE *file = fopen("/proc/self/maps", "re");
-    unsigned n = 0;
-    char line[512];
-
-    FUZZ_REQUIRE(file, "no /proc");
-    while (fgets(line, sizeof(line), file)) {
-        n += strstr(line, "memfd:fuzz-vhost") != NULL;
-    }
-    fclose(file);
-    return n;
-}
-
-static void settle(void)
-{
-    for (unsigned i = 0; g_main_context_iteration(context, FALSE); i++) {
-        FUZZ_REQUIRE(i < MAX_ROUNDS, "the event loop does not rest");
-    }
-}
-
 /* Rings without a descriptor for kicks are polled for ever: a few rounds then have to do. */
 static void turn(void)
 {
@@ -137,17 +101,10 @@ static void turn(void)
 
 static int make_file(off_t size)
 {
-    const int fd = memfd_create("fuzz-vhost", MFD_CLOEXEC);
+    const int fd = memfd_create(FILES, MFD_CLOEXEC);
 
     FUZZ_REQUIRE(fd >= 0 && ftruncate(fd, size) == 0, "no files in memory");
     return fd;
-}
-
-static void drop_log(const char *domain, GLogLevelFlags level, const char *text, gpointer data)
-{
-    if (level & (G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_ERROR)) {
-        g_log_default_handler(domain, level, text, data);
-    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -157,8 +114,7 @@ static void set_up(void)
     static const VionetVhostUserOps ops = {.size = sizeof(ops)};
     int ends[2];
 
-    g_log_set_always_fatal(G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_ERROR);
-    g_log_set_default_handler(drop_log, NULL);
+    process_drop_log();
     kinds[FILE_MEMORY] = make_file(MEMORY_SIZE);
     kinds[FILE_PAGE] = make_file(4096);
     kinds[FILE_EMPTY] = make_file(0);
@@ -174,8 +130,8 @@ static void set_up(void)
     context = g_main_context_new();
     server = vionet_vhost_user_new("queues=1", "loopback", context, &ops, NULL, NULL);
     FUZZ_REQUIRE(server, "no server");
-    settle();
-    base_maps = count_maps();
+    process_settle(context);
+    base_maps = process_count_maps(FILES);
 }
 
 /* ---- Messages ---- */
@@ -207,10 +163,12 @@ static void go(struct run *run)
     close(run->fd);
     run->fd = -1;
     turn();
-    settle();
+    process_settle(context);
     FUZZ_REQUIRE(!vionet_vhost_user_is_connected(server), "it has gone");
-    FUZZ_REQUIRE(count_fds() == base_fds, "%u descriptors, %u before", count_fds(), base_fds);
-    FUZZ_REQUIRE(count_maps() == base_maps, "%u mappings, %u before", count_maps(), base_maps);
+    FUZZ_REQUIRE(process_count_fds() == base_fds, "%u descriptors, %u before", process_count_fds(),
+                 base_fds);
+    FUZZ_REQUIRE(process_count_maps(FILES) == base_maps, "%u mappings, %u before",
+                 process_count_maps(FILES), base_maps);
 }
 
 /* Takes the replies that are there; the last one's first number. */
@@ -596,7 +554,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!server) {
         set_up();
     }
-    base_fds = count_fds(); /* libFuzzer opens some between inputs, to name functions */
+    base_fds = process_count_fds(); /* libFuzzer opens some between inputs, to name functions */
     come(&run);
     for (unsigned i = 0; i < MAX_ACTIONS && !input_ended(&run.input); i++) {
         act(&run);
