@@ -6,8 +6,8 @@
  * most once each time it is made available, with no more octets than it holds, and nothing is
  * written but used rings and writable buffers. In the end a reset makes a working device of it.
  *
- * Setup: 1 octet pairs, 2 features (see features[]), 1 sizes, 1 places; then actions, an octet each
- * with its operands (see actions[]).
+ * Setup: 1 octet pairs, 1 sizes, 2 features (see features[]), 1 places; then actions, an octet each
+ * with its operands (see actions[]). Features say, anew after each reset, which format the rings have.
  */
 #include <string.h>
 
@@ -20,6 +20,8 @@ struct reach fuzz_reach[] = {
     [DRIVER_OK] = {"times DRIVER_OK", 100, 0},
     [POSTED] = {"buffers posted", 1000, 0},
     [POSTED_INDIRECT] = {"of them by an indirect table", 100, 0},
+    [POSTED_PACKED] = {"and in packed rings", 400, 0},
+    [USED_PACKED] = {"calls that used buffers of packed rings", 200, 0},
     [DELIVERED] = {"frames delivered", 150, 0},
     [MERGED] = {"of them over several buffers", 20, 0},
     [NO_ROOM] = {"frames without room", 20, 0},
@@ -52,7 +54,7 @@ static const unsigned features[] = {
     VIRTIO_F_RING_RESET,   VIRTIO_NET_F_MQ,        VIRTIO_NET_F_RSS,
     VIRTIO_NET_F_CSUM,     VIRTIO_NET_F_HOST_TSO4, VIRTIO_NET_F_HOST_TSO6,
     VIRTIO_NET_F_HOST_USO, VIRTIO_NET_F_HOST_UFO,  VIRTIO_NET_F_HOST_ECN,
-    VIRTIO_NET_F_CTRL_RX,
+    VIRTIO_F_RING_PACKED,
 };
 
 /* Features by the bits of a word; what lacks a requirement is left out. */
@@ -60,21 +62,29 @@ static void choose_features(uint16_t bits, uint64_t accepted[VIONET_FEATURE_WORD
 {
     memset(accepted, 0, VIONET_FEATURE_WORDS * sizeof(accepted[0]));
     vionet_features_set(accepted, VIRTIO_F_VERSION_1, true);
+    vionet_features_set(accepted, VIRTIO_NET_F_CTRL_RX, true);
     for (unsigned i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
         vionet_features_set(accepted, features[i], bits >> i & 1);
     }
     rig_sound_features(accepted);
 }
 
+static bool packed(const struct run *run)
+{
+    return rig_has(&run->rig, VIRTIO_F_RING_PACKED);
+}
+
 static uint16_t size_of_queue(const struct run *run, unsigned queue)
 {
-    return run->sizes[queue == rig_control(&run->rig) ? 2 : queue % 2];
+    const uint16_t size = run->sizes[queue == rig_control(&run->rig) ? 2 : queue % 2];
+
+    return packed(run) && run->uneven ? size - 1 : size;
 }
 
 /* Some place where a part of a ring had better not be, or may be against all appearances. */
 static void place_oddly(struct run *run, unsigned queue, unsigned how)
 {
-    static const uint8_t zero[VIRTQ_USED_SIZE(RIG_MAX_SIZE)];
+    static const uint8_t zero[VIRTQ_DESC_TABLE_SIZE(RIG_MAX_SIZE)];
     struct rig_queue *q = &run->rig.queues[queue];
     const unsigned area = how % 3;
     const bool spoiled = run->rig.spoiled;
@@ -99,7 +109,12 @@ static void place_oddly(struct run *run, unsigned queue, unsigned how)
         q->area[area] = RIG_TOP;
         break;
     }
-    rig_store(&run->rig, q->area[VIONET_AREA_DEVICE], zero, VIRTQ_USED_SIZE(q->size));
+    if (packed(run)) {
+        rig_store(&run->rig, q->area[VIONET_AREA_DEVICE], zero, PVIRTQ_EVENT_SIZE);
+        rig_store(&run->rig, q->area[VIONET_AREA_DESC], zero, PVIRTQ_DESC_RING_SIZE(q->size));
+    } else {
+        rig_store(&run->rig, q->area[VIONET_AREA_DEVICE], zero, VIRTQ_USED_SIZE(q->size));
+    }
     run->rig.odd = true;
     run->rig.spoiled = spoiled; /* by this it is not */
     run->raw = true;
@@ -118,7 +133,7 @@ static void set_up(struct run *run, unsigned queue, uint8_t place)
     }
     run->poll[queue] = false;
     run->rig.faulted[queue] = false;
-    model_start(model_of(run, queue), queue);
+    model_start(model_of(run, queue), queue, packed(run));
     before(run);
     rig_enable(&run->rig, queue);
     model_of(run, queue)->started = run->running;
@@ -138,10 +153,10 @@ static void start(struct run *run, uint16_t bits)
     for (unsigned i = 0; i < run->n_models; i++) {
         set_up(run, i, place >> 5 == 7 && i == place % run->n_models ? input_8(&run->input) : 0);
     }
-    before(run);
     for (unsigned i = 0; i < run->n_models; i++) {
         model_of(run, i)->started = vionet_device_queue_enabled(run->rig.device, i);
     }
+    before(run);
     run->running = true;
     vionet_device_write_status(run->rig.device,
                                vionet_device_status(run->rig.device) | VIRTIO_STATUS_DRIVER_OK);
@@ -272,7 +287,18 @@ static void kick(struct run *run, unsigned queue)
     after(run, "kick");
 }
 
-/* how: 0x07 pieces, 0x08 indirect, 0x10 not published yet, 0x20 notified whatever the device says */
+/* A packed ring has no place for so many descriptors more; whoever posts all the same spoils others. */
+static bool full(const struct run *run, unsigned queue, unsigned n)
+{
+    const struct rig_queue *q = &run->rig.queues[queue];
+
+    return packed(run) && (uint16_t)(q->next - run->models[queue].used) + n > q->size;
+}
+
+/*
+ * how: 0x07 pieces, 0x08 indirect, 0x10 not published yet (split), 0x20 notified whatever the device
+ * says, 0xc0 posted wherever there is no room (packed; split it always is)
+ */
 static void act_post(struct run *run)
 {
     const unsigned queue = input_below(&run->input, run->n_models);
@@ -291,10 +317,14 @@ static void act_post(struct run *run)
     } else if (queue % 2) {
         store_header(run, &pieces[0]);
     }
+    if (full(run, queue, how & 8 ? 1 : n) && how < 0xc0) {
+        return;
+    }
     would_kick = model->started && model_would_kick(model, &run->rig);
     rig_post(&run->rig, queue, pieces, n, how & 8);
     REACHED(POSTED);
     fuzz_reach[POSTED_INDIRECT].count += how >> 3 & 1;
+    fuzz_reach[POSTED_PACKED].count += packed(run);
     if (!(how & 0x10)) {
         rig_publish(&run->rig, queue);
     }
@@ -318,17 +348,23 @@ static void act_post_large(struct run *run)
         return;
     }
     run->n_large++;
-    head = q->next++ & (q->size - 1);
     for (unsigned i = 0; i < n; i++) {
+        const uint16_t more = i + 1 < n || (how & 0x80) ? VIRTQ_DESC_F_NEXT : 0;
+        const uint16_t next = (uint16_t)(i + 1 < n ? i + 1 : 0);
+
         rig_store_desc(&run->rig, table + 16u * i, RIG_TOP + i % 64, how & 63,
-                       i + 1 < n || (how & 0x80) ? flags | VIRTQ_DESC_F_NEXT : flags,
-                       (uint16_t)(i + 1 < n ? i + 1 : 0));
+                       packed(run) ? next : flags | more, packed(run) ? flags | more : next);
     }
-    rig_store_desc(&run->rig, q->area[VIONET_AREA_DESC] + 16u * head, table, 16 * n,
-                   VIRTQ_DESC_F_INDIRECT, 0);
     run->raw = true;
-    rig_offer(&run->rig, queue, head);
-    rig_publish(&run->rig, queue);
+    if (packed(run)) {
+        rig_store_packed(&run->rig, queue, table, 16 * n, q->next % q->size, VIRTQ_DESC_F_INDIRECT);
+    } else {
+        head = q->next++ & (q->size - 1);
+        rig_store_desc(&run->rig, q->area[VIONET_AREA_DESC] + 16u * head, table, 16 * n,
+                       VIRTQ_DESC_F_INDIRECT, 0);
+        rig_offer(&run->rig, queue, head);
+        rig_publish(&run->rig, queue);
+    }
     if (how & 0x40) {
         kick(run, queue);
     }
@@ -357,7 +393,9 @@ static void act_store_word(struct run *run)
         return;
     }
     /* Everything there is to a ring, but the parts that are the device's own. */
-    if (area == VIONET_AREA_DEVICE) {
+    if (area != VIONET_AREA_DESC && packed(run)) {
+        rig_store16(&run->rig, q->area[VIONET_AREA_DRIVER] + 2 * (at & 1), value);
+    } else if (area == VIONET_AREA_DEVICE) {
         rig_store16(&run->rig, q->area[VIONET_AREA_DRIVER] + 4 + 2u * q->size, value);
     } else {
         rig_store16(&run->rig,
@@ -368,6 +406,7 @@ static void act_store_word(struct run *run)
     run->raw = true;
 }
 
+/* Any descriptor, in any place, or as the next one of a packed ring; 0x40 of flags: not available. */
 static void act_store_desc(struct run *run)
 {
     const unsigned queue = input_below(&run->input, run->n_models);
@@ -387,9 +426,25 @@ static void act_store_desc(struct run *run)
 
         gpa = far[where & 7];
     }
-    rig_store_desc(&run->rig, q->area[VIONET_AREA_DESC] + 16u * (flags >> 3 & (q->size - 1u)), gpa,
-                   len, flags & 7, next);
+    if (packed(run) && !(flags & 0x80)) {
+        rig_store_packed(&run->rig, queue, gpa, len, next,
+                         (flags & 7) | (flags & 0x40 ? VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED : 0));
+    } else {
+        rig_store_desc(&run->rig, q->area[VIONET_AREA_DESC] + 16u * ((flags >> 3) % q->size), gpa,
+                       len, flags & 7, next);
+    }
     run->raw = true;
+}
+
+/* What a driver of a packed ring wishes to be notified of: always, never, or a place. */
+static void suppress_packed(struct run *run, const struct rig_queue *q, uint16_t used,
+                            uint8_t value)
+{
+    const unsigned place = used + (value >> 3);
+    const uint16_t wrap = place / q->size % 2 == 0 ? RING_EVENT_WRAP : 0;
+
+    rig_store16(&run->rig, q->area[VIONET_AREA_DRIVER], (uint16_t)(place % q->size | wrap));
+    rig_store16(&run->rig, q->area[VIONET_AREA_DRIVER] + 2, value & 3);
 }
 
 /* The available flags, or the used event word. */
@@ -400,6 +455,10 @@ static void act_suppress(struct run *run)
     const uint8_t value = input_8(&run->input);
 
     if (!q->size) {
+        return;
+    }
+    if (packed(run)) {
+        suppress_packed(run, q, run->models[queue].used, value);
         return;
     }
     rig_store16(&run->rig, q->area[VIONET_AREA_DRIVER], value & 1);
@@ -473,13 +532,14 @@ static void act_poll(struct run *run)
     const bool poll = how & 0x80;
     const bool good = queue != rig_control(&run->rig) && live(run, queue) &&
                       model_parts_good(model_of(run, queue), &run->rig);
+    static struct model_chain chain;
 
     before(run);
     vionet_device_set_poll(run->rig.device, queue, poll);
     run->poll[queue] = good ? poll : run->poll[queue];
     after(run, "a change of polling");
     if (good && !poll && known(run, queue) &&
-        model_of(run, queue)->next != model_of(run, queue)->idx) {
+        model_look(model_of(run, queue), &run->rig, 0, &chain) != MODEL_NONE) {
         FUZZ_REQUIRE(run->rig.kicks[queue] != run->old_kicks[queue],
                      "queue %u: polling ends, and what is there is forgotten", queue);
     }
@@ -528,6 +588,7 @@ static void begin(struct run *run, const uint8_t *data, size_t size)
     rig_config(&config, vionet_dialect_at(0), run->pairs);
     rig_init(&run->rig, &config);
     sizes = input_8(&run->input);
+    run->uneven = sizes & 0x40;
     for (unsigned i = 0; i < 3; i++) {
         run->sizes[i] = (uint16_t)(2u << (sizes >> 2 * i & 3) << (sizes >> 6 & 2));
     }

@@ -58,13 +58,17 @@ static uint64_t here(const struct rig_region *region, uint64_t gpa, uint64_t n)
     return n < left ? n : left;
 }
 
+/* A packed ring that the guest stores over is another ring, and no more; what is the device's own is not. */
 static void note_spoiled(struct rig *rig, uint64_t gpa, size_t n)
 {
+    const bool packed = rig_has(rig, VIRTIO_F_RING_PACKED);
+
     for (unsigned i = 0; i < rig->n_queues; i++) {
         const struct rig_queue *q = &rig->queues[i];
         const uint64_t used = q->area[VIONET_AREA_DEVICE];
+        const uint32_t len = packed ? PVIRTQ_EVENT_SIZE : VIRTQ_USED_SIZE(q->size);
 
-        if (q->size && (used <= gpa ? gpa - used < VIRTQ_USED_SIZE(q->size) : used - gpa < n)) {
+        if (q->size && (used <= gpa ? gpa - used < len : used - gpa < n)) {
             rig->spoiled = true;
         }
     }
@@ -533,15 +537,24 @@ void rig_publish(struct rig *rig, unsigned queue)
 
 /* ---- packed ---- */
 
-/* Places run through 16 bits, of which a ring of a power of two is a part. */
+/* Places run through 16 bits, further than any program comes. */
 static uint64_t packed_desc(const struct rig_queue *q, uint16_t place)
 {
-    return q->area[VIONET_AREA_DESC] + 16u * (place & (q->size - 1u));
+    return q->area[VIONET_AREA_DESC] + 16u * (place % q->size);
 }
 
 static bool packed_wrap(const struct rig_queue *q, uint16_t place)
 {
     return !(place / q->size & 1);
+}
+
+void rig_store_packed(struct rig *rig, unsigned queue, uint64_t gpa, uint32_t len, uint16_t id,
+                      uint16_t flags)
+{
+    struct rig_queue *q = &rig->queues[queue];
+    const uint16_t bit = packed_wrap(q, q->next) ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED;
+
+    rig_store_desc(rig, packed_desc(q, q->next++), gpa, len, id, flags ^ bit);
 }
 
 static void packed_store(struct rig *rig, const struct rig_queue *q, unsigned i,
@@ -550,14 +563,14 @@ static void packed_store(struct rig *rig, const struct rig_queue *q, unsigned i,
     const uint16_t place = (uint16_t)(q->next + i);
     const uint16_t bit = packed_wrap(q, place) ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED;
 
-    rig_store_desc(rig, packed_desc(q, place), piece->gpa, piece->len, q->next & (q->size - 1u),
+    rig_store_desc(rig, packed_desc(q, place), piece->gpa, piece->len, q->next % q->size,
                    (piece->writable ? VIRTQ_DESC_F_WRITE : 0) | flags | bit);
 }
 
 static uint16_t packed_post(struct rig *rig, struct rig_queue *q, const struct rig_piece *pieces,
                             unsigned n, uint64_t table)
 {
-    const uint16_t head = q->next & (q->size - 1u);
+    const uint16_t head = q->next % q->size;
     const struct rig_piece whole = {table, 16 * n, false};
 
     for (unsigned i = 0; table && i < n; i++) {
@@ -639,7 +652,7 @@ uint16_t rig_post(struct rig *rig, unsigned queue, const struct rig_piece *piece
                   bool indirect)
 {
     struct rig_queue *q = &rig->queues[queue];
-    const uint16_t head = q->next & (q->size - 1);
+    const uint16_t head = q->next % q->size;
     const uint64_t table = indirect ? RIG_TABLES + q->table++ % RIG_N_TABLES * RIG_TABLE : 0;
 
     if (rig_has(rig, VIRTIO_F_RING_PACKED)) {

@@ -167,6 +167,10 @@ void rig_store_desc(struct rig *rig, uint64_t at, uint64_t gpa, uint32_t len, ui
 uint16_t rig_post(struct rig *rig, unsigned queue, const struct rig_piece *pieces, unsigned n,
                   bool indirect);
 
+/* Puts any one descriptor into a packed ring, available but for what flags have of AVAIL and USED. */
+void rig_store_packed(struct rig *rig, unsigned queue, uint64_t gpa, uint32_t len, uint16_t id,
+                      uint16_t flags);
+
 /* Puts a head into the available ring (split). */
 void rig_offer(struct rig *rig, unsigned queue, uint16_t head);
 

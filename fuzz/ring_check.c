@@ -61,7 +61,7 @@ static bool justified(const struct run *run, const struct model *model)
     static struct model_chain chain;
     const bool control = model->queue == rig_control(&run->rig);
 
-    if (run->wild || model->rude || !model_parts_good(model, &run->rig)) {
+    if (run->wild || model->rude || model->wrong || !model_parts_good(model, &run->rig)) {
         return true;
     }
     for (unsigned ahead = 0; ahead < RIG_MAX_SIZE; ahead++) {
@@ -108,6 +108,7 @@ static void check_interrupts(struct run *run)
         if (!known(run, i) || model->used == run->old_used[i]) {
             continue;
         }
+        fuzz_reach[USED_PACKED].count += model->packed;
         if (model_wants_interrupt(model, &run->rig, run->old_used[i])) {
             REACHED(WANTED_INTERRUPTS);
             FUZZ_REQUIRE(notified, "queue %u: the driver is not notified", i);
@@ -140,12 +141,10 @@ void require_jump_noticed(struct run *run, unsigned queue)
 
 /* ---- commands ---- */
 
-static void account_command(struct run *run, struct model *model)
+static void account_command(struct run *run, struct model *model, uint32_t id, uint32_t len)
 {
     static struct model_chain chain;
-    uint32_t id, len;
 
-    model_unseen_at(model, &run->rig, model->expected, &id, &len);
     FUZZ_REQUIRE(model_look(model, &run->rig, 0, &chain) == MODEL_CHAIN && chain.head == id,
                  "command %u is answered, which was not sent", id);
     FUZZ_REQUIRE(len >= 1 && len <= 9 && len <= chain.in_len, "an answer of %u octets", len);
@@ -159,13 +158,14 @@ static void account_commands(struct run *run)
     const unsigned queue = rig_control(&run->rig);
     static struct model_chain chain;
     struct model *model;
+    uint32_t id, len;
 
     if (queue >= run->n_models || !known(run, queue)) {
         return;
     }
     model = model_of(run, queue);
-    for (unsigned n = model_unseen(model, &run->rig); n > 0; n--) {
-        account_command(run, model);
+    while (model_unseen(model, &run->rig, &id, &len)) {
+        account_command(run, model, id, len);
     }
     model_require_used(model, &run->rig);
     fuzz_reach[COMMANDS_OK].count +=
@@ -181,10 +181,21 @@ static void account_commands(struct run *run)
     }
 }
 
+/* All was accounted for that was to become used; no ring shows anything else. */
+static void check_rings(struct run *run)
+{
+    for (unsigned i = 0; i < run->n_models; i++) {
+        if (known(run, i)) {
+            model_require_used(model_of(run, i), &run->rig);
+        }
+    }
+}
+
 void after(struct run *run, const char *what)
 {
     check_memory(run, what);
     account_commands(run);
+    check_rings(run);
     check_faults(run);
     check_interrupts(run);
 }

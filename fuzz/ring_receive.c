@@ -93,9 +93,8 @@ static size_t next_buffer(struct run *run, struct model *model, size_t at, bool 
     static struct model_chain chain;
     uint32_t id, len;
 
-    FUZZ_REQUIRE(model->expected < model_unseen(model, &run->rig),
+    FUZZ_REQUIRE(model_unseen(model, &run->rig, &id, &len),
                  "queue %u: a packet's buffers are not all used", model->queue);
-    model_unseen_at(model, &run->rig, model->expected, &id, &len);
     FUZZ_REQUIRE(model_look(model, &run->rig, 0, &chain) == MODEL_CHAIN && chain.head == id,
                  "queue %u: buffer %u is used, which is not next", model->queue, id);
     FUZZ_REQUIRE(len <= chain.in_len, "queue %u: %u octets are used of %llu", model->queue, len,
@@ -177,9 +176,10 @@ static bool buffers_overlap(const struct run *run)
 /* Takes the used buffers for what they are, in the order of the ring. */
 static void account_blindly(struct run *run, struct model *model)
 {
+    uint32_t id, len;
     bool full;
 
-    for (unsigned n = model_unseen(model, &run->rig); n > 0; n--) {
+    while (model_unseen(model, &run->rig, &id, &len)) {
         next_buffer(run, model, 0, &full);
     }
 }
@@ -297,13 +297,14 @@ static void account_spread(struct run *run, unsigned n, const VionetVerdict *ver
 
     for (unsigned queue = 0; queue < 2 * run->pairs; queue += 2) {
         struct model *model = model_of(run, queue);
+        uint32_t id, used_len;
         unsigned last = 0;
 
         if (!known(run, queue)) {
             continue;
         }
-        used_pairs += model_unseen(model, &run->rig) > 0;
-        while (model->expected < model_unseen(model, &run->rig)) {
+        used_pairs += model_unseen(model, &run->rig, &id, &used_len);
+        while (model_unseen(model, &run->rig, &id, &used_len)) {
             const size_t len = next_packet(run, model);
             unsigned i = last;
 

@@ -20,6 +20,8 @@ enum {
     DRIVER_OK,
     POSTED,
     POSTED_INDIRECT,
+    POSTED_PACKED,
+    USED_PACKED,
     DELIVERED,
     MERGED,
     NO_ROOM,
@@ -49,8 +51,8 @@ enum {
 struct out {
     VionetFrame frame;
     unsigned pair;
-    uint16_t head;
-    bool known; /* the model knows of it too */
+    uint32_t turn; /* the model's */
+    bool known;    /* the model knows of it too */
 };
 
 struct run {
@@ -69,14 +71,15 @@ struct run {
     bool wild; /* the device may write over what it reads, or the driver has over a used ring */
     bool poll[RIG_MAX_QUEUES];
     bool starved[RIG_MAX_PAIRS]; /* transmit stopped for want of slots */
-    uint16_t pending[RIG_MAX_PAIRS]
-                    [RIG_MAX_SIZE]; /* heads completed while memory was out of reach */
+    uint32_t pending[RIG_MAX_PAIRS]
+                    [RIG_MAX_SIZE]; /* turns completed while memory was out of reach */
     unsigned n_pending[RIG_MAX_PAIRS];
     struct out outs[RUN_MAX_OUT];
     unsigned n_outs;
     uint64_t commands_ok; /* since the last reset */
     uint32_t serial;      /* of the last frame */
     uint16_t sizes[3];
+    bool uneven;      /* sizes of packed rings are no power of two */
     unsigned n_large; /* buffers of many elements, which take their time */
     /* as they were before the call */
     uint16_t old_used[RIG_MAX_QUEUES];

@@ -84,10 +84,10 @@ static void require_ranges(const struct run *run, const struct model_chain *chai
     FUZZ_REQUIRE(n == frame->n_iov, "a frame of %u ranges, not %u", frame->n_iov, n);
 }
 
-static void keep(struct run *run, const VionetFrame *frame, unsigned pair, uint16_t head, bool is)
+static void keep(struct run *run, const VionetFrame *frame, unsigned pair, uint32_t turn, bool is)
 {
     FUZZ_REQUIRE(run->n_outs < RUN_MAX_OUT, "more frames are out than the rings have entries");
-    run->outs[run->n_outs++] = (struct out){*frame, pair, head, is};
+    run->outs[run->n_outs++] = (struct out){*frame, pair, turn, is};
     REACHED(TAKEN);
 }
 
@@ -104,13 +104,11 @@ static void account_transmit(struct run *run, unsigned pair, const VionetFrame *
     while (budget && taken < asked &&
            (found = model_look(model, &run->rig, 0, &chain)) == MODEL_CHAIN) {
         if (to_be_dropped(run, &chain)) {
-            model_take(model, &chain);
-            model_give(model, &run->rig, chain.head);
+            model_give(model, &run->rig, model_take(model, &chain));
             REACHED(DROPPED);
         } else if (taken < n) {
             require_ranges(run, &chain, &frames[taken]);
-            model_take(model, &chain);
-            keep(run, &frames[taken], pair, chain.head, true);
+            keep(run, &frames[taken], pair, model_take(model, &chain), true);
             taken++;
         } else {
             break;
@@ -202,31 +200,32 @@ static bool is_paused(const struct run *run, unsigned queue)
            !run->models[queue].broken;
 }
 
-static void await(struct run *run, unsigned pair, uint16_t head)
+static void await(struct run *run, unsigned pair, uint32_t turn)
 {
     FUZZ_REQUIRE(run->n_pending[pair] < RIG_MAX_SIZE, "more is completed than was out");
-    run->pending[pair][run->n_pending[pair]++] = head;
+    run->pending[pair][run->n_pending[pair]++] = turn;
 }
 
 /* In whatever order it comes. */
-static void account_awaited(struct run *run, struct model *model, unsigned pair)
+static void account_awaited(struct run *run, struct model *model, unsigned pair, uint32_t id)
 {
-    uint32_t id, len;
+    uint32_t turn;
     unsigned i = 0;
 
-    model_unseen_at(model, &run->rig, model->expected, &id, &len);
-    while (i < run->n_pending[pair] && run->pending[pair][i] != id) {
+    while (i < run->n_pending[pair] && model_head(model, run->pending[pair][i]) != id) {
         i++;
     }
     FUZZ_REQUIRE(i < run->n_pending[pair], "pair %u: buffer %u was not completed", pair, id);
+    turn = run->pending[pair][i];
     run->pending[pair][i] = run->pending[pair][--run->n_pending[pair]];
-    model_give(model, &run->rig, (uint16_t)id);
+    model_give(model, &run->rig, turn);
 }
 
 void account_resumed(struct run *run)
 {
     for (unsigned pair = 0; pair < run->pairs; pair++) {
         struct model *model = model_of(run, 2 * pair + 1);
+        uint32_t id, len;
 
         if (!known(run, 2 * pair + 1) || !live(run, 2 * pair + 1) ||
             !model_parts_good(model, &run->rig)) {
@@ -237,8 +236,8 @@ void account_resumed(struct run *run)
                 model_give(model, &run->rig, run->pending[pair][run->n_pending[pair] - 1]);
             }
         }
-        while (model->expected < model_unseen(model, &run->rig)) {
-            account_awaited(run, model, pair);
+        while (model_unseen(model, &run->rig, &id, &len)) {
+            account_awaited(run, model, pair, id);
         }
         FUZZ_REQUIRE(run->n_pending[pair] == 0, "pair %u: %u completions are lost", pair,
                      run->n_pending[pair]);
@@ -267,9 +266,9 @@ void complete(struct run *run, unsigned i)
     }
     if (known(run, queue)) {
         if (given && out.known) {
-            model_give(model, &run->rig, out.head);
+            model_give(model, &run->rig, out.turn);
         } else if (is_paused(run, queue) && out.known) {
-            await(run, out.pair, out.head);
+            await(run, out.pair, out.turn);
         }
         model_require_used(model, &run->rig);
     }

@@ -58,7 +58,7 @@ def dissect_inputs():
 # ---- fuzz_ring ----
 
 RING_FEATURES = ('ctrl_vq', 'indirect', 'event_idx', 'in_order', 'mrg_rxbuf', 'hash', 'ring_reset', 'mq',
-                 'rss', 'csum', 'host_tso4', 'host_tso6', 'host_uso', 'host_ufo', 'host_ecn', 'ctrl_rx')
+                 'rss', 'csum', 'host_tso4', 'host_tso6', 'host_uso', 'host_ufo', 'host_ecn', 'packed')
 RING_ACTIONS = {'post': 0, 'receive': 6, 'transmit': 10, 'complete': 13, 'kick': 15, 'suppress': 17,
                 'word': 18, 'desc': 19, 'large': 20, 'reset_queue': 21, 'reset': 22, 'map': 23,
                 'poll': 24, 'machine': 25, 'registers': 26}
@@ -247,10 +247,17 @@ def ring_random(count):
         yield program
 
 
+def ring_packed(octets, uneven):
+    """The same program in packed rings, the sizes of which need not be powers of two."""
+    return octets[:1] + bytes([octets[1] | uneven << 6, octets[2], octets[3] | 0x80]) + octets[4:]
+
+
 def ring_inputs():
-    for programs in (ring_scenarios(), ring_faults(), ring_random(60)):
-        for program in programs:
+    for programs, every in ((ring_scenarios(), 1), (ring_faults(), 3), (ring_random(60), 2)):
+        for number, program in enumerate(programs):
             yield program.octets
+            if number % every == 0:
+                yield ring_packed(program.octets, number % 2)
 
 
 # ---- fuzz_control ----
