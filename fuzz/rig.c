@@ -557,13 +557,16 @@ void rig_store_packed(struct rig *rig, unsigned queue, uint64_t gpa, uint32_t le
     rig_store_desc(rig, packed_desc(q, q->next++), gpa, len, id, flags ^ bit);
 }
 
+/* A list's id is its last descriptor's; what stands in the others means nothing. */
 static void packed_store(struct rig *rig, const struct rig_queue *q, unsigned i,
                          const struct rig_piece *piece, uint16_t flags)
 {
     const uint16_t place = (uint16_t)(q->next + i);
     const uint16_t bit = packed_wrap(q, place) ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED;
+    const uint16_t id = q->next % q->size;
 
-    rig_store_desc(rig, packed_desc(q, place), piece->gpa, piece->len, q->next % q->size,
+    rig_store_desc(rig, packed_desc(q, place), piece->gpa, piece->len,
+                   flags & VIRTQ_DESC_F_NEXT ? (uint16_t)~id : id,
                    (piece->writable ? VIRTQ_DESC_F_WRITE : 0) | flags | bit);
 }
 

@@ -86,8 +86,8 @@ class Ring:
         self.octets += bytes([RING_ACTIONS[action], *operands])
         return self
 
-    def post(self, queue, *lengths, indirect=False, hidden=False, kick=False, tail=(0,)):
-        how = len(lengths) - 1 | indirect << 3 | hidden << 4 | kick << 5
+    def post(self, queue, *lengths, indirect=False, hidden=False, kick=False, over=False, tail=(0,)):
+        how = len(lengths) - 1 | indirect << 3 | hidden << 4 | kick << 5 | (over and 0xc0)
         self.act('post', queue, how, *map(size_octet, lengths))
         if queue % 2 or queue == self.control:
             self.octets += bytes(tail)
@@ -161,6 +161,24 @@ def ring_scenarios():
         program.receive(*[MIDDLE] * 8).act('reset_queue', 2, 0)
         program.post(1, 100).post(3, 100).transmit(0, 1).transmit(1, 1).complete().complete()
         yield program.receive(*[SHORT] * 8).command(0).command(9 % 8).command(1).receive(SHORT)
+
+
+def ring_ends():
+    """Where packed rings of four end: what a list left there, and lists over buffers that are out."""
+    for features in ('packed', 'packed in_order event_idx'):
+        for queue in (0, 1):
+            program = Ring(features, sizes=0x15)
+            for lengths in ([(100,)] * 3, [(60, 60)], [(100,)] * 3, [(60,)] * 4, [(40, 20, 50)], [(99,)] * 4):
+                for pieces in lengths:
+                    program.post(queue, *pieces)
+                program.receive(*[SHORT] * 4).transmit(asked=2).complete(0x80)
+            yield program
+        for n in range(1, 4):
+            program = Ring(features, sizes=0x15)
+            for _ in range(n):
+                program.post(1, 100)
+            program.transmit(asked=3).post(1, *[40] * 4, over=True).transmit(asked=3)
+            yield program.complete(0x80).post(1, 90).transmit(asked=1)
 
 
 def ring_faults():
@@ -258,6 +276,8 @@ def ring_inputs():
             yield program.octets
             if number % every == 0:
                 yield ring_packed(program.octets, number % 2)
+    for program in ring_ends():
+        yield program.octets
 
 
 # ---- fuzz_control ----
