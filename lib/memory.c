@@ -194,17 +194,15 @@ uint8_t *memory_pointer(const struct memory_map *map, unsigned *hint, uint64_t g
     return len <= region->size - offset ? region->host + offset : NULL;
 }
 
-bool memory_window_move(struct memory_window *window, const struct memory_map *map, unsigned *hint,
-                        uint64_t gpa, bool write)
+struct memory_window memory_window_at(const struct memory_map *map, unsigned *hint, uint64_t gpa,
+                                      bool write)
 {
     const struct memory_region *region = memory_find(map, gpa, hint);
 
-    *window = (struct memory_window){0};
     if (region == NULL || (region->flags & unfit(write))) {
-        return false;
+        return (struct memory_window){0};
     }
-    *window = (struct memory_window){region->gpa, region->size, region->host};
-    return true;
+    return (struct memory_window){region->gpa, region->size, region->host};
 }
 
 /* ---- memory of either kind ---- */

@@ -99,18 +99,20 @@ struct memory_window {
     uint8_t *host;
 };
 
-/* Puts the window where gpa is; false, and there is none, if that is not fit for it. */
-bool memory_window_move(struct memory_window *window, const struct memory_map *map, unsigned *hint,
-                        uint64_t gpa, bool write);
+/* The window where gpa is, all zero if that is not fit for it. */
+struct memory_window memory_window_at(const struct memory_map *map, unsigned *hint, uint64_t gpa,
+                                      bool write);
 
-/* As memory_pointer(), through a window. */
+/* As memory_pointer(), through a window, which may live in registers. */
 static inline uint8_t *memory_window_pointer(struct memory_window *window,
                                              const struct memory_map *map, unsigned *hint,
                                              uint64_t gpa, uint64_t len, bool write)
 {
-    if (G_UNLIKELY(gpa - window->gpa >= window->size) &&
-        !memory_window_move(window, map, hint, gpa, write)) {
-        return NULL;
+    if (G_UNLIKELY(gpa - window->gpa >= window->size)) {
+        *window = memory_window_at(map, hint, gpa, write);
+        if (window->size == 0) {
+            return NULL;
+        }
     }
     return G_LIKELY(len <= window->size - (gpa - window->gpa)) ? window->host + (gpa - window->gpa)
                                                                : NULL;
