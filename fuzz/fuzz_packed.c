@@ -34,7 +34,7 @@
 #define TABLES  (FIRST + 0x2000)
 #define BUFFERS (FIRST + 0x3000)
 
-enum { POSTED, TABLED, TAKEN, PLAIN, WRONG, SHOWN, REWOUND, NOTIFIED, ENABLED };
+enum { POSTED, TABLED, TAKEN, PLAIN, WRONG, BURST, SHOWN, REWOUND, NOTIFIED, ENABLED };
 
 struct reach fuzz_reach[] = {
     [POSTED] = {"buffers posted", 200, 0},
@@ -42,6 +42,7 @@ struct reach fuzz_reach[] = {
     [TAKEN] = {"buffers taken singly", 200, 0},
     [PLAIN] = {"and in bursts", 40, 0},
     [WRONG] = {"buffers refused", 12, 0},
+    [BURST] = {"bursts given back", 5, 0},
     [SHOWN] = {"buffers shown as used", 100, 0},
     [REWOUND] = {"times the device went back", 100, 0},
     [NOTIFIED] = {"notifications", 50, 0},
@@ -72,7 +73,8 @@ struct run {
     unsigned n_table;
     struct out outs[MAX_SIZE]; /* in the order of taking */
     unsigned n_outs;
-    struct out staged[MAX_SIZE]; /* in the order of giving back */
+    uint64_t put_at;  /* place of the next used descriptor */
+    struct out first; /* of the staged ones, not yet written */
     unsigned n_staged;
 };
 
@@ -161,13 +163,10 @@ static bool reachable(uint64_t gpa, uint64_t len, bool write)
 
 static unsigned in_flight(const struct run *run)
 {
-    unsigned n = 0;
+    unsigned n = (unsigned)(run->put_at - run->used_at);
 
     for (unsigned i = 0; i < run->n_outs; i++) {
         n += run->outs[i].ref.n_desc;
-    }
-    for (unsigned i = 0; i < run->n_staged; i++) {
-        n += run->staged[i].ref.n_desc;
     }
     return n;
 }
@@ -321,18 +320,19 @@ static bool act_pop_plain(struct run *run)
     const bool write = how & 1;
     const unsigned asked = how >> 1 & 15;
     struct ring_plain plain[16];
-    struct ring_used used[16];
-    const unsigned n = ring_pop_plain(&run->ring, write, plain, used, asked);
+    const unsigned n = ring_pop_plain(&run->ring, write, plain, asked);
 
     FUZZ_REQUIRE(n <= asked, "%u buffers, %u were asked for", n, asked);
     for (unsigned i = 0; i < n; i++) {
         const struct found *found = look(run);
 
-        FUZZ_REQUIRE(is_plain(found, write) && used[i].ref.id == found->id &&
-                         used[i].ref.n_desc == 1 && plain[i].len == found->pieces[0].len &&
+        const struct chain_ref ref = ring_plain_ref(&plain[i]);
+
+        FUZZ_REQUIRE(is_plain(found, write) && plain[i].id == found->id &&
+                         plain[i].len == found->pieces[0].len &&
                          plain[i].host == octets(run, found->pieces[0].gpa),
                      "buffer %u of a burst is another", i);
-        note_taken(run, &used[i].ref, write ? plain[i].len : 0);
+        note_taken(run, &ref, write ? plain[i].len : 0);
     }
     fuzz_reach[PLAIN].count += n;
     /* In a ring of two pieces all are taken singly. */
@@ -361,19 +361,45 @@ static void drop(struct out *outs, unsigned *n, unsigned i)
     memmove(&outs[i], &outs[i + 1], (*n - i) * sizeof(outs[0]));
 }
 
+static void write_used(struct run *run, uint64_t at, const struct out *out)
+{
+    uint8_t *desc = run->shadow + (slot_gpa(run, at) - FIRST);
+
+    put_le32(desc + 8, out->written);
+    put_le16(desc + 12, out->ref.id);
+    put_le16(desc + 14, (uint16_t)((wrap_of(run, at) ? VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED : 0) |
+                                   (out->written ? VIRTQ_DESC_F_WRITE : 0)));
+}
+
+/* The first of those staged is not written before the flush. */
+static void stage(struct run *run, const struct out *out)
+{
+    if (run->n_staged++ == 0) {
+        run->first = *out;
+    } else {
+        write_used(run, run->put_at, out);
+    }
+    run->put_at += out->ref.n_desc;
+}
+
+static void stage_done(struct run *run)
+{
+    while (run->setup.in_order && run->n_outs && run->outs[0].done) {
+        stage(run, &run->outs[0]);
+        drop(run->outs, &run->n_outs, 0);
+    }
+}
+
 static void give(struct run *run, unsigned i, uint32_t written)
 {
     run->outs[i].done = true;
     run->outs[i].written = written;
     ring_push(&run->ring, &run->outs[i].ref, written);
     if (!run->setup.in_order) {
-        run->staged[run->n_staged++] = run->outs[i];
+        stage(run, &run->outs[i]);
         drop(run->outs, &run->n_outs, i);
     }
-    while (run->n_outs && run->outs[0].done) {
-        run->staged[run->n_staged++] = run->outs[0];
-        drop(run->outs, &run->n_outs, 0);
-    }
+    stage_done(run);
 }
 
 static bool act_push(struct run *run)
@@ -389,48 +415,81 @@ static bool act_push(struct run *run)
     return true;
 }
 
-/* A few are taken and pushed; then all of that did not happen. */
-static bool act_rewind(struct run *run)
+/*
+ * Some that were taken one after the other and have one descriptor each, all with room or all without. In order
+ * those without go back with one entry, as far as nobody before them is missing.
+ */
+static bool act_push_plain(struct run *run)
 {
-    const struct run before = *run;
-    const struct ring_mark mark = ring_mark(&run->ring);
+    const uint8_t which = input_8(&run->input);
+    const uint8_t share = input_8(&run->input);
+    const unsigned first = run->n_outs ? which % run->n_outs : 0;
+    const bool write = first < run->n_outs && run->outs[first].room > 0;
+    struct ring_plain plain[8];
+    struct out batch;
+    unsigned n = 0;
+
+    for (; n < 1u + which / 32 && first + n < run->n_outs; n++) {
+        struct out *out = &run->outs[first + n];
+
+        if (out->done || out->ref.n_desc != 1 || (out->room > 0) != write) {
+            break;
+        }
+        out->written = write ? 1 + (uint32_t)((uint64_t)(out->room - 1) * share / 255) : 0;
+        plain[n] = (struct ring_plain){
+            .len = write ? out->written : out->room, .id = out->ref.id, .turn = out->ref.turn};
+    }
+    if (n == 0) {
+        return true;
+    }
+    ring_push_plain(&run->ring, write, plain, n);
+    fuzz_reach[BURST].count += n > 1;
+    if (run->setup.in_order && (first > 0 || write)) {
+        for (unsigned i = 0; i < n; i++) {
+            run->outs[first + i].done = true;
+        }
+        stage_done(run);
+        return true;
+    }
+    batch = run->outs[first + n - 1];
+    batch.ref.n_desc = (uint16_t)n;
+    for (unsigned i = 0; i < n; i++) {
+        if (!run->setup.in_order) {
+            stage(run, &run->outs[first]);
+        }
+        drop(run->outs, &run->n_outs, first);
+    }
+    if (run->setup.in_order) {
+        stage(run, &batch);
+        stage_done(run);
+    }
+    return true;
+}
+
+/* A few are taken, and put back. */
+static bool act_go_back(struct run *run)
+{
     const uint8_t how = input_8(&run->input);
+    const unsigned before = run->n_outs;
     bool good = true;
 
     for (unsigned i = 0; i <= how % 4 && good && look(run)->what == CHAIN; i++) {
-        const unsigned n = run->n_outs;
-
         good = act_pop(run);
-        if (run->n_outs > n) {
-            give(run, run->n_outs - 1, 0);
-        }
     }
-    ring_rewind(&run->ring, &mark);
-    memcpy(run->outs, before.outs, sizeof(run->outs));
-    memcpy(run->staged, before.staged, sizeof(run->staged));
-    run->n_outs = before.n_outs;
-    run->n_staged = before.n_staged;
-    run->avail_at = before.avail_at;
-    fuzz_reach[REWOUND].count++;
+    while (good && run->n_outs > before) {
+        good = act_unpop(run);
+    }
     return good;
 }
 
 static bool act_flush(struct run *run)
 {
     FUZZ_REQUIRE(ring_flush(&run->ring) == (run->n_staged > 0), "a flush is mistaken");
-    for (unsigned i = 0; i < run->n_staged; i++) {
-        const struct out *out = &run->staged[i];
-        uint8_t *desc = run->shadow + (slot_gpa(run, run->used_at) - FIRST);
-
-        put_le32(desc + 8, out->written);
-        put_le16(desc + 12, out->ref.id);
-        put_le16(
-            desc + 14,
-            (uint16_t)((wrap_of(run, run->used_at) ? VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED : 0) |
-                       (out->written ? VIRTQ_DESC_F_WRITE : 0)));
-        run->used_at += out->ref.n_desc;
-        fuzz_reach[SHOWN].count++;
+    if (run->n_staged > 0) {
+        write_used(run, run->used_at, &run->first);
     }
+    fuzz_reach[SHOWN].count += run->n_staged;
+    run->used_at = run->put_at;
     run->n_staged = 0;
     return true;
 }
@@ -604,9 +663,9 @@ static void finish(struct run *run)
 }
 
 static bool (*const actions[])(struct run *run) = {
-    act_post,   act_post,  act_post,      act_post,  act_post,   act_post,  act_pop,
-    act_pop,    act_pop,   act_pop_plain, act_push,  act_push,   act_push,  act_push,
-    act_push,   act_pop,   act_flush,     act_flush, act_rewind, act_unpop, act_notify,
+    act_post,   act_post,  act_post,      act_post,  act_post,       act_post,  act_pop,
+    act_pop,    act_pop,   act_pop_plain, act_push,  act_push_plain, act_push,  act_push,
+    act_push,   act_pop,   act_flush,     act_flush, act_go_back,    act_unpop, act_notify,
     act_notify, act_kicks, act_pop_plain, act_store,
 };
 

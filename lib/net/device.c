@@ -34,8 +34,11 @@ static void pass_gates(VionetDevice *device)
 
 void device_publish(VionetDevice *device, struct view *view)
 {
-    struct view *old = atomic_exchange_explicit(&device->view, view, memory_order_acq_rel);
+    struct view *old;
 
+    view->straight = view->running && view->link_up && !steer_chooses(view) && !device->ops.trace;
+    old = atomic_exchange_explicit(&device->view, view, memory_order_acq_rel);
+    atomic_store_explicit(&device->straight, view->straight, memory_order_relaxed);
     atomic_store_explicit(&device->offloads, view->offloads, memory_order_relaxed);
     pass_gates(device);
     view_free(old);

@@ -50,8 +50,9 @@ struct VionetDevice {
     struct lane *lanes;
     struct flow_table *flows;
     _Atomic uint8_t status;
-    atomic_bool running;            /* as the view has it, for who has no gate */
-    _Atomic uint64_t offloads;      /* and these */
+    atomic_bool running;  /* as the view has it, for who has no gate */
+    atomic_bool straight; /* and these */
+    _Atomic uint64_t offloads;
     _Atomic unsigned n_data_queues; /* receive and transmit queues, by the features as they stand */
     _Atomic unsigned control_queue; /* index of the control queue, n_queues if there is none */
 

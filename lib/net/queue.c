@@ -24,9 +24,11 @@ void queue_init(struct queue *queue, uint16_t index, uint16_t max_size, bool tra
     ring_init(&queue->ring, max_size);
     queue->ranges = g_new(struct iovec, 2 * (size_t)ranges);
     chain_init(&queue->chain, queue->ranges, ranges);
+    queue->several = transmit ? NULL : g_new(struct ring_used, max_size);
     if (transmit) {
         queue->n_slots = max_size;
         queue->slots = g_aligned_alloc0(max_size, sizeof(struct slot), CACHE_LINE);
+        queue->slot_ranges = g_new(struct iovec, (size_t)max_size * SLOT_RANGES);
         queue->free_slots = g_new(uint16_t, max_size);
         queue->n_free_slots = max_size;
         for (uint16_t i = 0; i < max_size; i++) {
@@ -44,10 +46,12 @@ void queue_free(struct queue *queue)
     ring_free(&queue->ring);
     chain_free(&queue->chain);
     g_free(queue->ranges);
+    g_free(queue->several);
     for (unsigned i = 0; i < queue->n_slots; i++) {
         g_free(queue->slots[i].bounced ? queue->slots[i].bounce : NULL);
     }
     g_aligned_free(queue->slots);
+    g_free(queue->slot_ranges);
     g_free(queue->free_slots);
     g_free(queue->large_ranges);
 }
@@ -89,6 +93,12 @@ unsigned queue_count_offloads(struct queue *queue, uint8_t flags, uint8_t gso_ty
     return (flags & (VIRTIO_NET_HDR_F_DATA_VALID | VIRTIO_NET_HDR_F_NEEDS_CSUM)) != 0;
 }
 
+/* Frames taken before are none of those that the driver waits for. */
+static void begin_life(struct queue *queue)
+{
+    queue->first_token = TOKEN_OF(queue->n_taken, 0);
+}
+
 void queue_start(struct queue *queue, const uint64_t *features, const struct memory_map *map,
                  struct outcome *outcome)
 {
@@ -106,7 +116,7 @@ void queue_start(struct queue *queue, const uint64_t *features, const struct mem
 
     memcpy(setup.area_gpa, queue->area_gpa, sizeof(setup.area_gpa));
     gate_enter(&queue->gate);
-    queue->life++;
+    begin_life(queue);
     queue->poll = false;
     queue->starved = false;
     queue->draining = false;
@@ -159,7 +169,7 @@ static uint32_t settle_done(struct queue *queue, bool give)
             continue;
         }
         if (give) {
-            ring_push_burst(&queue->ring, &slot->used, 1);
+            ring_push(&queue->ring, &slot->ref, 0);
             given++;
         }
         queue_release_slot(queue, slot);
@@ -175,7 +185,7 @@ void queue_stop(struct queue *queue)
     queue->paused = false;
     queue->broken = false;
     settle_done(queue, false);
-    queue->life++;
+    begin_life(queue);
     gate_leave(&queue->gate);
 }
 
@@ -207,7 +217,7 @@ bool queue_stop_at(struct queue *queue, _Atomic(struct memory_map *) *map, uint3
         queue->live = false;
         queue->paused = false;
         queue->broken = false;
-        queue->life++;
+        begin_life(queue);
     }
     gate_leave(&queue->gate);
     return settled;

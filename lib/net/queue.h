@@ -17,13 +17,16 @@
 #include "gate.h"
 #include "ring/ring.h"
 
-/* Ranges of a transmitted frame kept in its slot: Linux's largest segmented frame has 19. */
-#define SLOT_RANGES 20
+/* Ranges of a transmitted frame kept for its slot: Linux's largest segmented frame has 19. */
+#define SLOT_RANGES 20u
 /* Frames out at once that have more. */
 #define N_LARGE_SLOTS 4
 
 /* Octets of bounce memory that frames may have out at once, if it is more than one frame. */
 #define MAX_BOUNCED (16u << 20)
+
+/* A token tells the frame's slot, and which of all frames ever taken it is. */
+#define TOKEN_OF(n_taken, slot) ((uint64_t)(n_taken) << 16 | (slot))
 
 /* States of a slot, by bit; 0: it is free. */
 enum {
@@ -33,17 +36,16 @@ enum {
     SLOT_EXTRAS = 1 << 2, /* it has more than other slots, see queue_release_slot_extras() */
 };
 
-/* A transmitted frame that the host has; what of it every frame uses stands in one cache line. */
+/* A transmitted frame that the host has. One cache line, and all of it that most frames use. */
 struct slot {
-    _Alignas(CACHE_LINE) struct ring_used used; /* how the buffer goes back */
-    uint16_t index;                             /* of the slot itself */
+    _Alignas(CACHE_LINE) struct chain_ref ref; /* how the buffer goes back */
     uint8_t state;
-    int8_t large;     /* index of its large slot, -1 if the ranges are here */
-    uint32_t life;    /* of the queue when the frame was taken */
-    uint32_t bounced; /* octets of bounce, 0: none */
+    int8_t large;   /* index of its large slot, -1 if it has none */
+    uint16_t index; /* of the slot itself */
     uint64_t token;
-    uint8_t *bounce; /* its octets, where they are in remote memory */
-    struct iovec iov[SLOT_RANGES];
+    struct iovec plain; /* the range of a frame that has one */
+    uint32_t bounced;   /* octets of bounce, 0: none */
+    uint8_t *bounce;    /* its octets, where they are in remote memory */
 };
 
 /* Interrupt coalescing (5.1.6.5.9). */
@@ -68,17 +70,19 @@ struct queue {
         draining; /* transmit: to be stopped once no frames are out, and none are taken meanwhile */
     struct ring ring;
     struct chain chain;
-    struct iovec *ranges; /* storage of chain */
+    struct iovec *ranges;      /* storage of chain */
+    struct ring_used *several; /* receive: buffers of the frame at hand, max_size at most */
     struct coalesce coalesce;
-    struct slot *slots;   /* transmit: n_slots of them */
-    uint16_t *free_slots; /* a stack of the indices of those that are not out */
+    struct slot *slots;        /* transmit: n_slots of them */
+    struct iovec *slot_ranges; /* SLOT_RANGES for each */
+    uint16_t *free_slots;      /* a stack of the indices of those that are not out */
     uint16_t n_free_slots;
     uint16_t n_slots;
     size_t bounced;   /* octets of bounce memory that frames have out */
     uint64_t n_taken; /* frames ever: makes tokens unique */
     struct iovec *large_ranges;
     bool large_out[N_LARGE_SLOTS];
-    uint32_t life; /* how often the queue was started: tokens of an earlier life are stale */
+    uint64_t first_token; /* of the queue's present life: lower ones are stale */
     _Atomic uint64_t counters[VIONET_N_COUNTERS];
     _Atomic uint64_t verdicts[VIONET_N_VERDICTS];
     _Atomic uint64_t reported; /* violations that had their event since the last reset */

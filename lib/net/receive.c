@@ -3,8 +3,8 @@
  * Host to guest (VIRTIO 1.4, 5.1.6.3 and 5.1.6.4). A frame's way, top to bottom in this file's last
  * functions: checks, filter, dissect, hash, steer; then, queue by queue, pop, header, copy, push, in
  * bursts as long as buffers are plain ones; then one flush and one notification decision for each queue.
- * Frames that need none of this go straight, see goes_straight(). Called by the embedder from any thread; a
- * lane's gate holds the view in place, a queue's gate its ring.
+ * Frames that need none of this go straight, see deliver_straight(). Called by the embedder from any thread;
+ * a lane's gate holds the view in place, a queue's gate its ring too.
  */
 #include "net/device.h"
 
@@ -40,7 +40,6 @@ struct hand {
     unsigned n;    /* taken */
     unsigned done; /* of them, filled */
     struct ring_plain buffers[CHUNK];
-    struct ring_used used[CHUNK];
 };
 
 /* A queue that was worked on, and what is to be said about it afterwards. */
@@ -297,14 +296,21 @@ static bool holds_header(struct queue *queue, size_t hdr_len, struct outcome *ou
     return false;
 }
 
+/* Puts n buffers back, the last of those taken, of which the first ones are in queue->several. */
+static void untake_several(struct queue *queue, unsigned n)
+{
+    while (n > 0) {
+        ring_unpop(&queue->ring, &queue->several[--n].ref);
+    }
+}
+
 /*
- * The frame over as many buffers as it takes, the first of which has been taken. Nothing is shown to
- * the driver before the flush, so that a frame that does not fit leaves no trace but octets in
- * buffers that are the device's to write. mark is from before the first was taken.
+ * The frame over as many buffers as it takes, the first of which has been taken. They are pushed when all
+ * of it is in, so that a frame that does not fit leaves no trace but octets in buffers that are the device's
+ * to write.
  */
 static VionetVerdict fill_several(struct queue *queue, const uint8_t *hdr, size_t hdr_len,
-                                  const VionetFrame *frame, size_t len,
-                                  const struct ring_mark *mark, struct outcome *outcome)
+                                  const VionetFrame *frame, size_t len, struct outcome *outcome)
 {
     struct iov_cursor from = iov_begin(frame->iov, frame->n_iov);
     struct chain *chain = &queue->chain;
@@ -325,15 +331,14 @@ static VionetVerdict fill_several(struct queue *queue, const uint8_t *hdr, size_
             queue_break(queue, outcome);
             return VIONET_DROP_NOT_RUNNING;
         }
-        ring_push(&queue->ring, &chain->ref, (uint32_t)(used + here));
-        n++;
+        queue->several[n++] = (struct ring_used){chain->ref, (uint32_t)(used + here)};
         len -= here;
         if (len == 0) {
             break;
         }
         taken = take_buffer(queue);
         if (taken <= 0) {
-            ring_rewind(&queue->ring, mark);
+            untake_several(queue, n);
             if (taken < 0) {
                 queue_break(queue, outcome);
                 return VIONET_DROP_NOT_RUNNING;
@@ -347,6 +352,7 @@ static VionetVerdict fill_several(struct queue *queue, const uint8_t *hdr, size_
     }
     put_spot(queue, &num_buffers[0], (uint8_t)n);
     put_spot(queue, &num_buffers[1], (uint8_t)(n >> 8));
+    ring_push_burst(&queue->ring, queue->several, n);
     return VIONET_DELIVERED;
 }
 
@@ -355,7 +361,6 @@ static VionetVerdict deliver(struct queue *queue, const struct view *view, const
                              size_t len, const struct hash_result *hash, struct outcome *outcome)
 {
     const size_t hdr_len = view->hdr_len;
-    const struct ring_mark mark = ring_mark(&queue->ring);
     struct chain *chain = &queue->chain;
     uint8_t hdr[HEADER_MAX];
     int taken = take_buffer(queue);
@@ -381,7 +386,7 @@ static VionetVerdict deliver(struct queue *queue, const struct view *view, const
         return VIONET_DELIVERED;
     }
     if (view->mergeable) {
-        return fill_several(queue, hdr, hdr_len, frame, len, &mark, outcome);
+        return fill_several(queue, hdr, hdr_len, frame, len, outcome);
     }
     ring_unpop(&queue->ring, &chain->ref);
     return VIONET_DROP_BUFFER_TOO_SMALL;
@@ -426,8 +431,7 @@ static void hand_take(struct queue *queue, struct hand *hand, unsigned n)
     const bool logs = queue->ring.map->log.bits != NULL;
 
     hand->done = 0;
-    hand->n =
-        G_UNLIKELY(logs) ? 0 : ring_pop_plain(&queue->ring, true, hand->buffers, hand->used, n);
+    hand->n = G_UNLIKELY(logs) ? 0 : ring_pop_plain(&queue->ring, true, hand->buffers, n);
     for (unsigned i = 0; i < hand->n; i++) {
         __builtin_prefetch(hand->buffers[i].host, 1);
     }
@@ -440,10 +444,12 @@ static void hand_take(struct queue *queue, struct hand *hand, unsigned n)
 static void hand_put_down(struct queue *queue, struct hand *hand)
 {
     if (hand->done > 0) {
-        ring_push_burst(&queue->ring, hand->used, hand->done);
+        ring_push_plain(&queue->ring, true, hand->buffers, hand->done);
     }
     while (hand->n > hand->done) {
-        ring_unpop(&queue->ring, &hand->used[--hand->n].ref);
+        const struct chain_ref ref = ring_plain_ref(&hand->buffers[--hand->n]);
+
+        ring_unpop(&queue->ring, &ref);
     }
     hand->n = hand->done = 0;
 }
@@ -452,7 +458,7 @@ static void hand_put_down(struct queue *queue, struct hand *hand)
 static inline bool hand_fill(struct hand *hand, const struct view *view,
                              const struct station *station)
 {
-    const struct ring_plain *buffer = &hand->buffers[hand->done];
+    struct ring_plain *buffer = &hand->buffers[hand->done];
     const VionetFrame *frame = station->frame;
     const uint32_t whole = view->hdr_len + station->len;
 
@@ -474,7 +480,8 @@ static inline bool hand_fill(struct hand *hand, const struct view *view,
 
         iov_read(&from, buffer->host + view->hdr_len, station->len);
     }
-    hand->used[hand->done++].written = whole;
+    buffer->len = whole; /* as it goes back */
+    hand->done++;
     return true;
 }
 
@@ -569,18 +576,6 @@ static void deliver_to(struct burst *burst, struct queue *queue, unsigned pair,
 
 /* ---- the straight way ---- */
 
-/*
- * Whether frames may go straight to the first queue: nothing is to be found out about them, and nobody
- * is to be told. Of the frames, these do that are in one range, ask for no offload, and pass and fit in
- * every other respect. The first that does not ends it, and is looked at again, as are all behind it.
- */
-static bool goes_straight(const struct burst *burst)
-{
-    const struct view *view = burst->view;
-
-    return view->running && view->link_up && !burst->steers && !burst->device->ops.trace;
-}
-
 /* Puts frames into the buffers in hand; how many octets they have. */
 static uint64_t fill_straight(struct hand *hand, const struct view *view, const VionetFrame *frames)
 {
@@ -596,7 +591,8 @@ static uint64_t fill_straight(struct hand *hand, const struct view *view, const 
     for (i = 0; i < n; i++) {
         const VionetFrame *frame = &frames[i];
         const uint8_t *data;
-        uint8_t *to = hand->buffers[i].host;
+        struct ring_plain *const buffer = &hand->buffers[i];
+        uint8_t *to = buffer->host;
         size_t len;
 
         if (frame->n_iov != 1 || (frame->flags | frame->gso_type)) {
@@ -604,35 +600,48 @@ static uint64_t fill_straight(struct hand *hand, const struct view *view, const 
         }
         data = frame->iov[0].iov_base;
         len = frame->iov[0].iov_len;
-        if (len < ETHERNET_HEADER + 2 * VLAN_TAG || len > limit ||
-            hdr_len + len > hand->buffers[i].len ||
+        if (len < ETHERNET_HEADER + 2 * VLAN_TAG || len > limit || hdr_len + len > buffer->len ||
             (filters && filter_frame(view, data, len) != VIONET_DELIVERED)) {
             break;
         }
         header_write_plain(view, &no_hash, to);
         copy_frame(to + hdr_len, data, len);
-        hand->used[i].written = (uint32_t)(hdr_len + len);
+        buffer->len = (uint32_t)(hdr_len + len); /* as it goes back */
         octets += len;
     }
     hand->done = i;
     return octets;
 }
 
-/* Delivers frames at the front of the burst; how many. */
+/*
+ * Delivers frames at the front of the burst to the first queue; how many. For a view in which nothing is to
+ * be found out about them, and nobody is to be told. Of the frames, these go straight that are in one range,
+ * ask for no offload, and pass and fit in every other respect. The first that does not ends it, and is looked
+ * at again, as are all behind it. The queue's gate is all that is entered: it holds the view too.
+ */
 static unsigned deliver_straight(struct burst *burst, const VionetFrame *frames)
 {
-    struct queue *queue = &burst->device->queues[0];
+    VionetDevice *device = burst->device;
+    struct queue *queue = &device->queues[0];
     struct outcome outcome = {0};
     struct hand hand; /* large: only what is used is set */
+    const struct view *view;
     unsigned delivered = 0;
 
-    if (!goes_straight(burst) || !queue_enter(queue, &burst->device->map, &outcome)) {
+    if (!atomic_load_explicit(&device->straight, memory_order_relaxed)) {
+        return 0;
+    }
+    if (!queue_enter(queue, &device->map, &outcome)) {
         note_visit(burst, queue, &outcome);
         return 0;
     }
-    hand_take(queue, &hand, burst->n);
+    view = device_view(device);
+    hand.n = 0;
+    if (G_LIKELY(view->straight)) {
+        hand_take(queue, &hand, burst->n);
+    }
     if (hand.n > 0) {
-        const uint64_t octets = fill_straight(&hand, burst->view, frames);
+        const uint64_t octets = fill_straight(&hand, view, frames);
 
         delivered = hand.done;
         hand_put_down(queue, &hand);
@@ -728,14 +737,13 @@ static void trace_chunk(const struct burst *burst)
     }
 }
 
-static void receive_chunk(struct burst *burst, const VionetFrame *frames)
+/* What did not go straight, in the lane's gate. */
+static void deliver_rest(struct burst *burst, const VionetFrame *frames)
 {
     gate_enter(&burst->lane->gate);
     burst->view = device_view(burst->device);
     burst->steers = steer_chooses(burst->view);
     burst->n_unhashed = 0;
-    burst->n_visits = 0;
-    burst->n_straight = deliver_straight(burst, frames);
     for (unsigned i = burst->n_straight; i < burst->n; i++) {
         struct station *station = &burst->stations[i];
         VionetVerdict verdict;
@@ -758,6 +766,15 @@ static void receive_chunk(struct burst *burst, const VionetFrame *frames)
         trace_chunk(burst);
     }
     gate_leave(&burst->lane->gate);
+}
+
+static void receive_chunk(struct burst *burst, const VionetFrame *frames)
+{
+    burst->n_visits = 0;
+    burst->n_straight = deliver_straight(burst, frames);
+    if (burst->n_straight < burst->n) {
+        deliver_rest(burst, frames);
+    }
     for (unsigned i = 0; i < burst->n_visits; i++) {
         device_settle(burst->device, burst->visits[i].queue, &burst->visits[i].outcome);
     }

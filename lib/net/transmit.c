@@ -45,7 +45,8 @@ static struct slot *slot_take(struct queue *queue, unsigned n, struct iovec **ra
     slot = &queue->slots[queue->free_slots[--queue->n_free_slots]];
     slot->state = large < 0 ? SLOT_OUT : SLOT_OUT | SLOT_EXTRAS;
     slot->large = large;
-    *ranges = large < 0 ? slot->iov : queue->large_ranges + (size_t)large * queue->chain.max;
+    *ranges = large < 0 ? queue->slot_ranges + slot->index * SLOT_RANGES
+                        : queue->large_ranges + (size_t)large * queue->chain.max;
     return slot;
 }
 
@@ -58,12 +59,6 @@ static void slot_take_bounce(struct queue *queue, struct slot *slot)
     slot->bounced = (uint32_t)len;
     slot->state |= SLOT_EXTRAS;
     queue->bounced += len;
-}
-
-/* A token tells the slot, and which of all frames ever taken it is. */
-static uint64_t token_make(struct queue *queue, const struct slot *slot)
-{
-    return queue->n_taken++ << 16 | slot->index;
 }
 
 /* The slot of a frame that is out, NULL for any other token. */
@@ -171,9 +166,11 @@ static enum taken take_frame(const VionetDevice *device, struct queue *queue,
     }
     frame->iov = ranges;
     frame->n_iov = iov_rest(&payload, ranges, queue->chain.max);
-    frame->token = slot->token = token_make(queue, slot);
-    slot->used = (struct ring_used){.ref = *ref};
-    slot->life = queue->life;
+    frame->token = slot->token = TOKEN_OF(queue->n_taken++, slot->index);
+    slot->ref = *ref;
+    if (ref->n_desc > 1) {
+        slot->state |= SLOT_EXTRAS;
+    }
     if (G_UNLIKELY(queue->chain.n_remote > 0)) {
         slot_take_bounce(queue, slot);
     }
@@ -198,47 +195,47 @@ static inline bool is_simple(const struct ring_plain *buffer, uint32_t shortest,
 
 /*
  * Describes the frames in n plain buffers, as long as they are simple, of which there are no more than
- * slots; how many. What of the queue is needed stands in variables: a frame may alias anything.
+ * slots; how many, and how many octets they have added to *octets. What of the queue is needed stands in variables: a frame may alias anything.
  */
 static unsigned describe(struct queue *queue, const struct view *view,
-                         const struct ring_plain *buffers, const struct ring_used *used, unsigned n,
-                         VionetFrame *frames)
+                         const struct ring_plain *buffers, unsigned n, VionetFrame *frames,
+                         uint64_t *octets)
 {
     const uint16_t *const free_slots = queue->free_slots;
     struct slot *const slots = queue->slots;
     const uint32_t hdr_len = view->hdr_len;
     const uint32_t shortest = hdr_len + ETHERNET_HEADER;
     const uint32_t spread = view->max_frame - ETHERNET_HEADER;
-    const uint32_t life = queue->life;
     uint64_t n_taken = queue->n_taken;
     unsigned n_free = queue->n_free_slots;
+    uint64_t sum = 0;
     unsigned i;
 
     for (i = 0; i < n && is_simple(&buffers[i], shortest, spread); i++) {
         const uint16_t index = free_slots[--n_free];
         struct slot *const slot = &slots[index];
-        const uint64_t token = n_taken++ << 16 | index;
+        const uint64_t token = TOKEN_OF(n_taken++, index);
         const uint32_t len = buffers[i].len - hdr_len;
 
+        slot->ref = ring_plain_ref(&buffers[i]);
         slot->state = SLOT_OUT;
-        slot->used = used[i];
-        slot->life = life;
+        slot->large = -1;
         slot->token = token;
-        slot->iov[0].iov_base = buffers[i].host + hdr_len;
-        slot->iov[0].iov_len = len;
-        frames[i] = (VionetFrame){.iov = slot->iov, .n_iov = 1, .len = len, .token = token};
+        slot->plain = (struct iovec){buffers[i].host + hdr_len, len};
+        frames[i] = (VionetFrame){.iov = &slot->plain, .n_iov = 1, .len = len, .token = token};
+        sum += len;
     }
     queue->n_free_slots = (uint16_t)n_free;
     queue->n_taken = n_taken;
+    *octets += sum;
     return i;
 }
 
-/* Takes up to n of the next frames as long as they are simple ones in plain buffers; how many. */
+/* Takes up to n of the next frames as long as they are simple ones in plain buffers; how many, likewise. */
 static unsigned take_simple(struct queue *queue, const struct view *view, VionetFrame *frames,
-                            unsigned n)
+                            unsigned n, uint64_t *octets)
 {
     struct ring_plain buffers[CHUNK];
-    struct ring_used used[CHUNK];
     unsigned taken;
     unsigned there;
 
@@ -246,14 +243,16 @@ static unsigned take_simple(struct queue *queue, const struct view *view, Vionet
         return 0;
     }
     n = MIN(n, MIN(queue->n_free_slots, CHUNK));
-    there = ring_pop_plain(&queue->ring, false, buffers, used, n);
+    there = ring_pop_plain(&queue->ring, false, buffers, n);
     for (unsigned i = 0; i < there; i++) {
         __builtin_prefetch(buffers[i].host);
         __builtin_prefetch(buffers[i].host + MIN(buffers[i].len, CACHE_LINE));
     }
-    taken = describe(queue, view, buffers, used, there, frames);
+    taken = describe(queue, view, buffers, there, frames, octets);
     while (there > taken) {
-        ring_unpop(&queue->ring, &used[--there].ref);
+        const struct chain_ref ref = ring_plain_ref(&buffers[--there]);
+
+        ring_unpop(&queue->ring, &ref);
     }
     return taken;
 }
@@ -271,13 +270,8 @@ static bool drained(struct queue *queue)
 
 /* Counts the frames of a burst, and learns from them. */
 static void note_taken(VionetDevice *device, struct queue *queue, const struct view *view,
-                       const VionetFrame *frames, size_t n)
+                       const VionetFrame *frames, size_t n, uint64_t octets)
 {
-    uint64_t octets = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        octets += frames[i].len;
-    }
     if (steer_learns(view)) {
         for (size_t i = 0; i < n; i++) {
             learn(device, view, &frames[i], queue->index / 2);
@@ -294,12 +288,13 @@ static size_t take_burst(VionetDevice *device, struct queue *queue, const struct
     const bool simple = view->link_up && !device->ops.trace;
     unsigned budget = queue->ring.setup.size;
     uint32_t checked = 0;
+    uint64_t octets = 0;
     size_t taken = 0;
 
     ring_disable_kicks(&queue->ring);
     while (taken < n && budget > 0) {
         const unsigned most = (unsigned)MIN(n - taken, budget);
-        const unsigned got = simple ? take_simple(queue, view, frames + taken, most) : 0;
+        const unsigned got = simple ? take_simple(queue, view, frames + taken, most, &octets) : 0;
         enum taken what;
         int popped;
 
@@ -332,12 +327,13 @@ static size_t take_burst(VionetDevice *device, struct queue *queue, const struct
             checked += queue_count_offloads(queue, frames[taken].flags, frames[taken].gso_type,
                                             frames[taken].len);
         }
+        octets += frames[taken].len;
         taken++;
     }
     /* Out of budget on frames that were dropped: the caller takes few frames for an empty queue. */
     outcome->kick = budget == 0 && taken < n && queue->live && !drained(queue);
     queue_flush_buffers(queue, outcome);
-    note_taken(device, queue, view, frames, taken);
+    note_taken(device, queue, view, frames, taken, octets);
     queue_count(queue, VIONET_COUNTER_CSUM_NONE, taken - checked);
     return taken;
 }
@@ -371,15 +367,15 @@ size_t vionet_device_transmit(VionetDevice *device, unsigned pair, VionetFrame *
 
 /*
  * Frees the slots of frames of a live queue, as long as there is nothing special about them; how many, and
- * in used what the driver waits for.
+ * in buffers what the driver waits for.
  */
 static unsigned give_back_simple(struct queue *queue, const VionetFrame *frames, unsigned n,
-                                 struct ring_used *used)
+                                 struct ring_plain *buffers)
 {
     uint16_t *const free_slots = queue->free_slots;
     struct slot *const slots = queue->slots;
     const unsigned n_slots = queue->n_slots;
-    const uint32_t life = queue->life;
+    const uint64_t first_token = queue->first_token;
     unsigned n_free = queue->n_free_slots;
     unsigned i;
 
@@ -388,11 +384,12 @@ static unsigned give_back_simple(struct queue *queue, const VionetFrame *frames,
         const uint16_t index = (uint16_t)token;
         struct slot *const slot = &slots[index];
 
-        if (index >= n_slots || slot->token != token || slot->state != SLOT_OUT ||
-            slot->life != life) {
+        if (index >= n_slots || token < first_token || slot->token != token ||
+            slot->state != SLOT_OUT) {
             break;
         }
-        used[i] = slot->used;
+        buffers[i].id = slot->ref.id;
+        buffers[i].turn = slot->ref.turn;
         slot->state = 0;
         free_slots[n_free++] = index;
     }
@@ -400,9 +397,9 @@ static unsigned give_back_simple(struct queue *queue, const VionetFrame *frames,
     return i;
 }
 
-/* Frees the frame's slot; true if the driver waits for its buffer, which is in *used then. */
+/* Frees the frame's slot; true if the driver waits for its buffer, which is *ref then. */
 static bool give_back(struct queue *queue, const VionetFrame *frame, bool live,
-                      struct ring_used *used)
+                      struct chain_ref *ref)
 {
     struct slot *slot = slot_of(queue, frame->token);
     bool current;
@@ -411,7 +408,7 @@ static bool give_back(struct queue *queue, const VionetFrame *frame, bool live,
         queue_count(queue, VIONET_COUNTER_STALE, 1);
         return false;
     }
-    current = slot->life == queue->life;
+    current = slot->token >= queue->first_token;
     if (current && queue->paused) {
         /* Memory is out of reach just now. */
         slot->state = (uint8_t)((slot->state & ~SLOT_OUT) | SLOT_DONE);
@@ -420,7 +417,7 @@ static bool give_back(struct queue *queue, const VionetFrame *frame, bool live,
     if (G_UNLIKELY(!current || !live)) {
         queue_count(queue, VIONET_COUNTER_STALE, 1);
     }
-    *used = slot->used;
+    *ref = slot->ref;
     queue_release_slot(queue, slot);
     return current && live;
 }
@@ -445,7 +442,7 @@ void vionet_device_complete(VionetDevice *device, unsigned pair, const VionetFra
                             size_t n)
 {
     struct queue *queue = transmit_queue(device, pair);
-    struct ring_used used[CHUNK];
+    struct ring_plain buffers[CHUNK];
     struct outcome outcome = {0};
     bool given = false;
     bool live;
@@ -455,15 +452,16 @@ void vionet_device_complete(VionetDevice *device, unsigned pair, const VionetFra
     }
     live = enter_to_give_back(device, queue, &outcome);
     for (size_t i = 0; i < n;) {
-        unsigned got =
-            live ? give_back_simple(queue, &frames[i], (unsigned)MIN(n - i, CHUNK), used) : 0;
+        const unsigned most = (unsigned)MIN(n - i, CHUNK);
+        const unsigned got = live ? give_back_simple(queue, &frames[i], most, buffers) : 0;
+        struct chain_ref ref;
 
         i += got;
-        if (got == 0) {
-            got = give_back(queue, &frames[i++], live, used);
-        }
         if (got > 0) {
-            ring_push_burst(&queue->ring, used, got);
+            ring_push_plain(&queue->ring, false, buffers, got);
+            given = true;
+        } else if (give_back(queue, &frames[i++], live, &ref)) {
+            ring_push(&queue->ring, &ref, 0);
             given = true;
         }
     }

@@ -71,6 +71,7 @@ struct view {
     uint64_t features[VIONET_FEATURE_WORDS]; /* negotiated */
     bool running;                            /* DRIVER_OK and nothing in the way */
     bool link_up;
+    bool straight; /* frames need nothing but the first queue: see deliver_straight() */
     bool mergeable;
     bool reports_hash;
     uint8_t hdr_len; /* octets of the packet header */

@@ -8,6 +8,9 @@
 
 #include "ring/ring.h"
 
+/* Octets that processors fetch at once; of no consequence but for speed. */
+#define RING_LINE 64u
+
 extern const struct ring_ops ring_format_split;
 extern const struct ring_ops ring_format_packed;
 
@@ -47,10 +50,10 @@ static inline int ring_fault(struct ring *ring, VionetViolation violation, unsig
 void ring_log(const struct ring *ring, uint32_t offset, uint32_t len);
 
 /* Gives n buffers that are taken their turns, on which nothing depends without IN_ORDER. */
-static inline void ring_take_turns(struct ring *ring, struct ring_used *used, unsigned n)
+static inline void ring_take_turns(struct ring *ring, struct ring_plain *buffers, unsigned n)
 {
     for (unsigned i = 0; ring->setup.in_order && i < n; i++) {
-        used[i].ref.turn = (uint16_t)(ring->next_turn + i);
+        buffers[i].turn = (uint16_t)(ring->next_turn + i);
     }
     ring->next_turn = (uint16_t)(ring->next_turn + n);
 }

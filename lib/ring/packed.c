@@ -11,10 +11,10 @@
  * there, and skips as many places as the buffer had. Two bits of the flags, AVAIL and USED, tell in
  * which state a place is, in terms of a wrap counter that flips each time round.
  *
- * A used descriptor destroys the available one in its place, which may be needed again when a frame
- * turns out not to fit. So nothing is written before the flush; then the first of those staged is
- * written last, as drivers look at one place after the other. The second half of a descriptor (len,
- * id, flags) is one aligned word of 64 bits, and read and written as one.
+ * A used descriptor destroys the available one in its place, so that who pushes must be sure of it. Drivers
+ * look at one place after the other: of the used ones staged all but the first are written where they
+ * belong, and the flush writes that one. The second half of a descriptor (len, id, flags) is one aligned
+ * word of 64 bits, and read and written as one.
  */
 #include "ring/formats.h"
 
@@ -22,7 +22,6 @@
 #include "ring/walk.h"
 
 #include <stdatomic.h>
-#include <string.h>
 
 #include <vionet/spec.h>
 
@@ -202,8 +201,17 @@ static int packed_pop(struct ring *ring, struct chain *chain)
     return 1;
 }
 
+/* The lines of n descriptors, to read them now and write used ones over them later. */
+static inline void fetch_descs(const uint8_t *table, unsigned slot, unsigned n)
+{
+    for (const uint8_t *p = table + DESC_SIZE * slot, *end = p + DESC_SIZE * n; p < end;
+         p += RING_LINE) {
+        __builtin_prefetch(p, 1);
+    }
+}
+
 static unsigned packed_pop_plain(struct ring *ring, bool write, struct ring_plain *buffers,
-                                 struct ring_used *used, unsigned n)
+                                 unsigned n)
 {
     const uint16_t turned = VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED;
     const uint8_t *const table = ring->area[VIONET_AREA_DESC];
@@ -218,6 +226,7 @@ static unsigned packed_pop_plain(struct ring *ring, bool write, struct ring_plai
         return 0;
     }
     n = MIN(n, size - ring->in_flight);
+    fetch_descs(table, slot, MIN(n, size - slot));
     for (i = 0; i < n; i++) {
         const uint8_t *p = table + DESC_SIZE * slot;
         const uint64_t rest = guest_load64_acquire(p + DESC_REST);
@@ -232,13 +241,13 @@ static unsigned packed_pop_plain(struct ring *ring, bool write, struct ring_plai
             break;
         }
         buffers[i].len = len;
-        used[i] = (struct ring_used){.ref = {.id = rest_id(rest), .n_desc = 1}};
+        buffers[i].id = rest_id(rest);
         if (++slot == size) {
             slot = 0;
             wanted ^= turned;
         }
     }
-    ring_take_turns(ring, used, i);
+    ring_take_turns(ring, buffers, i);
     ring->in_flight = (uint16_t)(ring->in_flight + i);
     set_avail_place(ring, place_next(ring, avail_place(ring), i));
     return i;
@@ -252,18 +261,13 @@ static void packed_unpop(struct ring *ring, const struct chain_ref *ref)
 
 /* ---- Giving back ---- */
 
-static void packed_put_used(struct ring *ring, const struct ring_used *used, unsigned n)
-{
-    memcpy(&ring->unseen[ring->staged], used, n * sizeof(*used));
-}
-
 /* The second half of a used descriptor. */
-static uint64_t used_rest(const struct ring_used *used, bool wrap)
+static uint64_t used_rest(uint16_t id, uint32_t written, bool wrap)
 {
-    const uint64_t flags = (wrap ? VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED : 0) |
-                           (used->written ? VIRTQ_DESC_F_WRITE : 0);
+    const uint64_t flags =
+        (wrap ? VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED : 0) | (written ? VIRTQ_DESC_F_WRITE : 0);
 
-    return flags << 48 | (uint64_t)used->ref.id << 32 | used->written;
+    return flags << 48 | (uint64_t)id << 32 | written;
 }
 
 /* The same written, where there is no pointer to the ring; its flags last. */
@@ -276,39 +280,99 @@ static void store_rest(struct ring *ring, unsigned slot, uint64_t rest)
     ring_store(ring, VIONET_AREA_DESC, at + 6, rest_flags(rest), 2);
 }
 
-/* Release for the first, which is written last: all that was written before it is there before it is. */
+/* Puts one used descriptor for n places. The first of those staged is kept back for the flush. */
+static void put_place(struct ring *ring, bool is_first, uint16_t id, uint32_t written, unsigned n)
+{
+    const struct place place = {ring->next_put, ring->put_wrap};
+    const uint64_t rest = used_rest(id, written, place.wrap);
+    const struct place next = place_next(ring, place, n);
+    uint8_t *const table = ring->area[VIONET_AREA_DESC];
+
+    if (is_first) {
+        ring->first_put = rest;
+    } else if (G_LIKELY(table != NULL)) {
+        guest_store64(table + DESC_SIZE * place.slot + DESC_REST, rest);
+    } else {
+        store_rest(ring, place.slot, rest);
+    }
+    ring->next_put = next.slot;
+    ring->put_wrap = next.wrap;
+}
+
+static void packed_put_used(struct ring *ring, const struct ring_used *used, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        put_place(ring, ring->staged + i == 0, used[i].ref.id, used[i].written, used[i].ref.n_desc);
+    }
+}
+
+/* The last one's id in the first one's place. */
+static void packed_put_batch(struct ring *ring, const struct ring_used *used, unsigned n)
+{
+    unsigned places = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        places += used[i].ref.n_desc;
+    }
+    put_place(ring, ring->staged == 0, used[n - 1].ref.id, 0, places);
+}
+
+/* Puts n plain ones at places that follow each other, the first of them not the first staged. */
+static void put_straight(struct ring *ring, bool write, const struct ring_plain *buffers,
+                         unsigned n)
+{
+    const struct place place = {ring->next_put, ring->put_wrap};
+    const struct place next = place_next(ring, place, n);
+    const uint64_t flags = used_rest(0, write, place.wrap) & ~(uint64_t)UINT32_MAX;
+    uint8_t *p = ring->area[VIONET_AREA_DESC] + DESC_SIZE * place.slot + DESC_REST;
+
+    for (unsigned i = 0; i < n; i++, p += DESC_SIZE) {
+        const uint32_t written = write ? buffers[i].len : 0;
+
+        guest_store64(p, flags | (uint64_t)buffers[i].id << 32 | written);
+    }
+    ring->next_put = next.slot;
+    ring->put_wrap = next.wrap;
+}
+
+static void packed_put_plain(struct ring *ring, bool write, const struct ring_plain *buffers,
+                             unsigned n)
+{
+    unsigned i = 0;
+
+    if (ring->setup.in_order && !write) {
+        put_place(ring, ring->staged == 0, buffers[n - 1].id, 0, n);
+        return;
+    }
+    while (i < n && (i + ring->staged == 0 || G_UNLIKELY(!ring->area[VIONET_AREA_DESC]))) {
+        put_place(ring, i + ring->staged == 0, buffers[i].id, write ? buffers[i].len : 0, 1);
+        i++;
+    }
+    while (i < n) {
+        const unsigned straight = MIN(n - i, (unsigned)ring->setup.size - ring->next_put);
+
+        put_straight(ring, write, &buffers[i], straight);
+        i += straight;
+    }
+}
+
+/* Release: all that was written before the first of them is there before it is. */
 static unsigned packed_publish(struct ring *ring)
 {
-    const struct ring_used *const used = ring->unseen;
     uint8_t *const table = ring->area[VIONET_AREA_DESC];
-    const unsigned size = ring->setup.size;
-    const unsigned n_used = ring->staged;
     const unsigned first = ring->next_used;
-    const uint64_t first_rest = used_rest(&used[0], ring->used_wrap);
-    unsigned slot = first;
-    bool wrap = ring->used_wrap;
-    unsigned n = 0;
+    unsigned n = ring->next_put - first;
 
-    for (unsigned i = 0; i < n_used; i++) {
-        if (i > 0 && G_LIKELY(table != NULL)) {
-            guest_store64(table + DESC_SIZE * slot + DESC_REST, used_rest(&used[i], wrap));
-        } else if (i > 0) {
-            store_rest(ring, slot, used_rest(&used[i], wrap));
-        }
-        n += used[i].ref.n_desc;
-        slot += used[i].ref.n_desc;
-        if (slot >= size) {
-            slot -= size;
-            wrap = !wrap;
-        }
+    if (ring->put_wrap != ring->used_wrap) {
+        n += ring->setup.size;
     }
     if (G_LIKELY(table != NULL)) {
-        guest_store64_release(table + DESC_SIZE * first + DESC_REST, first_rest);
+        guest_store64_release(table + DESC_SIZE * first + DESC_REST, ring->first_put);
     } else {
-        store_rest(ring, first, first_rest);
+        store_rest(ring, first, ring->first_put);
     }
-    ring->next_used = (uint16_t)slot;
-    ring->used_wrap = wrap;
+    ring->next_used = ring->next_put;
+    ring->used_wrap = ring->put_wrap;
     ring->in_flight = (uint16_t)(ring->in_flight - n);
     return n;
 }
@@ -417,8 +481,8 @@ static void packed_set_base(struct ring *ring, uint32_t base)
     const struct place used = base_place(ring, base >> 16 ? base >> 16 : base);
 
     set_avail_place(ring, base_place(ring, base));
-    ring->next_used = used.slot;
-    ring->used_wrap = used.wrap;
+    ring->next_used = ring->next_put = used.slot;
+    ring->used_wrap = ring->put_wrap = used.wrap;
 }
 
 const struct ring_ops ring_format_packed = {
@@ -430,6 +494,8 @@ const struct ring_ops ring_format_packed = {
     .pop_plain = packed_pop_plain,
     .unpop = packed_unpop,
     .put_used = packed_put_used,
+    .put_batch = packed_put_batch,
+    .put_plain = packed_put_plain,
     .publish = packed_publish,
     .must_notify = packed_must_notify,
     .set_kicks = packed_set_kicks,

@@ -28,14 +28,12 @@ void ring_init(struct ring *ring, uint16_t max_size)
     memset(ring, 0, sizeof(*ring));
     /* One more than can wait, so that the one behind the last is none that waits. */
     ring->turns = g_new0(struct ring_turn, turns_for(max_size));
-    ring->unseen = g_new0(struct ring_used, max_size);
     ring->taken = g_new0(bool, max_size);
 }
 
 void ring_free(struct ring *ring)
 {
     g_free(ring->turns);
-    g_free(ring->unseen);
     g_free(ring->taken);
 }
 
@@ -109,11 +107,11 @@ bool ring_remap(struct ring *ring, const struct memory_map *map)
 
 bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct memory_map *map)
 {
-    struct ring fresh = {.turns = ring->turns, .unseen = ring->unseen, .taken = ring->taken};
+    struct ring fresh = {.turns = ring->turns, .taken = ring->taken};
 
     fresh.setup = *setup;
     fresh.ops = setup->packed ? &ring_format_packed : &ring_format_split;
-    fresh.avail_wrap = fresh.used_wrap = true;
+    fresh.avail_wrap = fresh.used_wrap = fresh.put_wrap = true;
     fresh.kicks_wanted = true;
     fresh.chain_limit = (uint16_t)MAX(setup->size, CHAIN_MAX_INDIRECT);
     *ring = fresh;
@@ -144,9 +142,22 @@ void ring_unpop(struct ring *ring, const struct chain_ref *ref)
     ring->next_turn--;
 }
 
+/*
+ * Puts them behind those that are staged. In order, buffers that nothing was written to go back with one
+ * entry (2.7.9, 2.8.9): the driver takes those skipped for used as a whole.
+ */
 static void stage(struct ring *ring, const struct ring_used *used, unsigned n)
 {
-    ring->ops->put_used(ring, used, n);
+    bool written = !ring->setup.in_order;
+
+    for (unsigned i = 0; i < n && !written; i++) {
+        written = used[i].written > 0;
+    }
+    if (written) {
+        ring->ops->put_used(ring, used, n);
+    } else {
+        ring->ops->put_batch(ring, used, n);
+    }
     ring->staged = (uint16_t)(ring->staged + n);
 }
 
@@ -155,10 +166,26 @@ static struct ring_turn *turn_at(struct ring *ring, uint16_t turn)
     return &ring->turns[turn & ring->turn_mask];
 }
 
+static void wait_turn(struct ring *ring, struct chain_ref ref, uint32_t written)
+{
+    *turn_at(ring, ref.turn) = (struct ring_turn){{ref, written}, true};
+}
+
+/* Puts those that waited for the ones just staged. */
+static void stage_waiting(struct ring *ring)
+{
+    struct ring_turn *turn;
+
+    while ((turn = turn_at(ring, ring->first_turn))->waits) {
+        stage(ring, &turn->used, 1);
+        turn->waits = false;
+        ring->first_turn++;
+    }
+}
+
 /* IN_ORDER: those go back that nobody before is missing for, and with them who waited for them. */
 static void push_in_order(struct ring *ring, const struct ring_used *used, unsigned n)
 {
-    struct ring_turn *turn;
     unsigned next = 0;
 
     while (next < n && used[next].ref.turn == (uint16_t)(ring->first_turn + next)) {
@@ -169,13 +196,9 @@ static void push_in_order(struct ring *ring, const struct ring_used *used, unsig
         ring->first_turn = (uint16_t)(ring->first_turn + next);
     }
     for (unsigned i = next; i < n; i++) {
-        *turn_at(ring, used[i].ref.turn) = (struct ring_turn){used[i], true};
+        wait_turn(ring, used[i].ref, used[i].written);
     }
-    while ((turn = turn_at(ring, ring->first_turn))->waits) {
-        stage(ring, &turn->used, 1);
-        turn->waits = false;
-        ring->first_turn++;
-    }
+    stage_waiting(ring);
 }
 
 void ring_push_burst(struct ring *ring, const struct ring_used *used, unsigned n)
@@ -194,29 +217,24 @@ void ring_push(struct ring *ring, const struct chain_ref *ref, uint32_t written)
     ring_push_burst(ring, &used, 1);
 }
 
-struct ring_mark ring_mark(const struct ring *ring)
+void ring_push_plain(struct ring *ring, bool write, const struct ring_plain *buffers, unsigned n)
 {
-    return (struct ring_mark){
-        .next_avail = ring->next_avail,
-        .avail_wrap = ring->avail_wrap,
-        .in_flight = ring->in_flight,
-        .next_turn = ring->next_turn,
-        .first_turn = ring->first_turn,
-        .staged = ring->staged,
-    };
-}
+    unsigned next = G_LIKELY(!ring->setup.in_order) ? n : 0;
 
-void ring_rewind(struct ring *ring, const struct ring_mark *mark)
-{
-    for (uint16_t turn = mark->next_turn; ring->setup.in_order && turn != ring->next_turn; turn++) {
-        turn_at(ring, turn)->waits = false;
+    while (next < n && buffers[next].turn == (uint16_t)(ring->first_turn + next)) {
+        next++;
     }
-    ring->next_avail = mark->next_avail;
-    ring->avail_wrap = mark->avail_wrap;
-    ring->in_flight = mark->in_flight;
-    ring->next_turn = mark->next_turn;
-    ring->first_turn = mark->first_turn;
-    ring->staged = mark->staged;
+    if (next > 0) {
+        ring->ops->put_plain(ring, write, buffers, next);
+        ring->staged = (uint16_t)(ring->staged + next);
+    }
+    if (ring->setup.in_order) {
+        ring->first_turn = (uint16_t)(ring->first_turn + next);
+        for (; next < n; next++) {
+            wait_turn(ring, ring_plain_ref(&buffers[next]), write ? buffers[next].len : 0);
+        }
+        stage_waiting(ring);
+    }
 }
 
 void ring_log(const struct ring *ring, uint32_t offset, uint32_t len)

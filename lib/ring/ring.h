@@ -39,20 +39,27 @@ struct ring_fault {
     uint64_t value;
 };
 
+/* A buffer that goes back. */
+struct ring_used {
+    struct chain_ref ref;
+    uint32_t written; /* octets */
+};
+
 /*
  * A buffer of the plainest kind, and by far the most frequent: one descriptor, all of it in one
  * mapping of this process.
  */
 struct ring_plain {
     uint8_t *host;
-    uint32_t len; /* not 0 */
+    uint32_t len;  /* not 0; on its way back, octets written if it was taken for writing */
+    uint16_t id;   /* as in its chain_ref */
+    uint16_t turn; /* likewise, with IN_ORDER */
 };
 
-/* A buffer that goes back. */
-struct ring_used {
-    struct chain_ref ref;
-    uint32_t written; /* octets */
-};
+static inline struct chain_ref ring_plain_ref(const struct ring_plain *buffer)
+{
+    return (struct chain_ref){.id = buffer->id, .turn = buffer->turn, .n_desc = 1};
+}
 
 struct ring_ops {
     /* Octets of a part (VionetQueueArea) for size descriptors, its alignment, who writes to it. */
@@ -61,11 +68,12 @@ struct ring_ops {
     bool area_written[3];      /* by the device */
     bool size_is_power_of_two; /* or any */
     int (*pop)(struct ring *ring, struct chain *chain);
-    unsigned (*pop_plain)(struct ring *ring, bool write, struct ring_plain *buffers,
-                          struct ring_used *used, unsigned n);
+    unsigned (*pop_plain)(struct ring *ring, bool write, struct ring_plain *buffers, unsigned n);
     void (*unpop)(struct ring *ring, const struct chain_ref *ref);
-    /* Puts them behind those that are staged. */
+    /* Put them behind those that are staged: each by itself, all by one entry, plain ones. */
     void (*put_used)(struct ring *ring, const struct ring_used *used, unsigned n);
+    void (*put_batch)(struct ring *ring, const struct ring_used *used, unsigned n);
+    void (*put_plain)(struct ring *ring, bool write, const struct ring_plain *buffers, unsigned n);
     /* Shows what was put; by how many places of the ring the driver's view advances. */
     unsigned (*publish)(struct ring *ring);
     bool (*must_notify)(struct ring *ring);
@@ -82,16 +90,6 @@ struct ring_ops {
 struct ring_turn {
     struct ring_used used;
     bool waits; /* it is one; all others are false */
-};
-
-/* Where the taking stands; ring_rewind() goes back to it. */
-struct ring_mark {
-    uint16_t next_avail;
-    bool avail_wrap;
-    uint16_t in_flight;
-    uint16_t next_turn;
-    uint16_t first_turn;
-    uint16_t staged;
 };
 
 struct ring_setup {
@@ -127,6 +125,8 @@ struct ring {
     uint16_t staged;     /* used buffers past it */
     bool avail_wrap;     /* of next_avail */
     bool used_wrap;      /* of next_used */
+    bool put_wrap;       /* of next_put */
+    uint16_t next_put;   /* where the next used descriptor is written (packed) */
     bool kicks_wanted;
     bool lost;          /* remote memory failed, fault says where: nothing is shown any more */
     uint16_t told_used; /* next_used at the last notification decision (split) */
@@ -142,9 +142,9 @@ struct ring {
     uint16_t first_turn; /* oldest turn not yet staged; only kept with IN_ORDER */
     uint16_t turn_mask;
     struct ring_turn
-        *turns; /* more than setup.size; allocated by ring_init() for the largest size */
-    struct ring_used *unseen; /* the staged ones, setup.size at most (packed) */
-    bool *taken;              /* by id: in flight (split) */
+        *turns;         /* more than setup.size; allocated by ring_init() for the largest size */
+    uint64_t first_put; /* second half of the first descriptor staged, not yet written (packed) */
+    bool *taken;        /* by id: in flight (split) */
     struct ring_fault fault;
     _Alignas(16) uint8_t word[16]; /* copy of what was read last from remote memory */
 };
@@ -181,33 +181,33 @@ static inline int ring_pop(struct ring *ring, struct chain *chain)
 }
 
 /*
- * Takes up to n of the next buffers as long as they are plain, for writing or for reading; how many. used
- * is made ready for giving them back, with 0 octets written. Where it stops there is none, or one for ring_pop(), which also finds out what is wrong with it.
+ * Takes up to n of the next buffers as long as they are plain, for writing or for reading; how many. Where
+ * it stops there is none, or one for ring_pop(), which also finds out what is wrong with it.
  */
 static inline unsigned ring_pop_plain(struct ring *ring, bool write, struct ring_plain *buffers,
-                                      struct ring_used *used, unsigned n)
+                                      unsigned n)
 {
-    return ring->ops->pop_plain(ring, write, buffers, used, n);
+    return ring->ops->pop_plain(ring, write, buffers, n);
 }
 
-/* Puts the buffer taken last back, as if it had not been taken. Not after it was pushed. */
+/*
+ * Puts the buffer taken last back, as if it had not been taken, and the one before it when called again.
+ * Not after it was pushed, or one that was taken later.
+ */
 void ring_unpop(struct ring *ring, const struct chain_ref *ref);
 
 /*
  * Gives a buffer back with written octets in it. The driver sees it after the next flush; with
- * IN_ORDER not before those that were taken earlier.
+ * IN_ORDER not before those that were taken earlier. It cannot be taken back: the used buffer may stand over
+ * the available one.
  */
 void ring_push(struct ring *ring, const struct chain_ref *ref, uint32_t written);
 
 /* The same for n buffers, one after the other. */
 void ring_push_burst(struct ring *ring, const struct ring_used *used, unsigned n);
 
-/*
- * Undoes what was taken since a mark, all of which was pushed and none of it flushed: nobody but the
- * device knows of it.
- */
-struct ring_mark ring_mark(const struct ring *ring);
-void ring_rewind(struct ring *ring, const struct ring_mark *mark);
+/* The same for n plain ones, all taken for writing, with len octets written, not 0, or all for reading. */
+void ring_push_plain(struct ring *ring, bool write, const struct ring_plain *buffers, unsigned n);
 
 /* Lets the driver see all buffers pushed so far, at once. False if there was nothing new to see. */
 bool ring_flush(struct ring *ring);

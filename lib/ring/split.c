@@ -200,9 +200,24 @@ static int split_pop(struct ring *ring, struct chain *chain)
     return 1;
 }
 
+/* The lines of the used elements that will be written for n buffers. */
+static inline void fetch_used(const struct ring *ring, unsigned n)
+{
+    const uint8_t *const device = ring->area[VIONET_AREA_DEVICE];
+    const unsigned slot = (ring->next_used + ring->staged) & (ring->setup.size - 1u);
+    const unsigned straight = MIN(n, ring->setup.size - slot);
+
+    if (G_LIKELY(device != NULL)) {
+        for (const uint8_t *p = device + USED_RING + 8u * slot, *end = p + 8u * straight; p < end;
+             p += RING_LINE) {
+            __builtin_prefetch(p, 1);
+        }
+    }
+}
+
 /* What is read of the ring and not written here stands in variables: guest memory may alias anything. */
 static unsigned split_pop_plain(struct ring *ring, bool write, struct ring_plain *buffers,
-                                struct ring_used *used, unsigned n)
+                                unsigned n)
 {
     const uint8_t *const avail = ring->area[VIONET_AREA_DRIVER];
     const uint8_t *const table = ring->area[VIONET_AREA_DESC];
@@ -217,6 +232,7 @@ static unsigned split_pop_plain(struct ring *ring, bool write, struct ring_plain
         return 0;
     }
     n = MIN(n, (uint16_t)(ring->seen_avail - next));
+    fetch_used(ring, n);
     for (i = 0; i < n; i++) {
         const unsigned head = guest_load16(avail + AVAIL_RING + 2u * ((next + i) & last));
         struct ring_plain *const buffer = &buffers[i];
@@ -235,10 +251,10 @@ static unsigned split_pop_plain(struct ring *ring, bool write, struct ring_plain
             break;
         }
         buffer->len = desc.common.len;
-        used[i] = (struct ring_used){.ref = {.id = (uint16_t)head, .n_desc = 1}};
+        buffer->id = (uint16_t)head;
         taken[head] = true;
     }
-    ring_take_turns(ring, used, i);
+    ring_take_turns(ring, buffers, i);
     ring->in_flight = (uint16_t)(ring->in_flight + i);
     ring->next_avail = (uint16_t)(next + i);
     return i;
@@ -253,26 +269,68 @@ static void split_unpop(struct ring *ring, const struct chain_ref *ref)
 /* ---- Giving back ---- */
 
 /* In two words: an element is aligned to 4 only, and may lie across mappings. */
+/* A used element, at its index. */
+static inline void put_elem(struct ring *ring, unsigned index, uint16_t id, uint32_t written)
+{
+    const uint32_t elem = USED_RING + 8u * (index & (ring->setup.size - 1u));
+    uint8_t *const device = ring->area[VIONET_AREA_DEVICE];
+
+    if (G_LIKELY(device != NULL)) {
+        guest_store32(device + elem, id);
+        guest_store32(device + elem + 4, written);
+    } else {
+        ring_store(ring, VIONET_AREA_DEVICE, elem, id, 4);
+        ring_store(ring, VIONET_AREA_DEVICE, elem + 4, written, 4);
+    }
+}
+
 static void split_put_used(struct ring *ring, const struct ring_used *used, unsigned n)
+{
+    const unsigned first = ring->next_used + ring->staged;
+
+    for (unsigned i = 0; i < n; i++) {
+        put_elem(ring, first + i, used[i].ref.id, used[i].written);
+        release(ring, used[i].ref.id);
+    }
+}
+
+/* The last one's id in the first one's place. */
+static void split_put_batch(struct ring *ring, const struct ring_used *used, unsigned n)
+{
+    put_elem(ring, ring->next_used + ring->staged, used[n - 1].ref.id, 0);
+    for (unsigned i = 0; i < n; i++) {
+        release(ring, used[i].ref.id);
+    }
+}
+
+/* What is read of the ring and not written here stands in variables, as above. */
+static void split_put_plain(struct ring *ring, bool write, const struct ring_plain *buffers,
+                            unsigned n)
 {
     const unsigned first = ring->next_used + ring->staged;
     const unsigned last = ring->setup.size - 1u;
     uint8_t *const device = ring->area[VIONET_AREA_DEVICE];
     bool *const taken = ring->taken;
+    unsigned i;
 
-    ring->in_flight = (uint16_t)(ring->in_flight - n);
-    for (unsigned i = 0; i < n; i++) {
-        const uint32_t elem = USED_RING + 8u * ((first + i) & last);
+    if (ring->setup.in_order && !write) {
+        put_elem(ring, first, buffers[n - 1].id, 0);
+    } else if (G_LIKELY(device != NULL)) {
+        for (i = 0; i < n; i++) {
+            uint8_t *const elem = device + USED_RING + 8u * ((first + i) & last);
 
-        if (G_LIKELY(device != NULL)) {
-            guest_store32(device + elem, used[i].ref.id);
-            guest_store32(device + elem + 4, used[i].written);
-        } else {
-            ring_store(ring, VIONET_AREA_DEVICE, elem, used[i].ref.id, 4);
-            ring_store(ring, VIONET_AREA_DEVICE, elem + 4, used[i].written, 4);
+            guest_store32(elem, buffers[i].id);
+            guest_store32(elem + 4, write ? buffers[i].len : 0);
         }
-        taken[used[i].ref.id] = false;
+    } else {
+        for (i = 0; i < n; i++) {
+            put_elem(ring, first + i, buffers[i].id, write ? buffers[i].len : 0);
+        }
     }
+    for (i = 0; i < n; i++) {
+        taken[buffers[i].id] = false;
+    }
+    ring->in_flight = (uint16_t)(ring->in_flight - n);
 }
 
 static unsigned split_publish(struct ring *ring)
@@ -372,6 +430,8 @@ const struct ring_ops ring_format_split = {
     .pop_plain = split_pop_plain,
     .unpop = split_unpop,
     .put_used = split_put_used,
+    .put_batch = split_put_batch,
+    .put_plain = split_put_plain,
     .publish = split_publish,
     .must_notify = split_must_notify,
     .set_kicks = split_set_kicks,

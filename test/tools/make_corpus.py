@@ -735,7 +735,7 @@ def vhost_inputs():
 
 # ---- fuzz_packed ----
 
-PACKED_ACTIONS = {'post': 0, 'pop': 6, 'burst': 9, 'push': 10, 'flush': 16, 'rewind': 18, 'unpop': 19, 'notify': 20,
+PACKED_ACTIONS = {'post': 0, 'pop': 6, 'burst': 9, 'push': 10, 'give': 11, 'flush': 16, 'back': 18, 'unpop': 19, 'notify': 20,
                   'kicks': 22, 'store': 24}
 
 
@@ -746,8 +746,8 @@ def packed_inputs():
         octets = bytes([dice.choice((0, 1, 2, 3, 4, 7, 15, 32)), number % 32])
         writable = 0x10 * dice.below(2)
         for _ in range(dice.between(30, 60)):
-            kind = dice.choice(('post', 'post', 'post', 'pop', 'pop', 'burst', 'push', 'push', 'flush',
-                                dice.choice(('rewind', 'unpop', 'notify', 'kicks'))))
+            kind = dice.choice(('post', 'post', 'post', 'pop', 'pop', 'burst', 'push', 'give', 'flush',
+                                dice.choice(('back', 'unpop', 'notify', 'kicks'))))
             octets += bytes([PACKED_ACTIONS[kind]])
             if kind == 'post':
                 many = dice.choice((0, 0, 0, 1, 2, 3))
@@ -755,10 +755,10 @@ def packed_inputs():
                 octets += b''.join(bytes([dice.below(0xf0), dice.between(1, 255)]) for _ in range(many + 1))
             elif kind == 'burst':
                 octets += bytes([(writable and 1) | dice.between(1, 15) << 1])
-            elif kind in ('push', 'notify'):
+            elif kind in ('push', 'give', 'notify'):
                 octets += bytes([dice.below(256), dice.choice((0, 1, 2, 2, 2, 255)) if kind == 'notify'
                                  else dice.below(256)])
-            elif kind in ('rewind', 'kicks'):
+            elif kind in ('back', 'kicks'):
                 octets += bytes([dice.below(256)])
         if number % 2:
             octets += bytes([PACKED_ACTIONS['store']]) + dice.octets(8) + bytes([PACKED_ACTIONS['pop']] * 8)

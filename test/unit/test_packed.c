@@ -147,7 +147,7 @@ static void test_hand_worked(void)
     g_assert_cmpint(pop(bench), ==, 0); /* slot 0 is of this round still */
     ring_push(&bench->ring, &indirect, 8);
     ring_push(&bench->ring, &list, 0);
-    g_assert_cmpmem(ring, 48, ring_1, 48); /* until it is shown */
+    g_assert_cmpmem(ring, 16, ring_1, 16); /* where the driver looks, until it is shown */
     g_assert_true(ring_flush(&bench->ring));
     g_assert_false(ring_flush(&bench->ring));
     g_assert_cmpmem(ring + 8, 8, used_0, 8);
@@ -259,12 +259,11 @@ static void test_four_states(void)
             struct bench *bench = bench_packed(3, true, false);
             const bool available = states[i] == (round % 2 ? USED : AVAIL);
             struct ring_plain plain;
-            struct ring_used used;
 
             bench_turn(bench, 3 * round + 1);
             put_entry(bench, slot_gpa(bench, bench->at), bench->data, 10, 1, states[i]);
             g_assert_true(ring_enable_kicks(&bench->ring) == available);
-            g_assert_cmpuint(ring_pop_plain(&bench->ring, true, &plain, &used, 1), ==, 0);
+            g_assert_cmpuint(ring_pop_plain(&bench->ring, true, &plain, 1), ==, 0);
             g_assert_cmpint(pop(bench), ==, available);
             bench_free(bench);
         }
@@ -280,16 +279,15 @@ static void test_in_flight_is_bounded(void)
         for (unsigned first = 0; first < 2u * size; first++) {
             struct bench *bench = bench_packed(size, false, false);
             struct ring_plain plain[8];
-            struct ring_used used[8];
 
             bench_turn(bench, first);
             for (unsigned i = 0; i < size; i++) {
                 put_list(bench, 1, 1);
             }
-            g_assert_cmpuint(ring_pop_plain(&bench->ring, false, plain, used, 8), ==, size);
+            g_assert_cmpuint(ring_pop_plain(&bench->ring, false, plain, 8), ==, size);
             g_assert_cmpint(pop(bench), ==, 0);
             put_list(bench, 1, 1);
-            g_assert_cmpuint(ring_pop_plain(&bench->ring, false, plain, used, 8), ==, 0);
+            g_assert_cmpuint(ring_pop_plain(&bench->ring, false, plain, 8), ==, 0);
             assert_refused(bench, VIONET_VIOLATION_AVAIL_JUMP, VIONET_NONE, size + 1u);
             bench_free(bench);
         }
@@ -331,15 +329,14 @@ static void test_any_id(void)
     bench_free(bench);
 }
 
-/* taken, perhaps pushed, and put back: memory is as it was, and the same ones come again. */
-static void test_rewind_leaves_no_trace(void)
+/* taken and put back: memory is as it was, and the same ones come again. */
+static void test_unpop_leaves_no_trace(void)
 {
     for (unsigned in_order = 0; in_order < 2; in_order++) {
         for (unsigned first = 0; first < 12; first++) {
             struct bench *bench = bench_packed(6, false, in_order);
             uint8_t before[96];
             struct chain_ref refs[3];
-            struct ring_mark mark;
 
             bench_turn(bench, first);
             put_list(bench, 1, 10);
@@ -349,18 +346,11 @@ static void test_rewind_leaves_no_trace(void)
             put_list(bench, 3, 12);
             memcpy(before, guest(bench, bench->desc, 96), 96);
             for (unsigned i = 0; i < 100; i++) {
-                mark = ring_mark(&bench->ring);
                 refs[1] = pop_one(bench);
                 refs[2] = pop_one(bench);
                 g_assert_cmpuint(bench->ring.in_flight, ==, 6);
-                if (i % 2) {
-                    ring_push(&bench->ring, &refs[1], 100);
-                    ring_push(&bench->ring, &refs[2], 100);
-                    ring_rewind(&bench->ring, &mark);
-                } else {
-                    ring_unpop(&bench->ring, &refs[2]);
-                    ring_unpop(&bench->ring, &refs[1]);
-                }
+                ring_unpop(&bench->ring, &refs[2]);
+                ring_unpop(&bench->ring, &refs[1]);
                 g_assert_cmpuint(bench->ring.in_flight, ==, 1);
             }
             g_assert_cmpmem(guest(bench, bench->desc, 96), 96, before, 96);
@@ -699,7 +689,6 @@ static void test_over_a_seam(void)
     for (unsigned before = 1; before < 8; before++) {
         struct bench *bench = bench_make(8, true, &options);
         struct ring_plain plain;
-        struct ring_used used;
 
         bench->desc = BASE + PAGE - 16 * before;
         bench->driver = BASE + 2 * PAGE;
@@ -711,7 +700,7 @@ static void test_over_a_seam(void)
             struct chain_ref ref;
 
             put_list(bench, 3, (uint16_t)i);
-            g_assert_cmpuint(ring_pop_plain(&bench->ring, false, &plain, &used, 1), ==, 0);
+            g_assert_cmpuint(ring_pop_plain(&bench->ring, false, &plain, 1), ==, 0);
             ref = pop_one(bench);
             g_assert_cmpuint(ref.id, ==, i);
             ring_push(&bench->ring, &ref, i % 2);
@@ -768,7 +757,6 @@ static void test_plain_is_pop(void)
         const bool write = g_rand_boolean(random);
         const unsigned there = (unsigned)g_rand_int_range(random, 0, size + 1);
         struct ring_plain plain[64];
-        struct ring_used used[64];
         struct ring single;
         unsigned n;
 
@@ -778,8 +766,7 @@ static void test_plain_is_pop(void)
         }
         single = bench->ring;
         single.turns = g_memdup2(single.turns, VIONET_MAX_QUEUE_SIZE * sizeof(*single.turns));
-        n = ring_pop_plain(&bench->ring, write, plain, used,
-                           (unsigned)g_rand_int_range(random, 0, 64));
+        n = ring_pop_plain(&bench->ring, write, plain, (unsigned)g_rand_int_range(random, 0, 64));
         for (unsigned i = 0; i < n; i++) {
             const struct chain *chain = &bench->chain;
             const struct iovec *range = write ? chain->in : chain->out;
@@ -789,11 +776,10 @@ static void test_plain_is_pop(void)
             g_assert_cmpuint(write ? chain->n_out : chain->n_in, ==, 0);
             g_assert_true(range->iov_base == plain[i].host);
             g_assert_cmpuint(range->iov_len, ==, plain[i].len);
-            g_assert_cmpuint(chain->ref.id, ==, used[i].ref.id);
-            g_assert_cmpuint(chain->ref.n_desc, ==, used[i].ref.n_desc);
-            g_assert_cmpuint(used[i].written, ==, 0);
+            g_assert_cmpuint(chain->ref.id, ==, plain[i].id);
+            g_assert_cmpuint(chain->ref.n_desc, ==, 1);
             if (bench->setup.in_order) { /* nothing else depends on it */
-                g_assert_cmpuint(chain->ref.turn, ==, used[i].ref.turn);
+                g_assert_cmpuint(chain->ref.turn, ==, plain[i].turn);
             }
         }
         g_assert_cmpuint(single.next_avail, ==, bench->ring.next_avail);
@@ -809,6 +795,58 @@ static void test_plain_is_pop(void)
         bench_free(bench);
     }
     g_rand_free(random);
+}
+
+/* What comes back in a burst, as test_ring.c has it for split rings; here around the ring's end too. */
+static void test_push_plain(void)
+{
+    for (unsigned how = 0; how < 8 * 14; how++) {
+        const bool in_order = how & 1;
+        const bool write = how & 2;
+        const bool late = how & 4;
+        const unsigned turn = how / 8;
+        struct bench *bench = bench_packed(7, false, in_order);
+        struct ring_plain plain[6];
+        struct chain_ref first;
+        uint8_t before[16 * 7];
+
+        bench_turn(bench, turn);
+        for (uint16_t i = 0; i < 7; i++) {
+            put(bench, bench->data, 100, 50 + i, write ? WRITE : 0);
+        }
+        first = pop_one(bench);
+        g_assert_cmpuint(ring_pop_plain(&bench->ring, write, plain, 6), ==, 6);
+        for (uint32_t i = 0; i < 6; i++) {
+            plain[i].len = 10 + i;
+        }
+        memcpy(before, guest(bench, bench->desc, sizeof(before)), sizeof(before));
+        if (!late) {
+            ring_push(&bench->ring, &first, 9);
+        }
+        ring_push_plain(&bench->ring, write, plain, 6);
+        if (late) {
+            g_assert_cmpuint(bench->ring.staged, ==, in_order ? 0 : 6);
+            ring_push(&bench->ring, &first, 9);
+        }
+        /* The driver, who looks at the first place, sees none of them yet. */
+        g_assert_cmpmem(guest(bench, slot_gpa(bench, turn), 16), 16, &before[16 * (turn % 7)], 16);
+        g_assert_true(ring_flush(&bench->ring));
+        g_assert_cmpuint(bench->ring.in_flight, ==, 0);
+        for (unsigned i = 0; i < 7; i++) {
+            const unsigned at = late && !in_order ? (i + 1) % 7 : i;
+            const bool together = in_order && !write && !late && at > 0;
+
+            if (!together) {
+                assert_used(bench, turn + i, (uint16_t)(50 + at), at == 0 ? 9 : write ? 9 + at : 0);
+            } else if (at == 1) {
+                assert_used(bench, turn + i, 56, 0);
+            } else {
+                g_assert_cmpmem(guest(bench, slot_gpa(bench, turn + i), 16), 16,
+                                &before[16 * ((turn + i) % 7)], 16);
+            }
+        }
+        bench_free(bench);
+    }
 }
 
 /* ---- How often a word is read, and in which order it is written ---- */
@@ -866,7 +904,6 @@ static void test_reads_once(void)
     struct bench *bench = bench_counted(64, true);
     const uint64_t table = bench->data + PAGE;
     struct ring_plain plain[16];
-    struct ring_used used[16];
 
     put_list(bench, 5, 1);
     pop_one(bench);
@@ -884,7 +921,7 @@ static void test_reads_once(void)
     for (unsigned i = 0; i < 10; i++) {
         put_list(bench, 1, 1);
     }
-    g_assert_cmpuint(ring_pop_plain(&bench->ring, false, plain, used, 16), ==, 10);
+    g_assert_cmpuint(ring_pop_plain(&bench->ring, false, plain, 16), ==, 10);
     assert_read(bench->desc + 6 * 16, 10 * 16, 1);
     assert_read(bench->desc + 16 * 16 + 8, 8, 1); /* that there is no eleventh */
     assert_nothing_else_read();
@@ -892,7 +929,9 @@ static void test_reads_once(void)
     assert_read(bench->desc + 16 * 16 + 8, 8, 1);
 
     for (unsigned i = 0; i < 10; i++) {
-        ring_push(&bench->ring, &used[i].ref, 0);
+        const struct chain_ref ref = ring_plain_ref(&plain[i]);
+
+        ring_push(&bench->ring, &ref, 0);
     }
     ring_flush(&bench->ring);
     ring_must_notify(&bench->ring);
@@ -946,7 +985,7 @@ static void test_order_of_writing(void)
             places[i] = at;
             at += refs[i].n_desc;
         }
-        g_assert_cmpuint(n_log, ==, 0);
+        g_assert_cmpuint(n_log, ==, n - 1); /* behind the place at which the driver looks */
         g_assert_true(ring_flush(&bench->ring));
         g_assert_cmpuint(n_log, ==, n);
         for (unsigned i = 0; i < n; i++) {
@@ -1046,7 +1085,8 @@ int main(int argc, char **argv)
     g_test_add_func("/packed/in-flight/R-02/never-more-than-the-ring", test_in_flight_is_bounded);
     g_test_add_func("/packed/in-flight/R-02/a-list-into-what-is-out", test_list_meets_what_is_out);
     g_test_add_func("/packed/in-flight/R-22/any-id", test_any_id);
-    g_test_add_func("/packed/rewind/R-03/leaves-no-trace", test_rewind_leaves_no_trace);
+    g_test_add_func("/packed/unpop/R-03/leaves-no-trace", test_unpop_leaves_no_trace);
+    g_test_add_func("/packed/plain/push", test_push_plain);
     g_test_add_func("/packed/in-order/R-27/every-permutation", test_in_order);
     g_test_add_func("/packed/events/literal-definition", test_events_by_definition);
     g_test_add_func("/packed/events/inside-a-list", test_event_inside_a_list);
