@@ -10,6 +10,7 @@
 #include "backend.h"
 
 #include "fifo.h"
+#include "thread_memory.h"
 
 #define QUEUE_FRAMES 256
 
@@ -20,7 +21,7 @@ struct loopback {
 
 static VionetBackend *loopback_open(backend_values values, GError **error)
 {
-    struct loopback *loopback = g_new0(struct loopback, 1);
+    struct loopback *loopback = thread_memory_new0(sizeof(*loopback));
 
     (void)values;
     (void)error;
@@ -44,7 +45,7 @@ static void loopback_close(VionetBackend *backend)
     struct loopback *loopback = (struct loopback *)backend;
 
     frame_fifo_free(loopback->fifo);
-    g_free(loopback);
+    g_aligned_free(loopback);
 }
 
 static bool loopback_send(VionetBackend *backend, const VionetFrame *frames, size_t n)

@@ -4,10 +4,11 @@
  * backend.c.
  */
 #include "backend.h"
+#include "thread_memory.h"
 
 static VionetBackend *null_open(backend_values values, GError **error)
 {
-    VionetBackend *backend = g_new0(VionetBackend, 1);
+    VionetBackend *backend = thread_memory_new0(sizeof(*backend));
 
     (void)values;
     (void)error;
@@ -26,7 +27,7 @@ static VionetBackend *null_queue(VionetBackend *backend, unsigned i, unsigned n,
 
 static void null_close(VionetBackend *backend)
 {
-    g_free(backend);
+    g_aligned_free(backend);
 }
 
 static bool null_send(VionetBackend *backend, const VionetFrame *frames, size_t n)

@@ -31,6 +31,7 @@
 #include <vionet/spec.h>
 
 #include "options.h"
+#include "thread_memory.h"
 
 /* Newer than some of the headers that we are built with. */
 #define F_USO4            0x20u
@@ -123,7 +124,7 @@ static void tap_close(VionetBackend *backend)
         g_main_context_unref(tap->context);
     }
     g_free(tap->linear);
-    g_free(tap);
+    g_aligned_free(tap);
 }
 
 /* ---- Opening ---- */
@@ -389,7 +390,7 @@ static bool set_send_buffer(struct tap *tap, const char *value, GError **error)
 
 static VionetBackend *tap_open(backend_values values, GError **error)
 {
-    struct tap *tap = g_new0(struct tap, 1);
+    struct tap *tap = thread_memory_new0(sizeof(*tap));
 
     if (!check_scripts(values, error) || !open_queues(tap, values, error) ||
         !negotiate(tap, error) ||
@@ -413,7 +414,7 @@ static VionetBackend *tap_queue(VionetBackend *backend, unsigned i, unsigned n, 
         refuse(error, "%u queues are wanted, it has %u (queues=%u)", n, whole->n_queues, n);
         return NULL;
     }
-    tap = g_new0(struct tap, 1);
+    tap = thread_memory_new0(sizeof(*tap));
     tap->given = true;
     tap->header_len = whole->header_len;
     tap->queues[tap->n_queues++].fd = whole->queues[i].fd;

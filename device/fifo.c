@@ -12,6 +12,8 @@
  */
 #include "fifo.h"
 
+#include "thread_memory.h"
+
 #include <string.h>
 
 #include <glib.h>
@@ -39,7 +41,7 @@ static struct place *place_at(struct frame_fifo *fifo, uint64_t counter)
 
 struct frame_fifo *frame_fifo_new(unsigned n)
 {
-    struct frame_fifo *fifo = g_malloc0(sizeof(*fifo) + n * sizeof(fifo->places[0]));
+    struct frame_fifo *fifo = thread_memory_new0(sizeof(*fifo) + n * sizeof(fifo->places[0]));
 
     fifo->n = n;
     return fifo;
@@ -53,7 +55,7 @@ void frame_fifo_free(struct frame_fifo *fifo)
     for (unsigned i = 0; i < fifo->n; i++) {
         g_free(fifo->places[i].octets);
     }
-    g_free(fifo);
+    g_aligned_free(fifo);
 }
 
 bool frame_fifo_has_room(const struct frame_fifo *fifo)

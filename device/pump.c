@@ -31,6 +31,7 @@
 #include <vionet/transport.h>
 
 #include "segment.h"
+#include "thread_memory.h"
 
 #define BURST  64   /* frames handed over at a time */
 #define BUDGET 1024 /* frames moved in a run: more than a queue of the usual size holds */
@@ -601,7 +602,7 @@ unsigned pump_held(const struct pump *pump)
 
 struct pump *pump_new(VionetBackend *backend, unsigned lane)
 {
-    struct pump *pump = g_new0(struct pump, 1);
+    struct pump *pump = thread_memory_new0(sizeof(*pump));
 
     pump->backend = backend;
     pump->lane = lane;
@@ -617,7 +618,7 @@ void pump_free(struct pump *pump)
     if (pump) {
         g_free(pump->sending.octets);
         g_free(pump->segments.octets);
-        g_free(pump);
+        g_aligned_free(pump);
     }
 }
 

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "pump.h"
+#include "thread_memory.h"
 
 /* What a worker is told. */
 enum {
@@ -226,7 +227,7 @@ static struct worker *worker_new(VionetBackend *backend, unsigned pair)
         .check = told_check,
         .dispatch = told_dispatch,
     };
-    struct worker *worker = g_new0(struct worker, 1);
+    struct worker *worker = thread_memory_new0(sizeof(*worker));
 
     worker->pair = pair;
     worker->pump = pump_new(backend, pair);
@@ -260,7 +261,7 @@ void workers_free(struct workers *workers)
         g_source_unref(worker->source);
         g_main_context_unref(worker->context);
         pump_free(worker->pump);
-        g_free(worker);
+        g_aligned_free(worker);
     }
     g_free(workers);
 }

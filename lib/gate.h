@@ -10,9 +10,7 @@
 
 #include <stdatomic.h>
 
-#include <glib.h>
-
-#define CACHE_LINE 64
+#include "lines.h"
 
 struct gate {
     _Alignas(CACHE_LINE) atomic_uint taken;

@@ -12,6 +12,7 @@
 
 #include "eventfds.h"
 #include "stream.h"
+#include "thread_memory.h"
 
 /* One of them, which its source owns: a thread may be about to read it when the others let go of it. */
 struct ioeventfd {
@@ -52,7 +53,7 @@ static void ioeventfd_free(gpointer data)
 
     (void)atomic_load_explicit(&ioeventfd->calls, memory_order_acquire);
     close(ioeventfd->fd);
-    g_free(ioeventfd);
+    g_aligned_free(ioeventfd);
 }
 
 /* Where one is watched: the thread that serves all of its queues has it. */
@@ -81,7 +82,7 @@ static bool open_one(struct ioeventfds *ioeventfds, unsigned i, unsigned n)
     if (fd < 0) {
         return false;
     }
-    ioeventfd = g_new0(struct ioeventfd, 1);
+    ioeventfd = thread_memory_new0(sizeof(*ioeventfd));
     ioeventfd->device = vionet_frontend_device(ioeventfds->frontend);
     ioeventfd->fd = fd;
     ioeventfd->first = i;

@@ -10,12 +10,13 @@
 #include <glib-unix.h>
 
 #include "eventfds.h"
+#include "thread_memory.h"
 
 #define VECTOR_ENTRY   16 /* octets of one in the MSI-X table, which begins its BAR */
 #define VECTOR_CONTROL 12
 
 struct irq {
-    pthread_mutex_t
+    _Alignas(LINE_PAIR) pthread_mutex_t
         lock; /* changes are made with it, and looked at with it but by the event loop */
     int fd;   /* -1: nobody is told */
     bool masked;
@@ -126,7 +127,7 @@ static void watch_unmask(struct irqs *irqs, int fd)
 
 struct irqs *irqs_new(unsigned n_vectors, bool has_pin, GMainContext *context)
 {
-    struct irqs *irqs = g_malloc0(sizeof(*irqs) + (1 + n_vectors) * sizeof(irqs->irqs[0]));
+    struct irqs *irqs = thread_memory_new0(sizeof(*irqs) + (1 + n_vectors) * sizeof(irqs->irqs[0]));
 
     irqs->context = context;
     irqs->has_pin = has_pin;
@@ -156,7 +157,7 @@ void irqs_free(struct irqs *irqs)
         for (unsigned i = 0; i < 1 + irqs->n_vectors; i++) {
             pthread_mutex_destroy(&irqs->irqs[i].lock);
         }
-        g_free(irqs);
+        g_aligned_free(irqs);
     }
 }
 

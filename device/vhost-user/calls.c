@@ -8,11 +8,12 @@
 #include <glib.h>
 
 #include "eventfds.h"
+#include "thread_memory.h"
 
 /* A lock for each: a descriptor is not closed, and its number another's, while it is written to. */
 struct call {
-    pthread_mutex_t lock; /* which sanitizers see */
-    int fd;               /* -1: none */
+    _Alignas(LINE_PAIR) pthread_mutex_t lock; /* which sanitizers see */
+    int fd;                                   /* -1: none */
 };
 
 struct calls {
@@ -22,7 +23,7 @@ struct calls {
 
 struct calls *calls_new(unsigned n)
 {
-    struct calls *calls = g_malloc0(sizeof(*calls) + n * sizeof(calls->calls[0]));
+    struct calls *calls = thread_memory_new0(sizeof(*calls) + n * sizeof(calls->calls[0]));
 
     calls->n = n;
     for (unsigned i = 0; i < n; i++) {
@@ -39,7 +40,7 @@ void calls_free(struct calls *calls)
         for (unsigned i = 0; i < calls->n; i++) {
             pthread_mutex_destroy(&calls->calls[i].lock);
         }
-        g_free(calls);
+        g_aligned_free(calls);
     }
 }
 

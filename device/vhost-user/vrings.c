@@ -17,6 +17,7 @@
 #include <vionet/transport.h>
 
 #include "eventfds.h"
+#include "thread_memory.h"
 
 /* The index of a ring has 8 bits where a descriptor comes along. */
 #define MAX_VRINGS 256
@@ -387,13 +388,13 @@ static void kick_free(gpointer data)
 
     (void)atomic_load_explicit(&kick->calls, memory_order_acquire);
     close(kick->fd);
-    g_free(kick);
+    g_aligned_free(kick);
 }
 
 static GSource *kick_source(const struct vring *ring, int fd)
 {
     GMainContext *context = vionet_frontend_queue_context(ring->vrings->frontend, ring->index);
-    struct kick *kick = g_new0(struct kick, 1);
+    struct kick *kick = thread_memory_new0(sizeof(*kick));
     GSource *source = g_unix_fd_source_new(fd, G_IO_IN);
 
     kick->device = ring->vrings->device;

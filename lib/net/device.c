@@ -441,8 +441,7 @@ void vionet_device_kick(VionetDevice *device, unsigned index)
         return;
     }
     /* Any thread of the guest may be here: the one counter without a gate. */
-    atomic_fetch_add_explicit(&device->queues[index].counters[VIONET_COUNTER_KICKS], 1,
-                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&device->queues[index].kicks, 1, memory_order_relaxed);
     if (!has_status(device, VIRTIO_STATUS_DRIVER_OK)) {
         return; /* not lost: all queues are looked at when the driver is ready */
     }
@@ -759,7 +758,7 @@ uint64_t vionet_device_counter(const VionetDevice *device, unsigned index, Vione
     if (index >= device->n_queues || (unsigned)counter >= VIONET_N_COUNTERS) {
         return 0;
     }
-    return read_counter(&device->queues[index].counters[counter]);
+    return read_counter(queue_counter(&device->queues[index], counter));
 }
 
 uint64_t vionet_device_verdicts(const VionetDevice *device, VionetVerdict verdict)
@@ -795,7 +794,7 @@ static void make_queues(VionetDevice *device)
 {
     const VionetConfig *config = &device->config;
 
-    device->queues = g_aligned_alloc0(device->n_queues, sizeof(struct queue), CACHE_LINE);
+    device->queues = lines_new0(device->n_queues, sizeof(struct queue));
     for (unsigned i = 0; i < device->n_queues; i++) {
         const bool transmit = i % 2 == 1;
         uint16_t size = transmit ? config->transmit_queue_size : config->receive_queue_size;
@@ -807,9 +806,9 @@ static void make_queues(VionetDevice *device)
         queue_init(&device->queues[i], (uint16_t)i, size, transmit, &device->ops, device->opaque,
                    &device->status);
     }
-    device->lanes = g_aligned_alloc0(config->max_pairs, sizeof(struct lane), CACHE_LINE);
+    device->lanes = lines_new0(config->max_pairs, sizeof(struct lane));
     for (unsigned i = 0; i < config->max_pairs; i++) {
-        device->lanes[i].scratch = g_malloc(VIONET_MAX_FRAME);
+        device->lanes[i].scratch = lines_new0(1, VIONET_MAX_FRAME);
     }
 }
 
@@ -824,7 +823,7 @@ VionetDevice *vionet_device_new(const VionetConfig *config, const VionetHostOps 
         return NULL;
     }
     memcpy(&all, ops, MIN(ops->size, sizeof(all)));
-    device = g_new0(VionetDevice, 1);
+    device = lines_new0(1, sizeof(*device));
     device->config = full;
     device->ops = all;
     device->opaque = opaque;
@@ -833,7 +832,7 @@ VionetDevice *vionet_device_new(const VionetConfig *config, const VionetHostOps 
     device->control_buffer = g_malloc(CONTROL_MAX);
     device->outcomes = g_new0(struct outcome, device->n_queues);
     device->rss_contexts = g_new0(struct steering *, full.max_rss_contexts);
-    device->flows = g_new0(struct flow_table, 1);
+    device->flows = lines_new0(1, sizeof(*device->flows));
     atomic_init(&device->view, view_new(&full));
     device->remote = (struct memory_remote){all.dma_read, all.dma_write, opaque};
     atomic_init(&device->map, memory_map_empty());
@@ -857,16 +856,16 @@ void vionet_device_free(VionetDevice *device)
         queue_free(&device->queues[i]);
     }
     for (unsigned i = 0; i < device->config.max_pairs; i++) {
-        g_free(device->lanes[i].scratch);
+        g_aligned_free(device->lanes[i].scratch);
     }
     g_aligned_free(device->queues);
     g_aligned_free(device->lanes);
     view_free(device_view(device));
     g_free(device_map(device));
-    g_free(device->flows);
+    g_aligned_free(device->flows);
     g_free(device->control_buffer);
     g_free(device->outcomes);
     control_clear_contexts(device);
     g_free(device->rss_contexts);
-    g_free(device);
+    g_aligned_free(device);
 }

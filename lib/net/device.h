@@ -22,7 +22,7 @@
 
 /* A caller of vionet_device_receive(). */
 struct lane {
-    struct gate gate;
+    _Alignas(LINE_PAIR) struct gate gate;
     uint8_t *scratch; /* one frame: put together when it comes in pieces or needs its checksum */
     _Atomic uint64_t verdicts[VIONET_N_VERDICTS];
 };
@@ -56,8 +56,8 @@ struct VionetDevice {
     _Atomic unsigned n_data_queues; /* receive and transmit queues, by the features as they stand */
     _Atomic unsigned control_queue; /* index of the control queue, n_queues if there is none */
 
-    /* written by either side, rarely */
-    _Atomic uint64_t violations[VIONET_N_VIOLATIONS];
+    /* written by either side, rarely, and not by who keeps to the rules */
+    _Alignas(LINE_PAIR) _Atomic uint64_t violations[VIONET_N_VIOLATIONS];
     _Atomic uint64_t
         reported; /* violations of no queue that had their event since the last reset */
 

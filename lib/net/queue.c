@@ -22,21 +22,21 @@ void queue_init(struct queue *queue, uint16_t index, uint16_t max_size, bool tra
     queue->opaque = opaque;
     queue->status = status;
     ring_init(&queue->ring, max_size);
-    queue->ranges = g_new(struct iovec, 2 * (size_t)ranges);
+    queue->ranges = lines_new0(2 * (size_t)ranges, sizeof(struct iovec));
     chain_init(&queue->chain, queue->ranges, ranges);
-    queue->several = transmit ? NULL : g_new(struct ring_used, max_size);
+    queue->several = transmit ? NULL : lines_new0(max_size, sizeof(struct ring_used));
     if (transmit) {
         queue->n_slots = max_size;
-        queue->slots = g_aligned_alloc0(max_size, sizeof(struct slot), CACHE_LINE);
-        queue->slot_ranges = g_new(struct iovec, (size_t)max_size * SLOT_RANGES);
-        queue->free_slots = g_new(uint16_t, max_size);
+        queue->slots = lines_new0(max_size, sizeof(struct slot));
+        queue->slot_ranges = lines_new0((size_t)max_size * SLOT_RANGES, sizeof(struct iovec));
+        queue->free_slots = lines_new0(max_size, sizeof(uint16_t));
         queue->n_free_slots = max_size;
         for (uint16_t i = 0; i < max_size; i++) {
             queue->slots[i].index = i;
             queue->slots[i].large = -1;
             queue->free_slots[i] = (uint16_t)(max_size - 1 - i);
         }
-        queue->large_ranges = g_new(struct iovec, N_LARGE_SLOTS * (size_t)ranges);
+        queue->large_ranges = lines_new0(N_LARGE_SLOTS * (size_t)ranges, sizeof(struct iovec));
     }
     queue_reset_registers(queue, max_size);
 }
@@ -45,15 +45,15 @@ void queue_free(struct queue *queue)
 {
     ring_free(&queue->ring);
     chain_free(&queue->chain);
-    g_free(queue->ranges);
-    g_free(queue->several);
+    g_aligned_free(queue->ranges);
+    g_aligned_free(queue->several);
     for (unsigned i = 0; i < queue->n_slots; i++) {
         g_free(queue->slots[i].bounced ? queue->slots[i].bounce : NULL);
     }
     g_aligned_free(queue->slots);
-    g_free(queue->slot_ranges);
-    g_free(queue->free_slots);
-    g_free(queue->large_ranges);
+    g_aligned_free(queue->slot_ranges);
+    g_aligned_free(queue->free_slots);
+    g_aligned_free(queue->large_ranges);
 }
 
 void queue_reset_registers(struct queue *queue, uint16_t max_size)
@@ -70,6 +70,7 @@ void queue_reset_registers(struct queue *queue, uint16_t max_size)
 
 void queue_reset_counters(struct queue *queue)
 {
+    atomic_store_explicit(&queue->kicks, 0, memory_order_relaxed);
     for (unsigned i = 0; i < VIONET_N_COUNTERS; i++) {
         atomic_store_explicit(&queue->counters[i], 0, memory_order_relaxed);
     }

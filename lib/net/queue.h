@@ -57,8 +57,12 @@ struct coalesce {
     bool armed;
 };
 
+/*
+ * No line of it is written by two threads for every frame, nor read by one and written by another:
+ * test_lines.c looks at the addresses.
+ */
 struct queue {
-    struct gate gate;
+    _Alignas(LINE_PAIR) struct gate gate;
 
     /* the data side's, inside the gate */
     bool live; /* started, not broken, not paused */
@@ -83,17 +87,20 @@ struct queue {
     struct iovec *large_ranges;
     bool large_out[N_LARGE_SLOTS];
     uint64_t first_token; /* of the queue's present life: lower ones are stale */
-    _Atomic uint64_t counters[VIONET_N_COUNTERS];
+    _Atomic uint64_t counters[VIONET_N_COUNTERS]; /* but for notifications: queue_counter() */
     _Atomic uint64_t verdicts[VIONET_N_VERDICTS];
     _Atomic uint64_t reported; /* violations that had their event since the last reset */
 
     /* set once */
+    uint16_t index;
     const VionetHostOps *ops;
     void *opaque;
     _Atomic uint8_t *status; /* the device's */
 
+    /* of whoever notifies: any thread of the guest */
+    _Alignas(LINE_PAIR) _Atomic uint64_t kicks;
+
     /* the control side's */
-    uint16_t index;
     uint16_t max_size;
     uint16_t size;
     bool enabled;
@@ -203,6 +210,13 @@ static inline void count(_Atomic uint64_t *counter, uint64_t n)
                           memory_order_relaxed);
 }
 
+static inline const _Atomic uint64_t *queue_counter(const struct queue *queue,
+                                                    VionetCounter counter)
+{
+    return counter == VIONET_COUNTER_KICKS ? &queue->kicks : &queue->counters[counter];
+}
+
+/* Not for VIONET_COUNTER_KICKS. */
 static inline void queue_count(struct queue *queue, VionetCounter counter, uint64_t n)
 {
     count(&queue->counters[counter], n);

@@ -126,7 +126,7 @@ static void take_values(struct queue *queue, uint64_t values[N_VALUES])
 {
     gate_enter(&queue->gate);
     for (unsigned i = 0; i < VIONET_N_COUNTERS; i++) {
-        values[i] = load(&queue->counters[i]);
+        values[i] = load(queue_counter(queue, (VionetCounter)i));
     }
     values[VALUE_OVERRUNS] = load(&queue->verdicts[VIONET_DROP_NO_BUFFER]);
     values[VALUE_MALFORMED] = load(&queue->verdicts[VIONET_DROP_MALFORMED]) +

@@ -6,13 +6,14 @@
 
 #include <string.h>
 
+#include "lines.h"
 #include "net/header.h"
 
 #include <vionet/spec.h>
 
 struct view *view_new(const VionetConfig *config)
 {
-    struct view *view = g_new0(struct view, 1);
+    struct view *view = lines_new0(1, sizeof(*view));
 
     view->link_up = config->link_up;
     view->max_frame = config->max_frame;
@@ -36,7 +37,7 @@ void view_negotiate(struct view *view, const VionetConfig *config, const uint64_
 
 struct view *view_copy(const struct view *view)
 {
-    struct view *copy = g_new(struct view, 1);
+    struct view *copy = lines_new0(1, sizeof(*copy));
 
     *copy = *view;
     if (copy->steering.key) {
@@ -74,7 +75,7 @@ void steering_clear(struct steering *steering)
 void view_free(struct view *view)
 {
     steering_clear(&view->steering);
-    g_free(view);
+    g_aligned_free(view);
 }
 
 void steering_set_key(struct steering *steering, const uint8_t *key, size_t len)

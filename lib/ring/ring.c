@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "lines.h"
 #include "ring/formats.h"
 
 #include <vionet/spec.h>
@@ -27,14 +28,14 @@ void ring_init(struct ring *ring, uint16_t max_size)
 {
     memset(ring, 0, sizeof(*ring));
     /* One more than can wait, so that the one behind the last is none that waits. */
-    ring->turns = g_new0(struct ring_turn, turns_for(max_size));
-    ring->taken = g_new0(bool, max_size);
+    ring->turns = lines_new0(turns_for(max_size), sizeof(struct ring_turn));
+    ring->taken = lines_new0(max_size, sizeof(bool));
 }
 
 void ring_free(struct ring *ring)
 {
-    g_free(ring->turns);
-    g_free(ring->taken);
+    g_aligned_free(ring->turns);
+    g_aligned_free(ring->taken);
 }
 
 static bool ring_fail(struct ring *ring, VionetViolation violation, uint64_t value)

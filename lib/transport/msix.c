@@ -15,7 +15,7 @@ void msix_init(struct msix *msix, unsigned n_vectors,
                void *opaque)
 {
     msix->n_vectors = n_vectors;
-    msix->vectors = g_new0(struct msix_vector, n_vectors);
+    msix->vectors = lines_new0(n_vectors, sizeof(struct msix_vector));
     msix->send = send;
     msix->opaque = opaque;
     msix_reset(msix);
@@ -23,7 +23,7 @@ void msix_init(struct msix *msix, unsigned n_vectors,
 
 void msix_free(struct msix *msix)
 {
-    g_free(msix->vectors);
+    g_aligned_free(msix->vectors);
 }
 
 void msix_reset(struct msix *msix)

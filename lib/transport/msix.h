@@ -12,10 +12,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lines.h"
+
 #define MSIX_ENTRY 16u
 
 struct msix_vector {
-    _Atomic uint32_t words[4]; /* address low and high, data, control */
+    _Alignas(LINE_PAIR) _Atomic uint32_t words[4]; /* address low and high, data, control */
     atomic_bool pending;
 };
 
