@@ -38,7 +38,8 @@ struct vring {
     struct vhost_user_addr addr;
     bool has_addr;
     bool enabled;
-    bool polled; /* there is no descriptor for kicks */
+    bool emptied; /* transmit: runs while it is disabled, and its frames are not sent */
+    bool polled;  /* there is no descriptor for kicks */
     bool running;
     GSource *kick; /* watches the descriptor, NULL: there is none */
 };
@@ -199,6 +200,27 @@ static bool write_registers(struct vring *ring)
     return vionet_device_queue_size(device, ring->index) == ring->size;
 }
 
+static bool is_enabled(const struct vring *ring)
+{
+    return ring->enabled || ring->vrings->by_default;
+}
+
+/*
+ * A transmit ring that is disabled is emptied all the same; so says the protocol, and a driver may wait
+ * for its buffers. The front-end may leave one behind where the guest has something else by now: as soon
+ * as it is set up anew, or memory is, nothing is touched until the next kick or word of enabling.
+ */
+static bool should_empty(const struct vring *ring)
+{
+    return ring->emptied && ring->index % 2 == 1 &&
+           vionet_device_queue_size(ring->vrings->device, ring->index) > 0;
+}
+
+static bool should_run(const struct vring *ring)
+{
+    return is_set_up(ring) && (is_enabled(ring) || should_empty(ring));
+}
+
 static bool start(struct vring *ring)
 {
     struct vrings *vrings = ring->vrings;
@@ -209,12 +231,16 @@ static bool start(struct vring *ring)
         vrings->ops.renew(vrings->opaque);
     }
     if (!write_registers(ring)) {
+        if (!is_enabled(ring)) {
+            return true; /* there is nothing to empty */
+        }
         g_warning("vhost-user: ring %u cannot be where it is said to be, or of that size",
                   ring->index);
         calls_signal(vrings->errors, ring->index);
         return false;
     }
     ring->running = true;
+    vionet_device_write_queue_discard(device, ring->index, !is_enabled(ring));
     vionet_device_write_queue_enable(device, ring->index, 1);
     if (vrings->n_running++ == 0) {
         vionet_device_write_status(device, vionet_device_status(device) | VIRTIO_STATUS_DRIVER_OK);
@@ -226,13 +252,6 @@ static bool start(struct vring *ring)
     return true;
 }
 
-static bool should_run(const struct vring *ring)
-{
-    const struct vrings *vrings = ring->vrings;
-
-    return is_set_up(ring) && (ring->enabled || vrings->by_default);
-}
-
 /* Starts or stops a ring as it should be; false if it should run and cannot. */
 static bool settle(struct vring *ring)
 {
@@ -240,6 +259,9 @@ static bool settle(struct vring *ring)
     bool good = true;
 
     if (should_run(ring) == ring->running) {
+        if (ring->running) {
+            vionet_device_write_queue_discard(vrings->device, ring->index, !is_enabled(ring));
+        }
         return true;
     }
     if (ring->running) {
@@ -258,6 +280,7 @@ void vrings_hold(struct vrings *vrings)
     keep_still(vrings);
     for (unsigned i = 0; i < vrings->n; i++) {
         stop(&vrings->rings[i]);
+        vrings->rings[i].emptied = false;
     }
     vrings->held = false;
 }
@@ -297,14 +320,25 @@ void vrings_disable(struct vrings *vrings)
 
 /* ---- What the front-end says ---- */
 
+/* A ring is to be set up anew: false if it is in use. */
+static bool leave_alone(struct vring *ring)
+{
+    if (ring->running && is_enabled(ring)) {
+        return false;
+    }
+    ring->emptied = false;
+    stop(ring);
+    return true;
+}
+
 /* The device judges when the ring starts: which queue this is depends on features. */
 bool vrings_set_num(struct vrings *vrings, const struct vhost_user_state *state)
 {
     struct vring *ring = ring_at(vrings, state->index);
     const bool any_size = vionet_device_negotiated(vrings->device, VIRTIO_F_RING_PACKED);
 
-    if (!ring || ring->running || state->num == 0 || state->num > VIONET_MAX_QUEUE_SIZE ||
-        (!any_size && (state->num & (state->num - 1)))) {
+    if (!ring || state->num == 0 || state->num > VIONET_MAX_QUEUE_SIZE ||
+        (!any_size && (state->num & (state->num - 1))) || !leave_alone(ring)) {
         return false;
     }
     ring->size = state->num;
@@ -327,6 +361,7 @@ bool vrings_set_addr(struct vrings *vrings, const struct vhost_user_addr *addr)
         return true;
     }
     stop(ring);
+    ring->emptied = false;
     ring->addr = *addr;
     ring->has_addr = true;
     return settle(ring);
@@ -336,7 +371,7 @@ bool vrings_set_base(struct vrings *vrings, const struct vhost_user_state *state
 {
     struct vring *ring = ring_at(vrings, state->index);
 
-    if (!ring || ring->running) {
+    if (!ring || !leave_alone(ring)) {
         return false;
     }
     ring->base = state->num;
@@ -366,6 +401,7 @@ bool vrings_set_enable(struct vrings *vrings, const struct vhost_user_state *sta
         return false;
     }
     ring->enabled = state->num;
+    ring->emptied = true;
     return settle(ring);
 }
 
@@ -431,6 +467,7 @@ bool vrings_set_kick(struct vrings *vrings, uint64_t number, int fd)
     drop_kick(ring);
     ring->kick = fd >= 0 ? kick_source(ring, fd) : NULL;
     ring->polled = fd < 0;
+    ring->emptied = true;
     vrings->ops.wake(vrings->opaque); /* vrings_poll() may be wanted */
     return settle(ring);
 }

@@ -3,8 +3,9 @@
  * The rings of a vhost-user connection: what the front-end says of each of them, its descriptors, and
  * when it runs. A ring runs once it is enabled and has its addresses and a descriptor for kicks (or the
  * word that there is none), in whatever order these came; the device's queue of the same index is
- * enabled then. While no ring runs, or the front-end has taken all receive rings back, the device stands
- * still, and frames wait in the backend. Used by server.c.
+ * enabled then. A transmit ring that is disabled runs too, but its frames are not sent. While no ring
+ * runs, or the front-end has taken all receive rings back, the device stands still, and frames wait in
+ * the backend. Used by server.c.
  *
  * Threads: that of the event loop. Kicks are taken where the frontend says.
  */

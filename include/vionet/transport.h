@@ -110,6 +110,14 @@ VIONET_EXPORT void vionet_device_write_queue_log(VionetDevice *device, unsigned 
                                                  uint64_t gpa);
 
 /*
+ * Whether a transmit queue's frames are given back without being sent (counted as of a disabled queue): a
+ * transport may have rings that are disabled and yet have to be emptied. Off after a reset of the queue or
+ * the device; writable at any time.
+ */
+VIONET_EXPORT void vionet_device_write_queue_discard(VionetDevice *device, unsigned queue,
+                                                     bool discards);
+
+/*
  * Commands of the control queue are executed elsewhere, by a front-end that keeps that queue: the device
  * filters no frames then, that having been done, and passes them to so many queue pairs. From
  * FEATURES_OK to reset; the number may be changed.

@@ -406,6 +406,15 @@ void vionet_device_write_queue_log(VionetDevice *device, unsigned index, bool lo
     }
 }
 
+void vionet_device_write_queue_discard(VionetDevice *device, unsigned index, bool discards)
+{
+    struct queue *queue = queue_for_write(device, index);
+
+    if (queue) {
+        queue_set_discard(queue, discards);
+    }
+}
+
 bool vionet_device_stop_queue(VionetDevice *device, unsigned index, uint32_t *base)
 {
     struct queue *queue = queue_for_write(device, index);

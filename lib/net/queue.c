@@ -61,6 +61,7 @@ void queue_reset_registers(struct queue *queue, uint16_t max_size)
     queue->base = 0;
     queue->logs = false;
     queue->log_gpa = 0;
+    queue->discards = false;
     memset(queue->area_gpa, 0, sizeof(queue->area_gpa));
 }
 
@@ -131,6 +132,13 @@ void queue_set_log(struct queue *queue, bool logs, uint64_t gpa)
     gate_enter(&queue->gate);
     queue->ring.setup.logs = logs;
     queue->ring.setup.log_gpa = gpa;
+    gate_leave(&queue->gate);
+}
+
+void queue_set_discard(struct queue *queue, bool discards)
+{
+    gate_enter(&queue->gate);
+    queue->discards = discards;
     gate_leave(&queue->gate);
 }
 

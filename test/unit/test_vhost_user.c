@@ -70,21 +70,81 @@ static void test_dpdk_order(void)
     front_set_ring(front, 0, 0);
     front_set_ring(front, 1, 0);
     front_fill(front);
-    front_transmit(front, 7);
-    front_kick(front, 1);
-    g_assert_cmpuint(front_reclaim(front), ==, 0);
-    g_assert_false(vionet_device_running(device_of(front)));
     g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 0, 1), ==, 0);
     g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 1, 1), ==, 0);
     g_assert_cmpuint(front_number(front, SET_STATUS, 0x0f), ==, 0);
-    front_settle(front);
-    g_assert_cmpuint(front_reclaim(front), ==, 1);
-    g_assert_cmpint(front_receive(front), ==, 7);
+    front_echo(front, 7);
     front_echo(front, 8);
     g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 0, 0), ==, 0);
     g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 1, 0), ==, 0);
     g_assert_cmpuint(front_get_base(front, 0), ==, 2);
     g_assert_cmpuint(front_get_base(front, 1), ==, 2);
+    end(front);
+}
+
+/* Sends a frame by a ring that is disabled: it is given back, and does not come in again. */
+static void expect_discarded(struct front *front, unsigned number)
+{
+    const uint64_t before = vionet_device_verdicts(device_of(front), VIONET_DROP_QUEUE_DISABLED);
+
+    front_transmit(front, number);
+    front_kick(front, 1);
+    g_assert_cmpuint(front_reclaim(front), ==, 1);
+    g_assert_cmpint(front_receive(front), ==, -1);
+    g_assert_cmpuint(vionet_device_verdicts(device_of(front), VIONET_DROP_QUEUE_DISABLED), ==,
+                     before + 1);
+}
+
+/* "Must process and discard any TX packets": also before it is enabled first, and of a ring that ran. */
+static void test_disabled(void)
+{
+    struct front *front = begin("");
+
+    front_negotiate(front, F_DRIVER);
+    g_assert_cmpuint(front_set_memory(front), ==, 0);
+    front_set_ring(front, 0, 0);
+    front_set_ring(front, 1, 0);
+    front_fill(front);
+    expect_discarded(front, 1);
+    g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 0, 1), ==, 0);
+    expect_discarded(front, 2);
+    g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 1, 1), ==, 0);
+    front_echo(front, 3);
+    g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 1, 0), ==, 0);
+    for (unsigned i = 0; i < 3 * RING_SIZE; i++) {
+        expect_discarded(front, i);
+    }
+    g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 1, 1), ==, 0);
+    front_echo(front, 4);
+    g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 1, 0), ==, 0);
+    g_assert_cmpuint(front_get_base(front, 1), ==, 4 + 3 * RING_SIZE);
+    end(front);
+}
+
+/*
+ * A front-end that resets a guest may disable its rings and say no more until there are others: of the
+ * disabled one nothing is read, nor written, once something is set up anew.
+ */
+static void test_disabled_and_left(void)
+{
+    struct front *front = begin("");
+    uint8_t *at, before[PAGE];
+
+    front_start(front, F_DRIVER);
+    front_echo(front, 1);
+    g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 0, 0), ==, 0);
+    g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 1, 0), ==, 0);
+    at = guest_ptr(front->memory, front->rings[1].area.device_gpa, 2);
+    memset(at, 0x5a, 4 + 8 * RING_SIZE); /* another thing now */
+    memcpy(before, at, 4 + 8 * RING_SIZE);
+    g_assert_cmpuint(front_number(front, SET_FEATURES, front->features), ==, 0);
+    g_assert_cmpuint(front_set_memory(front), ==, 0);
+    g_assert_cmpuint(front_state(front, SET_VRING_NUM, 1, RING_SIZE / 2), ==, 0);
+    g_assert_cmpuint(front_state(front, SET_VRING_BASE, 1, 0), ==, 0);
+    g_assert_cmpuint(front_set_addr(front, 1, 0), ==, 0);
+    front_kick(front, 1);
+    g_assert_cmpmem(at, 4 + 8 * RING_SIZE, before, 4 + 8 * RING_SIZE);
+    g_assert_cmphex(front_ask(front, GET_STATUS, NULL, 0) & 0x40, ==, 0);
     end(front);
 }
 
@@ -800,6 +860,8 @@ int main(int argc, char **argv)
     g_test_add_func("/vhost-user/order/dpdk", test_dpdk_order);
     g_test_add_func("/vhost-user/order/without-protocol-features", test_plain);
     g_test_add_func("/vhost-user/order/polled", test_polled);
+    g_test_add_func("/vhost-user/disabled/frames-are-discarded", test_disabled);
+    g_test_add_func("/vhost-user/disabled/and-left-behind", test_disabled_and_left);
     g_test_add_func("/vhost-user/index/is-exact", test_index);
     g_test_add_func("/vhost-user/index/frames-wait-meanwhile", test_frames_wait);
     g_test_add_func("/vhost-user/threads", test_threads);
