@@ -27,6 +27,7 @@
 #include <vionet/transport.h>
 
 #include "calls.h"
+#include "channel.h"
 #include "listener.h"
 #include "memory.h"
 #include "messages.h"
@@ -42,12 +43,12 @@
 
 #define BIT(n) (UINT64_C(1) << (n))
 
-#define PROTOCOL_FEATURES                                                                       \
-    (BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |                     \
-     BIT(VHOST_USER_PROTOCOL_F_RARP) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                   \
-     BIT(VHOST_USER_PROTOCOL_F_MTU) | BIT(VHOST_USER_PROTOCOL_F_CONFIG) |                       \
-     BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) | BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | \
-     BIT(VHOST_USER_PROTOCOL_F_STATUS))
+#define PROTOCOL_FEATURES                                                          \
+    (BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |        \
+     BIT(VHOST_USER_PROTOCOL_F_RARP) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |      \
+     BIT(VHOST_USER_PROTOCOL_F_MTU) | BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |     \
+     BIT(VHOST_USER_PROTOCOL_F_CONFIG) | BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) | \
+     BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | BIT(VHOST_USER_PROTOCOL_F_STATUS))
 
 /* The protocol's own bits among those of the device. */
 #define OWN_FEATURES (BIT(VHOST_USER_F_LOG_ALL) | BIT(VHOST_USER_F_PROTOCOL_FEATURES))
@@ -65,6 +66,7 @@ struct VionetVhostUser {
     VionetFrontend *frontend;
     struct calls *calls; /* of the front-end's rings */
     struct calls *errors;
+    struct channel *channel;
     /* where front-ends come, or where ours is */
     struct listener *listener; /* NULL: nowhere */
     char *peer;                /* where we connect, NULL: nowhere */
@@ -219,6 +221,15 @@ static bool do_get_protocol_features(VionetVhostUser *server, struct message *me
     return put_number(reply, protocol_features(server));
 }
 
+/* Whether a front-end wants to be told of changes of the configuration space. */
+static bool tells_config(const VionetVhostUser *server)
+{
+    const uint64_t both =
+        BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | BIT(VHOST_USER_PROTOCOL_F_CONFIG);
+
+    return (server->protocol_features & both) == both;
+}
+
 static bool do_set_protocol_features(VionetVhostUser *server, struct message *message,
                                      struct reply *reply)
 {
@@ -229,7 +240,21 @@ static bool do_set_protocol_features(VionetVhostUser *server, struct message *me
         return false;
     }
     server->protocol_features = features;
+    if (!tells_config(server)) {
+        channel_set(server->channel, -1);
+    }
     return true;
+}
+
+/* One that wants to be told of nothing that we tell need not have a socket for it. */
+static bool do_set_backend_req_fd(VionetVhostUser *server, struct message *message,
+                                  struct reply *reply)
+{
+    (void)reply;
+    if (!tells_config(server)) {
+        return server->protocol_features & BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ);
+    }
+    return channel_set(server->channel, message_take_fd(message, 0));
 }
 
 /* Pairs, as front-ends for networks count them. */
@@ -519,6 +544,8 @@ static const struct request {
                                      NO_FDS, do_set_vring_enable},
     [VHOST_USER_SEND_RARP] = {"SEND_RARP", 8, false, NO_FDS, do_send_rarp},
     [VHOST_USER_NET_SET_MTU] = {"NET_SET_MTU", 8, false, NO_FDS, do_set_mtu},
+    [VHOST_USER_SET_BACKEND_REQ_FD] = {"SET_BACKEND_REQ_FD", 0, false, ONE_FD,
+                                       do_set_backend_req_fd},
     [VHOST_USER_GET_CONFIG] = {"GET_CONFIG", sizeof(struct vhost_user_config), true, NO_FDS,
                                do_get_config},
     [VHOST_USER_SET_CONFIG] = {"SET_CONFIG", sizeof(struct vhost_user_config), true, NO_FDS,
@@ -631,6 +658,7 @@ static void drop_client(VionetVhostUser *server)
     g_clear_pointer(&server->vrings, vrings_free);
     calls_clear(server->calls);
     calls_clear(server->errors);
+    channel_set(server->channel, -1);
     vionet_device_set_dirty_log(server_device(server), NULL, 0);
     sharing_unmap(&server->log);
     g_source_destroy(server->loss_source);
@@ -828,12 +856,16 @@ bool vionet_vhost_user_connect(VionetVhostUser *server, const char *path, GError
 
 /* ---- What the frontend asks ---- */
 
-/* From any thread. There is no way to say here that the configuration has changed. */
+/* From any thread. */
 static void host_interrupt(void *opaque, unsigned queue)
 {
     const VionetVhostUser *server = opaque;
 
-    calls_signal(server->calls, queue);
+    if (queue == VIONET_CONFIG_CHANGE) {
+        channel_tell_config(server->channel);
+    } else {
+        calls_signal(server->calls, queue);
+    }
 }
 
 static uint64_t host_clock_ns(void *opaque)
@@ -901,6 +933,7 @@ static bool make_device(VionetVhostUser *server, const char *properties, const c
 
     server->calls = calls_new(2 * VIONET_MAX_PAIRS + 1);
     server->errors = calls_new(2 * VIONET_MAX_PAIRS + 1);
+    server->channel = channel_new();
     server->services =
         services_new(server->context, 2 * VIONET_MAX_PAIRS + 1, &services_ops, server, error);
     if (!server->services) {
@@ -947,6 +980,7 @@ void vionet_vhost_user_free(VionetVhostUser *server)
     vionet_frontend_free(server->frontend);
     calls_free(server->calls);
     calls_free(server->errors);
+    channel_free(server->channel);
     services_free(server->services);
     g_free(server);
 }

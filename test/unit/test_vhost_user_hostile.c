@@ -78,15 +78,16 @@ static const struct {
     uint32_t size;
     unsigned fds;
 } shapes[] = {
-    {SET_FEATURES, 8, 0},     {SET_MEM_TABLE, 40, 1}, {SET_LOG_BASE, 16, 1},
-    {SET_LOG_FD, 0, 1},       {SET_VRING_NUM, 8, 0},  {SET_VRING_ADDR, 40, 0},
-    {SET_VRING_BASE, 8, 0},   {GET_VRING_BASE, 8, 0}, {SET_VRING_KICK, 8, 1},
-    {SET_VRING_CALL, 8, 1},   {SET_VRING_ERR, 8, 1},  {SET_PROTOCOL_FEATURES, 8, 0},
-    {SET_VRING_ENABLE, 8, 0}, {SEND_RARP, 8, 0},      {NET_SET_MTU, 8, 0},
-    {GET_CONFIG, 12, 0},      {SET_CONFIG, 12, 0},    {ADD_MEM_REG, 40, 1},
-    {REM_MEM_REG, 40, 0},     {SET_STATUS, 8, 0},     {GET_FEATURES, 0, 0},
-    {GET_QUEUE_NUM, 0, 0},    {GET_STATUS, 0, 0},     {GET_MAX_MEM_SLOTS, 0, 0},
-    {RESET_DEVICE, 0, 0},     {RESET_OWNER, 0, 0},    {SET_OWNER, 0, 0},
+    {SET_FEATURES, 8, 0},       {SET_MEM_TABLE, 40, 1}, {SET_LOG_BASE, 16, 1},
+    {SET_LOG_FD, 0, 1},         {SET_VRING_NUM, 8, 0},  {SET_VRING_ADDR, 40, 0},
+    {SET_VRING_BASE, 8, 0},     {GET_VRING_BASE, 8, 0}, {SET_VRING_KICK, 8, 1},
+    {SET_VRING_CALL, 8, 1},     {SET_VRING_ERR, 8, 1},  {SET_PROTOCOL_FEATURES, 8, 0},
+    {SET_VRING_ENABLE, 8, 0},   {SEND_RARP, 8, 0},      {NET_SET_MTU, 8, 0},
+    {GET_CONFIG, 12, 0},        {SET_CONFIG, 12, 0},    {ADD_MEM_REG, 40, 1},
+    {REM_MEM_REG, 40, 0},       {SET_STATUS, 8, 0},     {GET_FEATURES, 0, 0},
+    {GET_QUEUE_NUM, 0, 0},      {GET_STATUS, 0, 0},     {GET_MAX_MEM_SLOTS, 0, 0},
+    {RESET_DEVICE, 0, 0},       {RESET_OWNER, 0, 0},    {SET_OWNER, 0, 0},
+    {SET_BACKEND_REQ_FD, 0, 1},
 };
 
 static void try_shape(struct scene *scene, uint32_t request, uint32_t size, unsigned n_fds,

@@ -36,6 +36,7 @@ enum {
     SET_VRING_ENABLE = 18,
     SEND_RARP = 19,
     NET_SET_MTU = 20,
+    SET_BACKEND_REQ_FD = 21,
     GET_CONFIG = 24,
     SET_CONFIG = 25,
     RESET_DEVICE = 34,
@@ -51,7 +52,7 @@ enum {
 #define F_PROTOCOL (UINT64_C(1) << 30)
 #define P_RARP     (UINT64_C(1) << 2)
 #define P_ACK      (UINT64_C(1) << 3)
-#define P_ALL      UINT64_C(0x1a21f)
+#define P_ALL      UINT64_C(0x1a23f)
 #define NO_FD      0x100u
 #define LOST       UINT64_MAX /* in place of an answer: the connection has ended */
 
