@@ -47,6 +47,8 @@ enum {
     VHOST_USER_SET_BACKEND_REQ_FD = 21,
     VHOST_USER_GET_CONFIG = 24,
     VHOST_USER_SET_CONFIG = 25,
+    VHOST_USER_GET_INFLIGHT_FD = 31,
+    VHOST_USER_SET_INFLIGHT_FD = 32,
     VHOST_USER_RESET_DEVICE = 34,
     VHOST_USER_GET_MAX_MEM_SLOTS = 36,
     VHOST_USER_ADD_MEM_REG = 37,
@@ -74,6 +76,7 @@ enum {
     VHOST_USER_PROTOCOL_F_MTU = 4,
     VHOST_USER_PROTOCOL_F_BACKEND_REQ = 5,
     VHOST_USER_PROTOCOL_F_CONFIG = 9,
+    VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD = 12,
     VHOST_USER_PROTOCOL_F_RESET_DEVICE = 13,
     VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS = 15,
     VHOST_USER_PROTOCOL_F_STATUS = 16,
@@ -122,6 +125,16 @@ struct vhost_user_log {
     uint64_t size;
     uint64_t offset;
 };
+
+struct vhost_user_inflight {
+    uint64_t size;
+    uint64_t offset;
+    uint16_t n_rings;
+    uint16_t ring_size;
+    uint32_t padding; /* not sent by all */
+};
+
+#define VHOST_USER_INFLIGHT_SIZE 20 /* octets without padding */
 
 struct vhost_user_config {
     uint32_t offset;

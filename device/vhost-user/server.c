@@ -2,8 +2,8 @@
 /*
  * The vhost-user back-end; see server.h and protocol.h. messages.c has the messages, this file what they
  * ask for: a table of requests, each with the size of its payload, its descriptors, and a function. The
- * state between messages is that of memory.c (regions), of vrings.c (rings), and here: features, status,
- * the dirty log.
+ * state between messages is that of memory.c (regions), of vrings.c (rings), of inflight.c, and here:
+ * features, status, the dirty log.
  *
  * The life of a device over PCI, where a driver writes status, is made from what a front-end sends: it
  * has its features from SET_FEATURES on, and DRIVER_OK once a ring runs. SET_STATUS adds nothing to that
@@ -28,6 +28,7 @@
 
 #include "calls.h"
 #include "channel.h"
+#include "inflight.h"
 #include "listener.h"
 #include "memory.h"
 #include "messages.h"
@@ -43,12 +44,13 @@
 
 #define BIT(n) (UINT64_C(1) << (n))
 
-#define PROTOCOL_FEATURES                                                          \
-    (BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |        \
-     BIT(VHOST_USER_PROTOCOL_F_RARP) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |      \
-     BIT(VHOST_USER_PROTOCOL_F_MTU) | BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |     \
-     BIT(VHOST_USER_PROTOCOL_F_CONFIG) | BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) | \
-     BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | BIT(VHOST_USER_PROTOCOL_F_STATUS))
+#define PROTOCOL_FEATURES                                                                       \
+    (BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |                     \
+     BIT(VHOST_USER_PROTOCOL_F_RARP) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                   \
+     BIT(VHOST_USER_PROTOCOL_F_MTU) | BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |                  \
+     BIT(VHOST_USER_PROTOCOL_F_CONFIG) | BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) |            \
+     BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) | BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | \
+     BIT(VHOST_USER_PROTOCOL_F_STATUS))
 
 /* The protocol's own bits among those of the device. */
 #define OWN_FEATURES (BIT(VHOST_USER_F_LOG_ALL) | BIT(VHOST_USER_F_PROTOCOL_FEATURES))
@@ -83,12 +85,14 @@ struct VionetVhostUser {
     uint8_t status;    /* the same */
     struct sharing log;
     uint64_t log_size;
+    struct inflight inflight;
 };
 
 struct reply {
     uint8_t data[sizeof(struct vhost_user_config) + VHOST_USER_CONFIG_MAX];
     size_t len;
     bool wanted; /* there is one, which may be empty */
+    int fd;      /* that goes with it, or -1 */
 };
 
 static VionetDevice *server_device(const VionetVhostUser *server)
@@ -276,6 +280,7 @@ static bool do_set_status(VionetVhostUser *server, struct message *message, stru
     }
     if (status == 0) {
         forget_driver(server);
+        vrings_clear_journals(server->vrings);
     }
     server->status = (uint8_t)status;
     return true;
@@ -300,6 +305,7 @@ static bool do_reset_device(VionetVhostUser *server, struct message *message, st
     (void)reply;
     vrings_disable(server->vrings);
     forget_driver(server);
+    vrings_clear_journals(server->vrings);
     return true;
 }
 
@@ -375,6 +381,51 @@ static bool do_set_log_base(VionetVhostUser *server, struct message *message, st
     apply_log(server);
     sharing_unmap(&before);
     return put_number(reply, 0);
+}
+
+/* ---- What is in flight ---- */
+
+static struct vhost_user_inflight read_inflight(const struct message *message)
+{
+    struct vhost_user_inflight about = {0};
+
+    memcpy(&about, message->payload, VHOST_USER_INFLIGHT_SIZE);
+    return about;
+}
+
+static bool has_inflight(const VionetVhostUser *server)
+{
+    return server->protocol_features & BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
+}
+
+static unsigned max_rings(const VionetVhostUser *server)
+{
+    return vionet_device_num_queues(server_device(server));
+}
+
+/* An answer that says of size 0 is a refusal. */
+static bool do_get_inflight_fd(VionetVhostUser *server, struct message *message,
+                               struct reply *reply)
+{
+    struct vhost_user_inflight about = read_inflight(message);
+
+    reply->fd = has_inflight(server) ? inflight_make(&about, max_rings(server)) : -1;
+    if (reply->fd < 0) {
+        about.size = 0;
+    }
+    put(reply, &about, MIN(message->header.size, sizeof(about)));
+    return reply->fd >= 0;
+}
+
+static bool do_set_inflight_fd(VionetVhostUser *server, struct message *message,
+                               struct reply *reply)
+{
+    const struct vhost_user_inflight about = read_inflight(message);
+
+    (void)reply;
+    return has_inflight(server) && !vrings_run(server->vrings) &&
+           inflight_take(&server->inflight, &about, message->fds[0], max_rings(server),
+                         memory_loss(server->memory));
 }
 
 /* ---- Rings ---- */
@@ -550,6 +601,10 @@ static const struct request {
                                do_get_config},
     [VHOST_USER_SET_CONFIG] = {"SET_CONFIG", sizeof(struct vhost_user_config), true, NO_FDS,
                                do_set_config},
+    [VHOST_USER_GET_INFLIGHT_FD] = {"GET_INFLIGHT_FD", VHOST_USER_INFLIGHT_SIZE, true, NO_FDS,
+                                    do_get_inflight_fd},
+    [VHOST_USER_SET_INFLIGHT_FD] = {"SET_INFLIGHT_FD", VHOST_USER_INFLIGHT_SIZE, true, ONE_FD,
+                                    do_set_inflight_fd},
     [VHOST_USER_RESET_DEVICE] = {"RESET_DEVICE", 0, false, NO_FDS, do_reset_device},
     [VHOST_USER_GET_MAX_MEM_SLOTS] = {"GET_MAX_MEM_SLOTS", 0, false, NO_FDS, do_get_max_mem_slots},
     [VHOST_USER_ADD_MEM_REG] = {"ADD_MEM_REG", sizeof(struct vhost_user_single_region), false,
@@ -603,12 +658,14 @@ static bool handle(VionetVhostUser *server, struct message *message)
 
     reply.len = 0;
     reply.wanted = false;
+    reply.fd = -1;
     good = run_request(server, message, &reply);
     if (!reply.wanted && asked) {
         put_number(&reply, !good);
     }
     if (reply.wanted) {
-        return messages_reply(server->messages, message->header.request, reply.data, reply.len);
+        return messages_reply_with(server->messages, message->header.request, reply.data, reply.len,
+                                   reply.fd);
     }
     if (!good) {
         g_warning("vhost-user: front-end asked for what cannot be done, and for no answer");
@@ -661,6 +718,7 @@ static void drop_client(VionetVhostUser *server)
     channel_set(server->channel, -1);
     vionet_device_set_dirty_log(server_device(server), NULL, 0);
     sharing_unmap(&server->log);
+    inflight_drop(&server->inflight);
     g_source_destroy(server->loss_source);
     g_clear_pointer(&server->loss_source, g_source_unref);
     g_clear_pointer(&server->memory, memory_free);
@@ -749,8 +807,8 @@ bool vionet_vhost_user_serve(VionetVhostUser *server, int fd)
     }
     server->messages = messages_new(fd);
     server->memory = memory_new(server->frontend);
-    server->vrings = vrings_new(server->frontend, server->memory, server->calls, server->errors,
-                                server->context, &vrings_ops, server);
+    server->vrings = vrings_new(server->frontend, server->memory, &server->inflight, server->calls,
+                                server->errors, server->context, &vrings_ops, server);
     watch(server, G_IO_IN);
     server->loss_source = sharing_watch(server->context, memory_loss(server->memory)->fd, is_lost,
                                         lost_memory, server);

@@ -48,6 +48,7 @@ struct vrings {
     VionetFrontend *frontend;
     VionetDevice *device; /* its */
     const struct memory *memory;
+    const struct inflight *inflight;
     struct calls *calls;
     struct calls *errors;
     GMainContext *context;
@@ -67,8 +68,9 @@ struct vrings {
 /* ---- Life ---- */
 
 struct vrings *vrings_new(VionetFrontend *frontend, const struct memory *memory,
-                          struct calls *calls, struct calls *errors, GMainContext *context,
-                          const struct vrings_ops *ops, void *opaque)
+                          const struct inflight *inflight, struct calls *calls,
+                          struct calls *errors, GMainContext *context, const struct vrings_ops *ops,
+                          void *opaque)
 {
     VionetDevice *device = vionet_frontend_device(frontend);
     const unsigned n = MIN(vionet_device_num_queues(device), MAX_VRINGS);
@@ -77,6 +79,7 @@ struct vrings *vrings_new(VionetFrontend *frontend, const struct memory *memory,
     vrings->frontend = frontend;
     vrings->device = device;
     vrings->memory = memory;
+    vrings->inflight = inflight;
     vrings->calls = calls;
     vrings->errors = errors;
     vrings->context = context;
@@ -221,11 +224,21 @@ static bool should_run(const struct vring *ring)
     return is_set_up(ring) && (is_enabled(ring) || should_empty(ring));
 }
 
+/* Where the ring's place is noted, NULL: nowhere. */
+static void *find_journal(const struct vring *ring)
+{
+    const uint32_t size =
+        ring->size ? ring->size : vionet_device_queue_size(ring->vrings->device, ring->index);
+
+    return inflight_journal(ring->vrings->inflight, ring->index, size);
+}
+
 static bool start(struct vring *ring)
 {
     struct vrings *vrings = ring->vrings;
     VionetDevice *device = vrings->device;
     const uint8_t status = vionet_device_status(device);
+    void *const journal = find_journal(ring);
 
     if (vrings->n_running == 0 && (status & VIRTIO_STATUS_DEVICE_NEEDS_RESET)) {
         vrings->ops.renew(vrings->opaque);
@@ -240,13 +253,14 @@ static bool start(struct vring *ring)
         return false;
     }
     ring->running = true;
+    vionet_device_write_queue_journal(device, ring->index, journal);
     vionet_device_write_queue_discard(device, ring->index, !is_enabled(ring));
     vionet_device_write_queue_enable(device, ring->index, 1);
     if (vrings->n_running++ == 0) {
         vionet_device_write_status(device, vionet_device_status(device) | VIRTIO_STATUS_DRIVER_OK);
     }
     keep_still(vrings);
-    if (ring->base) {
+    if (ring->base || journal) {
         calls_signal(vrings->calls, ring->index); /* who had it before may have owed that */
     }
     return true;
@@ -315,6 +329,23 @@ void vrings_disable(struct vrings *vrings)
     for (unsigned i = 0; i < vrings->n; i++) {
         vrings->rings[i].enabled = false;
         drop_kick(&vrings->rings[i]);
+    }
+}
+
+/* Of a ring that has stopped, and of which the front-end knows where. */
+static void clear_journal(const struct vring *ring)
+{
+    void *const journal = find_journal(ring);
+
+    if (journal) {
+        vionet_queue_journal_clear(journal);
+    }
+}
+
+void vrings_clear_journals(struct vrings *vrings)
+{
+    for (unsigned i = 0; i < vrings->n; i++) {
+        clear_journal(&vrings->rings[i]);
     }
 }
 
@@ -388,6 +419,7 @@ bool vrings_get_base(struct vrings *vrings, struct vhost_user_state *state)
     }
     ring->has_addr = false;
     settle(ring);
+    clear_journal(ring);
     drop_kick(ring);
     state->num = ring->base;
     return true;
@@ -496,6 +528,11 @@ bool vrings_set_err(struct vrings *vrings, uint64_t number, int fd)
     }
     calls_set(vrings->errors, ring->index, fd);
     return true;
+}
+
+bool vrings_run(const struct vrings *vrings)
+{
+    return vrings->n_running > 0;
 }
 
 /* ---- Polling ---- */

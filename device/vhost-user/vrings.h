@@ -14,6 +14,7 @@
 
 #include "calls.h"
 #include "frontend.h"
+#include "inflight.h"
 #include "memory.h"
 
 struct vrings;
@@ -27,8 +28,9 @@ struct vrings_ops {
 
 /* Makes the rings of a frontend's device, which like the others must outlive them. Never NULL. */
 struct vrings *vrings_new(VionetFrontend *frontend, const struct memory *memory,
-                          struct calls *calls, struct calls *errors, GMainContext *context,
-                          const struct vrings_ops *ops, void *opaque);
+                          const struct inflight *inflight, struct calls *calls,
+                          struct calls *errors, GMainContext *context, const struct vrings_ops *ops,
+                          void *opaque);
 
 /* Stops all, lets go of their descriptors for kicks, frees; NULL is ignored. */
 void vrings_free(struct vrings *vrings);
@@ -48,6 +50,9 @@ bool vrings_go_on(struct vrings *vrings);
 /* Disables all, and lets go of their descriptors for kicks. */
 void vrings_disable(struct vrings *vrings);
 
+/* The rings' journals say nothing any more: the device was reset, and the front-end knows it. */
+void vrings_clear_journals(struct vrings *vrings);
+
 /* What the requests of these names ask. False if that cannot be. */
 bool vrings_set_num(struct vrings *vrings, const struct vhost_user_state *state);
 bool vrings_set_addr(struct vrings *vrings, const struct vhost_user_addr *addr);
@@ -58,6 +63,9 @@ bool vrings_set_enable(struct vrings *vrings, const struct vhost_user_state *sta
 bool vrings_set_kick(struct vrings *vrings, uint64_t number, int fd);
 bool vrings_set_call(struct vrings *vrings, uint64_t number, int fd);
 bool vrings_set_err(struct vrings *vrings, uint64_t number, int fd);
+
+/* Whether any ring runs. */
+bool vrings_run(const struct vrings *vrings);
 
 /* Looks into the rings that have no descriptor for kicks; false if there are none. */
 bool vrings_poll(struct vrings *vrings);

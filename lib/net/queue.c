@@ -62,6 +62,7 @@ void queue_reset_registers(struct queue *queue, uint16_t max_size)
     queue->logs = false;
     queue->log_gpa = 0;
     queue->discards = false;
+    queue->journal = NULL;
     memset(queue->area_gpa, 0, sizeof(queue->area_gpa));
 }
 
@@ -97,12 +98,13 @@ void queue_start(struct queue *queue, const uint64_t *features, const struct mem
         .size = queue->size,
         .indirect = feature_test(features, VIRTIO_F_INDIRECT_DESC),
         .event_idx = feature_test(features, VIRTIO_F_EVENT_IDX),
-        .in_order = feature_test(features, VIRTIO_F_IN_ORDER),
+        .in_order = feature_test(features, VIRTIO_F_IN_ORDER) || queue->journal,
         .packed = feature_test(features, VIRTIO_F_RING_PACKED),
         .resumes = queue->resumes,
         .base = queue->base,
         .logs = queue->logs,
         .log_gpa = queue->log_gpa,
+        .journal = queue->journal,
     };
 
     memcpy(setup.area_gpa, queue->area_gpa, sizeof(setup.area_gpa));

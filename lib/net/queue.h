@@ -99,6 +99,7 @@ struct queue {
     uint32_t base;
     bool logs; /* what it writes to its ring is noted, at log_gpa */
     uint64_t log_gpa;
+    uint8_t *journal; /* the transport's, or NULL */
     uint64_t area_gpa[3];
 };
 

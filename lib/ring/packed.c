@@ -19,6 +19,7 @@
 #include "ring/formats.h"
 
 #include "bytes.h"
+#include "ring/journal.h"
 #include "ring/walk.h"
 
 #include <stdatomic.h>
@@ -63,6 +64,17 @@ static struct place place_back(const struct ring *ring, struct place place, unsi
 static struct place avail_place(const struct ring *ring)
 {
     return (struct place){ring->next_avail, ring->avail_wrap};
+}
+
+static struct place used_place(const struct ring *ring)
+{
+    return (struct place){ring->next_used, ring->used_wrap};
+}
+
+static void set_used_place(struct ring *ring, struct place place)
+{
+    ring->next_used = place.slot;
+    ring->used_wrap = place.wrap;
 }
 
 static void set_avail_place(struct ring *ring, struct place place)
@@ -277,7 +289,7 @@ static void store_rest(struct ring *ring, unsigned slot, uint64_t rest)
 }
 
 /* Release for the first, which is written last: all that was written before it is there before it is. */
-static unsigned packed_publish(struct ring *ring)
+static unsigned publish(struct ring *ring)
 {
     const struct ring_used *const used = ring->unseen;
     uint8_t *const table = ring->area[VIONET_AREA_DESC];
@@ -311,6 +323,33 @@ static unsigned packed_publish(struct ring *ring)
     ring->used_wrap = wrap;
     ring->in_flight = (uint16_t)(ring->in_flight - n);
     return n;
+}
+
+static uint16_t place_word(struct place place)
+{
+    return (uint16_t)(place.slot | (place.wrap ? BASE_WRAP : 0));
+}
+
+/* The same with a journal, in which those that are to be shown stand before they overwrite anything. */
+static unsigned publish_noted(struct ring *ring)
+{
+    struct place next = used_place(ring);
+    struct journal_places places = {.old = place_word(next)};
+    unsigned n;
+
+    for (unsigned i = 0; i < ring->staged; i++) {
+        next = place_next(ring, next, ring->unseen[i].ref.n_desc);
+    }
+    places.next = place_word(next);
+    journal_intend(ring->setup.journal, ring->unseen, ring->staged, &places);
+    n = publish(ring);
+    journal_settle(ring->setup.journal, places.next);
+    return n;
+}
+
+static unsigned packed_publish(struct ring *ring)
+{
+    return G_UNLIKELY(ring->setup.journal) ? publish_noted(ring) : publish(ring);
 }
 
 /* ---- Notifications ---- */
@@ -383,8 +422,7 @@ static void log_descs(const struct ring *ring, unsigned slot, unsigned n)
 
 static void packed_log_used(struct ring *ring, unsigned n)
 {
-    const struct place first =
-        place_back(ring, (struct place){ring->next_used, ring->used_wrap}, n);
+    const struct place first = place_back(ring, used_place(ring), n);
     const unsigned straight = MIN(n, (unsigned)ring->setup.size - first.slot);
 
     log_descs(ring, first.slot, straight);
@@ -414,11 +452,32 @@ static struct place base_place(const struct ring *ring, uint32_t base)
  */
 static void packed_set_base(struct ring *ring, uint32_t base)
 {
-    const struct place used = base_place(ring, base >> 16 ? base >> 16 : base);
-
     set_avail_place(ring, base_place(ring, base));
-    ring->next_used = used.slot;
-    ring->used_wrap = used.wrap;
+    set_used_place(ring, base_place(ring, base >> 16 ? base >> 16 : base));
+}
+
+/*
+ * Buffers that were to be shown when the process died were so if the first of them was, which is the last
+ * one written. If not, others may have been written over, and all are staged once more.
+ */
+static void packed_recover(struct ring *ring)
+{
+    const struct journal_places places = journal_places(ring->setup.journal);
+    const struct place old = base_place(ring, places.old);
+    struct place next = base_place(ring, places.next);
+    const unsigned turned = old.wrap != next.wrap ? ring->setup.size : 0;
+    const unsigned n = turned + next.slot - old.slot; /* places between them */
+
+    set_used_place(ring, next);
+    if (n > 0 && is_available(rest_flags(load_rest(ring, old.slot)), old.wrap)) {
+        set_used_place(ring, old);
+        if (n <= ring->setup.size) {
+            ring->staged = (uint16_t)journal_read(ring->setup.journal, ring->unseen, n);
+        }
+        ring->in_flight = ring->staged ? (uint16_t)n : 0;
+        next = ring->staged ? next : old;
+    }
+    set_avail_place(ring, next);
 }
 
 const struct ring_ops ring_format_packed = {
@@ -436,5 +495,6 @@ const struct ring_ops ring_format_packed = {
     .has_more = packed_has_more,
     .get_base = packed_get_base,
     .set_base = packed_set_base,
+    .recover = packed_recover,
     .log_used = packed_log_used,
 };

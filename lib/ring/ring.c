@@ -9,6 +9,7 @@
 
 #include "bytes.h"
 #include "ring/formats.h"
+#include "ring/journal.h"
 
 #include <vionet/spec.h>
 
@@ -132,8 +133,15 @@ bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct 
     if (!ring_remap(ring, map)) {
         return false;
     }
-    if (setup->resumes) {
+    if (setup->journal && journal_is_live(setup->journal, setup->size, setup->packed)) {
+        ring->ops->recover(ring);
+        ring_flush(ring);
+    } else if (setup->resumes) {
         ring->ops->set_base(ring, setup->base);
+    }
+    if (setup->journal) {
+        journal_open(setup->journal, setup->size, setup->packed,
+                     (uint16_t)(ring->next_used | (setup->packed && ring->used_wrap) << 15));
     }
     return true;
 }

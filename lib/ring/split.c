@@ -363,6 +363,13 @@ static void split_set_base(struct ring *ring, uint32_t base)
     ring->next_used = guest_load16(ring_at(ring, VIONET_AREA_DEVICE, USED_IDX, 2));
 }
 
+/* As many as went back were taken, and what was taken beyond that is taken again. */
+static void split_recover(struct ring *ring)
+{
+    split_set_base(ring, guest_load16(ring_at(ring, VIONET_AREA_DEVICE, USED_IDX, 2)));
+    ring->next_used = ring->next_avail;
+}
+
 const struct ring_ops ring_format_split = {
     .area_size = split_area_size,
     .area_align = {16, 2, 4},
@@ -378,5 +385,6 @@ const struct ring_ops ring_format_split = {
     .has_more = split_has_more,
     .get_base = split_get_base,
     .set_base = split_set_base,
+    .recover = split_recover,
     .log_used = split_log_used,
 };
