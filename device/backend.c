@@ -245,6 +245,11 @@ bool backend_is_full(const VionetBackend *backend)
     return backend->full;
 }
 
+bool backend_has_link(const VionetBackend *backend)
+{
+    return !backend->cut;
+}
+
 size_t backend_receive(VionetBackend *backend, VionetFrame *frames, size_t n)
 {
     n = backend->ops->receive(backend, frames, n);

@@ -85,6 +85,9 @@ void backend_refuse(VionetBackend *backend);
  */
 bool backend_is_full(const VionetBackend *backend);
 
+/* Whether there is somebody at the other end. It calls ready when that changes while nothing is asked of it. */
+bool backend_has_link(const VionetBackend *backend);
+
 /* Takes up to n frames for the guest that are there now; returns how many. Does not wait. */
 size_t backend_receive(VionetBackend *backend, VionetFrame *frames, size_t n);
 
@@ -172,6 +175,7 @@ struct backend_ops {
 struct VionetBackend {
     const struct backend_ops *ops;
     unsigned takes;
+    bool cut;       /* nobody is at the other end */
     bool full;      /* frames from the guest had better wait until ready is called */
     uint64_t suits; /* features, as bits, that are offered with it unless the user says otherwise */
     struct {

@@ -9,7 +9,7 @@
  * Frames for the guest are lent where they were read; nothing more is read before all of them were
  * given back, and the peer feels the pressure. What the socket does not take from the guest at once
  * is kept up to a bound, whole frames only, and the rest is dropped and counted; as is everything
- * while there is no peer.
+ * while there is no peer. The guest's link is down then.
  */
 #include "backend.h"
 
@@ -78,6 +78,7 @@ static void lose_peer(struct stream *stream, const char *why)
         close(stream->fd);
     }
     stream->fd = -1;
+    stream->backend.cut = true;
     stream->connecting = false;
     stream->in.at = stream->in.end;
     stream->out.at = stream->out.end = 0;
@@ -92,6 +93,7 @@ static void gain_peer(struct stream *stream, int fd)
 
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* no harm if it is not TCP */
     stream->fd = fd;
+    stream->backend.cut = false;
     stream->connecting = false;
 }
 
@@ -401,6 +403,7 @@ static void seek_peer(struct stream *stream)
 static void stream_happened(void *opaque, GIOCondition events)
 {
     struct stream *stream = opaque;
+    const bool was_cut = stream->backend.cut;
 
     if (stream->fd < 0) {
         seek_peer(stream);
@@ -413,6 +416,8 @@ static void stream_happened(void *opaque, GIOCondition events)
     }
     if (stream->asked && stream->lent == 0 && (events & ~G_IO_OUT || has_frame(&stream->in))) {
         stream->asked = false;
+        backend_ready(&stream->backend);
+    } else if (stream->backend.cut != was_cut) {
         backend_ready(&stream->backend);
     }
 }
@@ -546,6 +551,7 @@ static VionetBackend *stream_open(backend_values values, GError **error)
 
     stream->backend.suits = BACKEND_SUITS_SENDING;
     stream->fd = -1;
+    stream->backend.cut = true;
     stream->listener = -1;
     if (!read_options(stream, &reader) || !open_end(stream, &reader)) {
         stream_close(&stream->backend);

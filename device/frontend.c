@@ -68,11 +68,20 @@ static bool check_timers(const VionetFrontend *frontend, GError **error)
 
 /* ---- What the device asks of its host ---- */
 
+/* The guest's link is the backend's. */
+static void follow_link(VionetFrontend *frontend)
+{
+    if (frontend->device) {
+        vionet_device_set_link(frontend->device, backend_has_link(frontend->backend));
+    }
+}
+
 /* Lets frames move, and asks to be called again if that takes longer. */
 static bool run(VionetFrontend *frontend)
 {
     const bool more = pump_run(frontend->pump);
 
+    follow_link(frontend);
     if (more && frontend->ops.wake) {
         frontend->ops.wake(frontend->opaque);
     }
@@ -284,6 +293,7 @@ bool vionet_frontend_realize(VionetFrontend *frontend, GError **error)
         return false;
     }
     pump_connect(frontend->pump, frontend->device);
+    follow_link(frontend);
     frontend->pci = frontend->ops.interrupt ? NULL : make_pci(frontend, error);
     if ((!frontend->pci && !frontend->ops.interrupt) ||
         (frontend->workers && !workers_start(frontend->workers, frontend->device, error))) {
@@ -341,6 +351,8 @@ VionetBackend *vionet_frontend_backend(const VionetFrontend *frontend)
 
 bool vionet_frontend_poll(VionetFrontend *frontend, size_t n)
 {
+    bool more;
+
     if (!frontend->device) {
         return false;
     }
@@ -348,7 +360,9 @@ bool vionet_frontend_poll(VionetFrontend *frontend, size_t n)
         workers_wake(frontend->workers);
     }
     pump_want(frontend->pump, n);
-    return pump_run(frontend->pump);
+    more = pump_run(frontend->pump);
+    follow_link(frontend);
+    return more;
 }
 
 static void backend_is_ready(void *opaque)

@@ -647,7 +647,7 @@ static void begin(struct run *run, const uint8_t *data, size_t size)
     how = input_8(&run->input);
     run->setup.indirect = how & 1;
     run->setup.event_idx = how & 2;
-    run->setup.in_order = how & 4;
+    run->setup.in_order = run->setup.batches = how & 4;
     run->setup.area_gpa[VIONET_AREA_DESC] = places[how >> 3 & 3];
     run->setup.area_gpa[VIONET_AREA_DRIVER] = FIRST + 0x1000;
     run->setup.area_gpa[VIONET_AREA_DEVICE] = FIRST + 0x1004;

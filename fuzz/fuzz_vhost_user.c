@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Messages of a vhost-user front-end as input: requests in order or with a field of them spoiled, raw
- * octets, descriptors of all kinds, in pieces; between them what the front-end's guest does, rings and
+ * Messages of a vhost-user front-end as input: requests in order or with a field of them spoiled, as one
+ * was seen to send them, raw octets, descriptors of all kinds, in pieces; between them what the front-end's guest does, rings and
  * frames, and files that become shorter; front-ends that go away and come again. One server for all
  * inputs, whose backend is the loopback.
  *
@@ -73,7 +73,7 @@ struct reach fuzz_reach[] = {
 
 /* Descriptors that a front-end can send. */
 enum { FILE_MEMORY, FILE_PAGE, FILE_EMPTY, FILE_LOG, EVENT, N_EVENTS = 4 };
-enum { PIPE = EVENT + N_EVENTS, FOLDER, N_KINDS };
+enum { PIPE = EVENT + N_EVENTS, FOLDER, SOCKET, FILE_INFLIGHT, N_KINDS };
 
 static GMainContext *context;
 static VionetVhostUser *server;
@@ -119,11 +119,14 @@ static void set_up(void)
     kinds[FILE_PAGE] = make_file(4096);
     kinds[FILE_EMPTY] = make_file(0);
     kinds[FILE_LOG] = make_file(4096);
+    kinds[FILE_INFLIGHT] = make_file(4096);
     for (unsigned i = 0; i < N_EVENTS; i++) {
         kinds[EVENT + i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     }
     FUZZ_REQUIRE(pipe2(ends, O_CLOEXEC) == 0, "no pipes");
     kinds[PIPE] = ends[1];
+    FUZZ_REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0, "no sockets");
+    kinds[SOCKET] = ends[1];
     kinds[FOLDER] = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, kinds[FILE_MEMORY], 0);
     FUZZ_REQUIRE(memory != MAP_FAILED, "no memory");
@@ -259,7 +262,7 @@ static uint32_t proper(uint32_t number, unsigned ring, uint64_t payload[8], int 
                      (ring & 2 ? 1u << 17 : 0);
         return 8;
     case VHOST_USER_SET_PROTOCOL_FEATURES:
-        payload[0] = 0x1a21f;
+        payload[0] = 0x1b23f;
         return 8;
     case VHOST_USER_SET_MEM_TABLE:
         memcpy(payload, (uint64_t[]){1, MEMORY, MEMORY_SIZE, USER, 0}, 40);
@@ -275,6 +278,15 @@ static uint32_t proper(uint32_t number, unsigned ring, uint64_t payload[8], int 
         payload[0] = 4096;
         *fd = kinds[FILE_LOG];
         return 16;
+    case VHOST_USER_SET_BACKEND_REQ_FD:
+        *fd = kinds[SOCKET];
+        return 0;
+    case VHOST_USER_GET_INFLIGHT_FD:
+    case VHOST_USER_SET_INFLIGHT_FD:
+        payload[0] = 4096;
+        payload[2] = 3 | RING_SIZE << 16;
+        *fd = number == VHOST_USER_SET_INFLIGHT_FD ? kinds[FILE_INFLIGHT] : -1;
+        return 24;
     case VHOST_USER_SET_VRING_NUM:
         payload[0] = ring | (uint64_t)RING_SIZE << 32;
         return 8;
@@ -335,6 +347,9 @@ static void boot(struct run *run, unsigned features)
     ask(run, VHOST_USER_SET_FEATURES, features);
     if (features & 1) {
         ask(run, VHOST_USER_SET_LOG_BASE, 0);
+    }
+    if (features & 2) {
+        ask(run, VHOST_USER_SET_INFLIGHT_FD, 0);
     }
     ask(run, VHOST_USER_SET_MEM_TABLE, 0);
     look(run);
@@ -451,6 +466,24 @@ static void raw_octets(struct run *run)
     send_octets(run, octets, len, &fd, len % 3 == 1);
 }
 
+/* As a front-end was seen to send it. */
+static void whole_message(struct run *run)
+{
+    const uint32_t number = input_8(&run->input);
+    const unsigned n_fds = input_below(&run->input, 4);
+    uint8_t payload[300];
+    int fds[4];
+    unsigned len;
+
+    for (unsigned i = 0; i < n_fds; i++) {
+        fds[i] = kinds[input_below(&run->input, N_KINDS)];
+    }
+    len = input_below(&run->input, sizeof(payload));
+    input_octets(&run->input, payload, len);
+    request(run, number, payload, len, fds, n_fds);
+    run->acks |= number == VHOST_USER_SET_PROTOCOL_FEATURES;
+}
+
 static void scribble(struct run *run)
 {
     const uint32_t at = input_below(&run->input, BUFFERS);
@@ -497,8 +530,10 @@ static void act(struct run *run)
         boot(run, input_8(&run->input) & 3);
         break;
     case 2:
-    case 3:
         spoiled_request(run);
+        break;
+    case 3:
+        whole_message(run);
         break;
     case 4: {
         const uint32_t number = input_below(&run->input, VHOST_USER_N_REQUESTS);
@@ -554,6 +589,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!server) {
         set_up();
     }
+    FUZZ_REQUIRE(ftruncate(kinds[FILE_INFLIGHT], 0) == 0 &&
+                     ftruncate(kinds[FILE_INFLIGHT], 4096) == 0,
+                 "ftruncate");
     base_fds = process_count_fds(); /* libFuzzer opens some between inputs, to name functions */
     come(&run);
     for (unsigned i = 0; i < MAX_ACTIONS && !input_ended(&run.input); i++) {

@@ -156,6 +156,7 @@ static const struct rule allowed[] = {
     {ALL, CALL(fstatfs)},    /* sharing.c: how large are its pages? */
     {ALL, CALL(readlink)},   /* eventfds.c: is this one? */
     {ALL, CALL(preadv2)},    /* and a look at it that does not wait */
+    {ALL, CALL(memfd_create)}, /* inflight.c, and ftruncate() */
 
     /* files that are open: traces, pcap; the place to go on from, and to cut off half a block */
     {ALL, CALL(lseek)},

@@ -22,6 +22,7 @@ struct messages {
     size_t have;            /* octets of it that are there, its header included */
     bool taken;             /* the caller has had it */
     GByteArray *kept;       /* octets of replies that the socket did not take yet */
+    int kept_fd;            /* goes with the first of them, or -1 */
 };
 
 /* ---- Life ---- */
@@ -31,6 +32,7 @@ struct messages *messages_new(int fd)
     struct messages *messages = g_new0(struct messages, 1);
 
     messages->fd = fd;
+    messages->kept_fd = -1;
     messages->kept = g_byte_array_new();
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     return messages;
@@ -49,6 +51,7 @@ void messages_free(struct messages *messages)
 {
     if (messages) {
         close_fds(messages->message.fds, messages->message.n_fds);
+        close_fds(&messages->kept_fd, 1);
         close(messages->fd);
         g_byte_array_unref(messages->kept);
         g_free(messages);
@@ -195,6 +198,36 @@ bool messages_reply(struct messages *messages, uint32_t request, const void *pay
     return messages_flush(messages);
 }
 
+bool messages_reply_with(struct messages *messages, uint32_t request, const void *payload,
+                         size_t len, int fd)
+{
+    messages->kept_fd = fd;
+    return messages_reply(messages, request, payload, len);
+}
+
+/* Sends of what is kept as much as the socket takes, and the descriptor with it. */
+static ssize_t send_kept(const struct messages *messages)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {.room = {0}};
+    struct iovec iov = {messages->kept->data, messages->kept->len};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    if (messages->kept_fd >= 0) {
+        msg.msg_control = &control;
+        msg.msg_controllen = sizeof(control);
+        control.header = (struct cmsghdr){
+            .cmsg_level = SOL_SOCKET,
+            .cmsg_type = SCM_RIGHTS,
+            .cmsg_len = CMSG_LEN(sizeof(int)),
+        };
+        memcpy(CMSG_DATA(&control.header), &messages->kept_fd, sizeof(int));
+    }
+    return sendmsg(messages->fd, &msg, MSG_NOSIGNAL);
+}
+
 bool messages_flush(struct messages *messages)
 {
     ssize_t n;
@@ -203,11 +236,13 @@ bool messages_flush(struct messages *messages)
         return true;
     }
     do {
-        n = send(messages->fd, messages->kept->data, messages->kept->len, MSG_NOSIGNAL);
+        n = send_kept(messages);
     } while (n < 0 && errno == EINTR);
     if (n < 0) {
         return errno == EAGAIN || errno == EWOULDBLOCK;
     }
+    close_fds(&messages->kept_fd, 1);
+    messages->kept_fd = -1;
     g_byte_array_remove_range(messages->kept, 0, (guint)n);
     return true;
 }

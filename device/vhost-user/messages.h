@@ -59,6 +59,10 @@ int message_take_fd(struct message *message, unsigned i);
  */
 bool messages_reply(struct messages *messages, uint32_t request, const void *payload, size_t len);
 
+/* The same with a descriptor, which is taken over; not while something is kept. */
+bool messages_reply_with(struct messages *messages, uint32_t request, const void *payload,
+                         size_t len, int fd);
+
 /* Sends what is kept; false if the connection is lost. */
 bool messages_flush(struct messages *messages);
 

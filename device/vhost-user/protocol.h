@@ -2,7 +2,7 @@
 /*
  * The vhost-user protocol as it stands on the wire (QEMU, docs/interop/vhost-user.rst): a front-end (a
  * VMM, or a driver in another process) has a virtio device worked by us, the back-end. It sends requests,
- * some of which are answered. All numbers are in the machine's byte order.
+ * some of which are answered; and we one. All numbers are in the machine's byte order.
  *
  * Addresses are of two kinds: buffers lie at guest addresses, rings at the front-end's own (user
  * addresses). A memory region has one of each.
@@ -44,8 +44,11 @@ enum {
     VHOST_USER_SET_VRING_ENABLE = 18,
     VHOST_USER_SEND_RARP = 19,
     VHOST_USER_NET_SET_MTU = 20,
+    VHOST_USER_SET_BACKEND_REQ_FD = 21,
     VHOST_USER_GET_CONFIG = 24,
     VHOST_USER_SET_CONFIG = 25,
+    VHOST_USER_GET_INFLIGHT_FD = 31,
+    VHOST_USER_SET_INFLIGHT_FD = 32,
     VHOST_USER_RESET_DEVICE = 34,
     VHOST_USER_GET_MAX_MEM_SLOTS = 36,
     VHOST_USER_ADD_MEM_REG = 37,
@@ -53,6 +56,11 @@ enum {
     VHOST_USER_SET_STATUS = 39,
     VHOST_USER_GET_STATUS = 40,
     VHOST_USER_N_REQUESTS
+};
+
+/* What we ask the front-end, by the socket of SET_BACKEND_REQ_FD. */
+enum {
+    VHOST_USER_BACKEND_CONFIG_CHANGE = 2,
 };
 
 /* Bits of GET_FEATURES that are no features of the device. */
@@ -66,7 +74,9 @@ enum {
     VHOST_USER_PROTOCOL_F_RARP = 2,
     VHOST_USER_PROTOCOL_F_REPLY_ACK = 3,
     VHOST_USER_PROTOCOL_F_MTU = 4,
+    VHOST_USER_PROTOCOL_F_BACKEND_REQ = 5,
     VHOST_USER_PROTOCOL_F_CONFIG = 9,
+    VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD = 12,
     VHOST_USER_PROTOCOL_F_RESET_DEVICE = 13,
     VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS = 15,
     VHOST_USER_PROTOCOL_F_STATUS = 16,
@@ -115,6 +125,16 @@ struct vhost_user_log {
     uint64_t size;
     uint64_t offset;
 };
+
+struct vhost_user_inflight {
+    uint64_t size;
+    uint64_t offset;
+    uint16_t n_rings;
+    uint16_t ring_size;
+    uint32_t padding; /* not sent by all */
+};
+
+#define VHOST_USER_INFLIGHT_SIZE 20 /* octets without padding */
 
 struct vhost_user_config {
     uint32_t offset;

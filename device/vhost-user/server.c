@@ -2,8 +2,8 @@
 /*
  * The vhost-user back-end; see server.h and protocol.h. messages.c has the messages, this file what they
  * ask for: a table of requests, each with the size of its payload, its descriptors, and a function. The
- * state between messages is that of memory.c (regions), of vrings.c (rings), and here: features, status,
- * the dirty log.
+ * state between messages is that of memory.c (regions), of vrings.c (rings), of inflight.c, and here:
+ * features, status, the dirty log.
  *
  * The life of a device over PCI, where a driver writes status, is made from what a front-end sends: it
  * has its features from SET_FEATURES on, and DRIVER_OK once a ring runs. SET_STATUS adds nothing to that
@@ -27,6 +27,8 @@
 #include <vionet/transport.h>
 
 #include "calls.h"
+#include "channel.h"
+#include "inflight.h"
 #include "listener.h"
 #include "memory.h"
 #include "messages.h"
@@ -45,7 +47,8 @@
 #define PROTOCOL_FEATURES                                                                       \
     (BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |                     \
      BIT(VHOST_USER_PROTOCOL_F_RARP) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                   \
-     BIT(VHOST_USER_PROTOCOL_F_MTU) | BIT(VHOST_USER_PROTOCOL_F_CONFIG) |                       \
+     BIT(VHOST_USER_PROTOCOL_F_MTU) | BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |                  \
+     BIT(VHOST_USER_PROTOCOL_F_CONFIG) | BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) |            \
      BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) | BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | \
      BIT(VHOST_USER_PROTOCOL_F_STATUS))
 
@@ -65,6 +68,7 @@ struct VionetVhostUser {
     VionetFrontend *frontend;
     struct calls *calls; /* of the front-end's rings */
     struct calls *errors;
+    struct channel *channel;
     /* where front-ends come, or where ours is */
     struct listener *listener; /* NULL: nowhere */
     char *peer;                /* where we connect, NULL: nowhere */
@@ -81,12 +85,14 @@ struct VionetVhostUser {
     uint8_t status;    /* the same */
     struct sharing log;
     uint64_t log_size;
+    struct inflight inflight;
 };
 
 struct reply {
     uint8_t data[sizeof(struct vhost_user_config) + VHOST_USER_CONFIG_MAX];
     size_t len;
     bool wanted; /* there is one, which may be empty */
+    int fd;      /* that goes with it, or -1 */
 };
 
 static VionetDevice *server_device(const VionetVhostUser *server)
@@ -219,6 +225,15 @@ static bool do_get_protocol_features(VionetVhostUser *server, struct message *me
     return put_number(reply, protocol_features(server));
 }
 
+/* Whether a front-end wants to be told of changes of the configuration space. */
+static bool tells_config(const VionetVhostUser *server)
+{
+    const uint64_t both =
+        BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | BIT(VHOST_USER_PROTOCOL_F_CONFIG);
+
+    return (server->protocol_features & both) == both;
+}
+
 static bool do_set_protocol_features(VionetVhostUser *server, struct message *message,
                                      struct reply *reply)
 {
@@ -229,7 +244,21 @@ static bool do_set_protocol_features(VionetVhostUser *server, struct message *me
         return false;
     }
     server->protocol_features = features;
+    if (!tells_config(server)) {
+        channel_set(server->channel, -1);
+    }
     return true;
+}
+
+/* One that wants to be told of nothing that we tell need not have a socket for it. */
+static bool do_set_backend_req_fd(VionetVhostUser *server, struct message *message,
+                                  struct reply *reply)
+{
+    (void)reply;
+    if (!tells_config(server)) {
+        return server->protocol_features & BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ);
+    }
+    return channel_set(server->channel, message_take_fd(message, 0));
 }
 
 /* Pairs, as front-ends for networks count them. */
@@ -251,6 +280,7 @@ static bool do_set_status(VionetVhostUser *server, struct message *message, stru
     }
     if (status == 0) {
         forget_driver(server);
+        vrings_clear_journals(server->vrings);
     }
     server->status = (uint8_t)status;
     return true;
@@ -275,6 +305,7 @@ static bool do_reset_device(VionetVhostUser *server, struct message *message, st
     (void)reply;
     vrings_disable(server->vrings);
     forget_driver(server);
+    vrings_clear_journals(server->vrings);
     return true;
 }
 
@@ -350,6 +381,51 @@ static bool do_set_log_base(VionetVhostUser *server, struct message *message, st
     apply_log(server);
     sharing_unmap(&before);
     return put_number(reply, 0);
+}
+
+/* ---- What is in flight ---- */
+
+static struct vhost_user_inflight read_inflight(const struct message *message)
+{
+    struct vhost_user_inflight about = {0};
+
+    memcpy(&about, message->payload, VHOST_USER_INFLIGHT_SIZE);
+    return about;
+}
+
+static bool has_inflight(const VionetVhostUser *server)
+{
+    return server->protocol_features & BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
+}
+
+static unsigned max_rings(const VionetVhostUser *server)
+{
+    return vionet_device_num_queues(server_device(server));
+}
+
+/* An answer that says of size 0 is a refusal. */
+static bool do_get_inflight_fd(VionetVhostUser *server, struct message *message,
+                               struct reply *reply)
+{
+    struct vhost_user_inflight about = read_inflight(message);
+
+    reply->fd = has_inflight(server) ? inflight_make(&about, max_rings(server)) : -1;
+    if (reply->fd < 0) {
+        about.size = 0;
+    }
+    put(reply, &about, MIN(message->header.size, sizeof(about)));
+    return reply->fd >= 0;
+}
+
+static bool do_set_inflight_fd(VionetVhostUser *server, struct message *message,
+                               struct reply *reply)
+{
+    const struct vhost_user_inflight about = read_inflight(message);
+
+    (void)reply;
+    return has_inflight(server) && !vrings_run(server->vrings) &&
+           inflight_take(&server->inflight, &about, message->fds[0], max_rings(server),
+                         memory_loss(server->memory));
 }
 
 /* ---- Rings ---- */
@@ -519,10 +595,16 @@ static const struct request {
                                      NO_FDS, do_set_vring_enable},
     [VHOST_USER_SEND_RARP] = {"SEND_RARP", 8, false, NO_FDS, do_send_rarp},
     [VHOST_USER_NET_SET_MTU] = {"NET_SET_MTU", 8, false, NO_FDS, do_set_mtu},
+    [VHOST_USER_SET_BACKEND_REQ_FD] = {"SET_BACKEND_REQ_FD", 0, false, ONE_FD,
+                                       do_set_backend_req_fd},
     [VHOST_USER_GET_CONFIG] = {"GET_CONFIG", sizeof(struct vhost_user_config), true, NO_FDS,
                                do_get_config},
     [VHOST_USER_SET_CONFIG] = {"SET_CONFIG", sizeof(struct vhost_user_config), true, NO_FDS,
                                do_set_config},
+    [VHOST_USER_GET_INFLIGHT_FD] = {"GET_INFLIGHT_FD", VHOST_USER_INFLIGHT_SIZE, true, NO_FDS,
+                                    do_get_inflight_fd},
+    [VHOST_USER_SET_INFLIGHT_FD] = {"SET_INFLIGHT_FD", VHOST_USER_INFLIGHT_SIZE, true, ONE_FD,
+                                    do_set_inflight_fd},
     [VHOST_USER_RESET_DEVICE] = {"RESET_DEVICE", 0, false, NO_FDS, do_reset_device},
     [VHOST_USER_GET_MAX_MEM_SLOTS] = {"GET_MAX_MEM_SLOTS", 0, false, NO_FDS, do_get_max_mem_slots},
     [VHOST_USER_ADD_MEM_REG] = {"ADD_MEM_REG", sizeof(struct vhost_user_single_region), false,
@@ -576,12 +658,14 @@ static bool handle(VionetVhostUser *server, struct message *message)
 
     reply.len = 0;
     reply.wanted = false;
+    reply.fd = -1;
     good = run_request(server, message, &reply);
     if (!reply.wanted && asked) {
         put_number(&reply, !good);
     }
     if (reply.wanted) {
-        return messages_reply(server->messages, message->header.request, reply.data, reply.len);
+        return messages_reply_with(server->messages, message->header.request, reply.data, reply.len,
+                                   reply.fd);
     }
     if (!good) {
         g_warning("vhost-user: front-end asked for what cannot be done, and for no answer");
@@ -631,8 +715,10 @@ static void drop_client(VionetVhostUser *server)
     g_clear_pointer(&server->vrings, vrings_free);
     calls_clear(server->calls);
     calls_clear(server->errors);
+    channel_set(server->channel, -1);
     vionet_device_set_dirty_log(server_device(server), NULL, 0);
     sharing_unmap(&server->log);
+    inflight_drop(&server->inflight);
     g_source_destroy(server->loss_source);
     g_clear_pointer(&server->loss_source, g_source_unref);
     g_clear_pointer(&server->memory, memory_free);
@@ -721,8 +807,8 @@ bool vionet_vhost_user_serve(VionetVhostUser *server, int fd)
     }
     server->messages = messages_new(fd);
     server->memory = memory_new(server->frontend);
-    server->vrings = vrings_new(server->frontend, server->memory, server->calls, server->errors,
-                                server->context, &vrings_ops, server);
+    server->vrings = vrings_new(server->frontend, server->memory, &server->inflight, server->calls,
+                                server->errors, server->context, &vrings_ops, server);
     watch(server, G_IO_IN);
     server->loss_source = sharing_watch(server->context, memory_loss(server->memory)->fd, is_lost,
                                         lost_memory, server);
@@ -828,12 +914,16 @@ bool vionet_vhost_user_connect(VionetVhostUser *server, const char *path, GError
 
 /* ---- What the frontend asks ---- */
 
-/* From any thread. There is no way to say here that the configuration has changed. */
+/* From any thread. */
 static void host_interrupt(void *opaque, unsigned queue)
 {
     const VionetVhostUser *server = opaque;
 
-    calls_signal(server->calls, queue);
+    if (queue == VIONET_CONFIG_CHANGE) {
+        channel_tell_config(server->channel);
+    } else {
+        calls_signal(server->calls, queue);
+    }
 }
 
 static uint64_t host_clock_ns(void *opaque)
@@ -901,6 +991,7 @@ static bool make_device(VionetVhostUser *server, const char *properties, const c
 
     server->calls = calls_new(2 * VIONET_MAX_PAIRS + 1);
     server->errors = calls_new(2 * VIONET_MAX_PAIRS + 1);
+    server->channel = channel_new();
     server->services =
         services_new(server->context, 2 * VIONET_MAX_PAIRS + 1, &services_ops, server, error);
     if (!server->services) {
@@ -947,6 +1038,7 @@ void vionet_vhost_user_free(VionetVhostUser *server)
     vionet_frontend_free(server->frontend);
     calls_free(server->calls);
     calls_free(server->errors);
+    channel_free(server->channel);
     services_free(server->services);
     g_free(server);
 }

@@ -39,7 +39,8 @@ struct vring {
     struct vhost_user_addr addr;
     bool has_addr;
     bool enabled;
-    bool polled; /* there is no descriptor for kicks */
+    bool emptied; /* transmit: runs while it is disabled, and its frames are not sent */
+    bool polled;  /* there is no descriptor for kicks */
     bool running;
     GSource *kick; /* watches the descriptor, NULL: there is none */
 };
@@ -48,6 +49,7 @@ struct vrings {
     VionetFrontend *frontend;
     VionetDevice *device; /* its */
     const struct memory *memory;
+    const struct inflight *inflight;
     struct calls *calls;
     struct calls *errors;
     GMainContext *context;
@@ -67,8 +69,9 @@ struct vrings {
 /* ---- Life ---- */
 
 struct vrings *vrings_new(VionetFrontend *frontend, const struct memory *memory,
-                          struct calls *calls, struct calls *errors, GMainContext *context,
-                          const struct vrings_ops *ops, void *opaque)
+                          const struct inflight *inflight, struct calls *calls,
+                          struct calls *errors, GMainContext *context, const struct vrings_ops *ops,
+                          void *opaque)
 {
     VionetDevice *device = vionet_frontend_device(frontend);
     const unsigned n = MIN(vionet_device_num_queues(device), MAX_VRINGS);
@@ -77,6 +80,7 @@ struct vrings *vrings_new(VionetFrontend *frontend, const struct memory *memory,
     vrings->frontend = frontend;
     vrings->device = device;
     vrings->memory = memory;
+    vrings->inflight = inflight;
     vrings->calls = calls;
     vrings->errors = errors;
     vrings->context = context;
@@ -200,38 +204,67 @@ static bool write_registers(struct vring *ring)
     return vionet_device_queue_size(device, ring->index) == ring->size;
 }
 
+static bool is_enabled(const struct vring *ring)
+{
+    return ring->enabled || ring->vrings->by_default;
+}
+
+/*
+ * A transmit ring that is disabled is emptied all the same; so says the protocol, and a driver may wait
+ * for its buffers. The front-end may leave one behind where the guest has something else by now: as soon
+ * as it is set up anew, or memory is, nothing is touched until the next kick or word of enabling.
+ */
+static bool should_empty(const struct vring *ring)
+{
+    return ring->emptied && ring->index % 2 == 1 &&
+           vionet_device_queue_size(ring->vrings->device, ring->index) > 0;
+}
+
+static bool should_run(const struct vring *ring)
+{
+    return is_set_up(ring) && (is_enabled(ring) || should_empty(ring));
+}
+
+/* Where the ring's place is noted, NULL: nowhere. */
+static void *find_journal(const struct vring *ring)
+{
+    const uint32_t size =
+        ring->size ? ring->size : vionet_device_queue_size(ring->vrings->device, ring->index);
+
+    return inflight_journal(ring->vrings->inflight, ring->index, size);
+}
+
 static bool start(struct vring *ring)
 {
     struct vrings *vrings = ring->vrings;
     VionetDevice *device = vrings->device;
     const uint8_t status = vionet_device_status(device);
+    void *const journal = find_journal(ring);
 
     if (vrings->n_running == 0 && (status & VIRTIO_STATUS_DEVICE_NEEDS_RESET)) {
         vrings->ops.renew(vrings->opaque);
     }
     if (!write_registers(ring)) {
+        if (!is_enabled(ring)) {
+            return true; /* there is nothing to empty */
+        }
         g_warning("vhost-user: ring %u cannot be where it is said to be, or of that size",
                   ring->index);
         calls_signal(vrings->errors, ring->index);
         return false;
     }
     ring->running = true;
+    vionet_device_write_queue_journal(device, ring->index, journal);
+    vionet_device_write_queue_discard(device, ring->index, !is_enabled(ring));
     vionet_device_write_queue_enable(device, ring->index, 1);
     if (vrings->n_running++ == 0) {
         vionet_device_write_status(device, vionet_device_status(device) | VIRTIO_STATUS_DRIVER_OK);
     }
     keep_still(vrings);
-    if (ring->base) {
+    if (ring->base || journal) {
         calls_signal(vrings->calls, ring->index); /* who had it before may have owed that */
     }
     return true;
-}
-
-static bool should_run(const struct vring *ring)
-{
-    const struct vrings *vrings = ring->vrings;
-
-    return is_set_up(ring) && (ring->enabled || vrings->by_default);
 }
 
 /* Starts or stops a ring as it should be; false if it should run and cannot. */
@@ -241,6 +274,9 @@ static bool settle(struct vring *ring)
     bool good = true;
 
     if (should_run(ring) == ring->running) {
+        if (ring->running) {
+            vionet_device_write_queue_discard(vrings->device, ring->index, !is_enabled(ring));
+        }
         return true;
     }
     if (ring->running) {
@@ -259,6 +295,7 @@ void vrings_hold(struct vrings *vrings)
     keep_still(vrings);
     for (unsigned i = 0; i < vrings->n; i++) {
         stop(&vrings->rings[i]);
+        vrings->rings[i].emptied = false;
     }
     vrings->held = false;
 }
@@ -296,7 +333,35 @@ void vrings_disable(struct vrings *vrings)
     }
 }
 
+/* Of a ring that has stopped, and of which the front-end knows where. */
+static void clear_journal(const struct vring *ring)
+{
+    void *const journal = find_journal(ring);
+
+    if (journal) {
+        vionet_queue_journal_clear(journal);
+    }
+}
+
+void vrings_clear_journals(struct vrings *vrings)
+{
+    for (unsigned i = 0; i < vrings->n; i++) {
+        clear_journal(&vrings->rings[i]);
+    }
+}
+
 /* ---- What the front-end says ---- */
+
+/* A ring is to be set up anew: false if it is in use. */
+static bool leave_alone(struct vring *ring)
+{
+    if (ring->running && is_enabled(ring)) {
+        return false;
+    }
+    ring->emptied = false;
+    stop(ring);
+    return true;
+}
 
 /* The device judges when the ring starts: which queue this is depends on features. */
 bool vrings_set_num(struct vrings *vrings, const struct vhost_user_state *state)
@@ -304,8 +369,8 @@ bool vrings_set_num(struct vrings *vrings, const struct vhost_user_state *state)
     struct vring *ring = ring_at(vrings, state->index);
     const bool any_size = vionet_device_negotiated(vrings->device, VIRTIO_F_RING_PACKED);
 
-    if (!ring || ring->running || state->num == 0 || state->num > VIONET_MAX_QUEUE_SIZE ||
-        (!any_size && (state->num & (state->num - 1)))) {
+    if (!ring || state->num == 0 || state->num > VIONET_MAX_QUEUE_SIZE ||
+        (!any_size && (state->num & (state->num - 1))) || !leave_alone(ring)) {
         return false;
     }
     ring->size = state->num;
@@ -328,6 +393,7 @@ bool vrings_set_addr(struct vrings *vrings, const struct vhost_user_addr *addr)
         return true;
     }
     stop(ring);
+    ring->emptied = false;
     ring->addr = *addr;
     ring->has_addr = true;
     return settle(ring);
@@ -337,7 +403,7 @@ bool vrings_set_base(struct vrings *vrings, const struct vhost_user_state *state
 {
     struct vring *ring = ring_at(vrings, state->index);
 
-    if (!ring || ring->running) {
+    if (!ring || !leave_alone(ring)) {
         return false;
     }
     ring->base = state->num;
@@ -354,6 +420,7 @@ bool vrings_get_base(struct vrings *vrings, struct vhost_user_state *state)
     }
     ring->has_addr = false;
     settle(ring);
+    clear_journal(ring);
     drop_kick(ring);
     state->num = ring->base;
     return true;
@@ -367,6 +434,7 @@ bool vrings_set_enable(struct vrings *vrings, const struct vhost_user_state *sta
         return false;
     }
     ring->enabled = state->num;
+    ring->emptied = true;
     return settle(ring);
 }
 
@@ -432,6 +500,7 @@ bool vrings_set_kick(struct vrings *vrings, uint64_t number, int fd)
     drop_kick(ring);
     ring->kick = fd >= 0 ? kick_source(ring, fd) : NULL;
     ring->polled = fd < 0;
+    ring->emptied = true;
     vrings->ops.wake(vrings->opaque); /* vrings_poll() may be wanted */
     return settle(ring);
 }
@@ -460,6 +529,11 @@ bool vrings_set_err(struct vrings *vrings, uint64_t number, int fd)
     }
     calls_set(vrings->errors, ring->index, fd);
     return true;
+}
+
+bool vrings_run(const struct vrings *vrings)
+{
+    return vrings->n_running > 0;
 }
 
 /* ---- Polling ---- */

@@ -3,8 +3,9 @@
  * The rings of a vhost-user connection: what the front-end says of each of them, its descriptors, and
  * when it runs. A ring runs once it is enabled and has its addresses and a descriptor for kicks (or the
  * word that there is none), in whatever order these came; the device's queue of the same index is
- * enabled then. While no ring runs, or the front-end has taken all receive rings back, the device stands
- * still, and frames wait in the backend. Used by server.c.
+ * enabled then. A transmit ring that is disabled runs too, but its frames are not sent. While no ring
+ * runs, or the front-end has taken all receive rings back, the device stands still, and frames wait in
+ * the backend. Used by server.c.
  *
  * Threads: that of the event loop. Kicks are taken where the frontend says.
  */
@@ -13,6 +14,7 @@
 
 #include "calls.h"
 #include "frontend.h"
+#include "inflight.h"
 #include "memory.h"
 
 struct vrings;
@@ -26,8 +28,9 @@ struct vrings_ops {
 
 /* Makes the rings of a frontend's device, which like the others must outlive them. Never NULL. */
 struct vrings *vrings_new(VionetFrontend *frontend, const struct memory *memory,
-                          struct calls *calls, struct calls *errors, GMainContext *context,
-                          const struct vrings_ops *ops, void *opaque);
+                          const struct inflight *inflight, struct calls *calls,
+                          struct calls *errors, GMainContext *context, const struct vrings_ops *ops,
+                          void *opaque);
 
 /* Stops all, lets go of their descriptors for kicks, frees; NULL is ignored. */
 void vrings_free(struct vrings *vrings);
@@ -47,6 +50,9 @@ bool vrings_go_on(struct vrings *vrings);
 /* Disables all, and lets go of their descriptors for kicks. */
 void vrings_disable(struct vrings *vrings);
 
+/* The rings' journals say nothing any more: the device was reset, and the front-end knows it. */
+void vrings_clear_journals(struct vrings *vrings);
+
 /* What the requests of these names ask. False if that cannot be. */
 bool vrings_set_num(struct vrings *vrings, const struct vhost_user_state *state);
 bool vrings_set_addr(struct vrings *vrings, const struct vhost_user_addr *addr);
@@ -57,6 +63,9 @@ bool vrings_set_enable(struct vrings *vrings, const struct vhost_user_state *sta
 bool vrings_set_kick(struct vrings *vrings, uint64_t number, int fd);
 bool vrings_set_call(struct vrings *vrings, uint64_t number, int fd);
 bool vrings_set_err(struct vrings *vrings, uint64_t number, int fd);
+
+/* Whether any ring runs. */
+bool vrings_run(const struct vrings *vrings);
 
 /* Looks into the rings that have no descriptor for kicks; false if there are none. */
 bool vrings_poll(struct vrings *vrings);

@@ -110,6 +110,30 @@ VIONET_EXPORT void vionet_device_write_queue_log(VionetDevice *device, unsigned 
                                                  uint64_t gpa);
 
 /*
+ * A journal, by which another process goes on with a queue whose process died in the middle: memory that
+ * outlives it, aligned to 8, of as many octets as vionet_queue_journal_size() says for the queue's size. The
+ * device gives buffers back in the order in which they were taken, and notes there what the driver's memory
+ * does not say. A queue that starts with a journal which was not cleared since it was in use goes on from
+ * there, whatever its base: none of the driver's buffers is lost or used twice; frames that had been taken
+ * and not given back are taken again. It stays the caller's, and has to be there until the queue is stopped.
+ * NULL: none, as after a reset of the queue or the device. Not writable while the queue is enabled.
+ */
+VIONET_EXPORT void vionet_device_write_queue_journal(VionetDevice *device, unsigned queue,
+                                                     void *journal);
+VIONET_EXPORT size_t vionet_queue_journal_size(uint16_t size);
+
+/* Says of a journal that nothing is to be learnt from it: its queue was stopped, and its base is known. */
+VIONET_EXPORT void vionet_queue_journal_clear(void *journal);
+
+/*
+ * Whether a transmit queue's frames are given back without being sent (counted as of a disabled queue): a
+ * transport may have rings that are disabled and yet have to be emptied. Off after a reset of the queue or
+ * the device; writable at any time.
+ */
+VIONET_EXPORT void vionet_device_write_queue_discard(VionetDevice *device, unsigned queue,
+                                                     bool discards);
+
+/*
  * Commands of the control queue are executed elsewhere, by a front-end that keeps that queue: the device
  * filters no frames then, that having been done, and passes them to so many queue pairs. From
  * FEATURES_OK to reset; the number may be changed.

@@ -400,12 +400,30 @@ void vionet_device_write_queue_base(VionetDevice *device, unsigned index, uint32
     }
 }
 
+void vionet_device_write_queue_journal(VionetDevice *device, unsigned index, void *journal)
+{
+    struct queue *queue = queue_for_setup(device, index, 0);
+
+    if (queue) {
+        queue->journal = journal;
+    }
+}
+
 void vionet_device_write_queue_log(VionetDevice *device, unsigned index, bool logs, uint64_t gpa)
 {
     struct queue *queue = queue_for_write(device, index);
 
     if (queue) {
         queue_set_log(queue, logs, gpa);
+    }
+}
+
+void vionet_device_write_queue_discard(VionetDevice *device, unsigned index, bool discards)
+{
+    struct queue *queue = queue_for_write(device, index);
+
+    if (queue) {
+        queue_set_discard(queue, discards);
     }
 }
 

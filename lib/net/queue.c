@@ -65,6 +65,8 @@ void queue_reset_registers(struct queue *queue, uint16_t max_size)
     queue->base = 0;
     queue->logs = false;
     queue->log_gpa = 0;
+    queue->discards = false;
+    queue->journal = NULL;
     memset(queue->area_gpa, 0, sizeof(queue->area_gpa));
 }
 
@@ -107,12 +109,14 @@ void queue_start(struct queue *queue, const uint64_t *features, const struct mem
         .size = queue->size,
         .indirect = feature_test(features, VIRTIO_F_INDIRECT_DESC),
         .event_idx = feature_test(features, VIRTIO_F_EVENT_IDX),
-        .in_order = feature_test(features, VIRTIO_F_IN_ORDER),
+        .in_order = feature_test(features, VIRTIO_F_IN_ORDER) || queue->journal,
+        .batches = feature_test(features, VIRTIO_F_IN_ORDER),
         .packed = feature_test(features, VIRTIO_F_RING_PACKED),
         .resumes = queue->resumes,
         .base = queue->base,
         .logs = queue->logs,
         .log_gpa = queue->log_gpa,
+        .journal = queue->journal,
     };
 
     memcpy(setup.area_gpa, queue->area_gpa, sizeof(setup.area_gpa));
@@ -142,6 +146,13 @@ void queue_set_log(struct queue *queue, bool logs, uint64_t gpa)
     gate_enter(&queue->gate);
     queue->ring.setup.logs = logs;
     queue->ring.setup.log_gpa = gpa;
+    gate_leave(&queue->gate);
+}
+
+void queue_set_discard(struct queue *queue, bool discards)
+{
+    gate_enter(&queue->gate);
+    queue->discards = discards;
     gate_leave(&queue->gate);
 }
 

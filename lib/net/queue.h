@@ -72,6 +72,7 @@ struct queue {
     bool starved; /* transmit: stopped for want of slots */
     bool
         draining; /* transmit: to be stopped once no frames are out, and none are taken meanwhile */
+    bool discards; /* transmit: frames are given back unsent */
     struct ring ring;
     struct chain chain;
     struct iovec *ranges;      /* storage of chain */
@@ -109,6 +110,7 @@ struct queue {
     uint32_t base;
     bool logs; /* what it writes to its ring is noted, at log_gpa */
     uint64_t log_gpa;
+    uint8_t *journal; /* the transport's, or NULL */
     uint64_t area_gpa[3];
 };
 
@@ -155,6 +157,9 @@ void queue_resume(struct queue *queue, _Atomic(struct memory_map *) *map, struct
 
 /* Whether, and where, writes to its ring are noted from now on. */
 void queue_set_log(struct queue *queue, bool logs, uint64_t gpa);
+
+/* Whether a transmit queue's frames are given back unsent from now on. */
+void queue_set_discard(struct queue *queue, bool discards);
 
 /* Gives up what of a slot not every one has. */
 void queue_release_slot_extras(struct queue *queue, struct slot *slot);

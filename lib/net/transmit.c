@@ -102,6 +102,9 @@ static VionetVerdict read_frame(const struct queue *queue, const struct view *vi
         return VIONET_DROP_OFFLOAD;
     }
     frame->len = (uint32_t)len;
+    if (G_UNLIKELY(queue->discards)) {
+        return VIONET_DROP_QUEUE_DISABLED;
+    }
     return view->link_up ? VIONET_DELIVERED : VIONET_DROP_LINK_DOWN;
 }
 
@@ -285,7 +288,7 @@ static void note_taken(VionetDevice *device, struct queue *queue, const struct v
 static size_t take_burst(VionetDevice *device, struct queue *queue, const struct view *view,
                          VionetFrame *frames, size_t n, struct outcome *outcome)
 {
-    const bool simple = view->link_up && !device->ops.trace;
+    const bool simple = view->link_up && !device->ops.trace && !queue->discards;
     unsigned budget = queue->ring.setup.size;
     uint32_t checked = 0;
     uint64_t octets = 0;

@@ -19,6 +19,7 @@
 #include "ring/formats.h"
 
 #include "bytes.h"
+#include "ring/journal.h"
 #include "ring/walk.h"
 
 #include <stdatomic.h>
@@ -62,6 +63,17 @@ static struct place place_back(const struct ring *ring, struct place place, unsi
 static struct place avail_place(const struct ring *ring)
 {
     return (struct place){ring->next_avail, ring->avail_wrap};
+}
+
+static struct place used_place(const struct ring *ring)
+{
+    return (struct place){ring->next_used, ring->used_wrap};
+}
+
+static void set_used_place(struct ring *ring, struct place place)
+{
+    ring->next_used = ring->next_put = place.slot;
+    ring->used_wrap = ring->put_wrap = place.wrap;
 }
 
 static void set_avail_place(struct ring *ring, struct place place)
@@ -280,20 +292,38 @@ static void store_rest(struct ring *ring, unsigned slot, uint64_t rest)
     ring_store(ring, VIONET_AREA_DESC, at + 6, rest_flags(rest), 2);
 }
 
-/* Puts one used descriptor for n places. The first of those staged is kept back for the flush. */
-static void put_place(struct ring *ring, bool is_first, uint16_t id, uint32_t written, unsigned n)
+static uint16_t place_word(struct place place)
 {
-    const struct place place = {ring->next_put, ring->put_wrap};
-    const uint64_t rest = used_rest(id, written, place.wrap);
-    const struct place next = place_next(ring, place, n);
+    return (uint16_t)(place.slot | (place.wrap ? BASE_WRAP : 0));
+}
+
+static void write_used(struct ring *ring, unsigned slot, uint64_t rest)
+{
     uint8_t *const table = ring->area[VIONET_AREA_DESC];
 
-    if (is_first) {
-        ring->first_put = rest;
-    } else if (G_LIKELY(table != NULL)) {
-        guest_store64(table + DESC_SIZE * place.slot + DESC_REST, rest);
+    if (G_LIKELY(table != NULL)) {
+        guest_store64(table + DESC_SIZE * slot + DESC_REST, rest);
     } else {
-        store_rest(ring, place.slot, rest);
+        store_rest(ring, slot, rest);
+    }
+}
+
+/*
+ * Puts one used descriptor for n places, as the index-th of those staged. The first of them is kept back for the
+ * flush; with a journal, in which they have to stand before they overwrite anything, all of them are.
+ */
+static void put_place(struct ring *ring, unsigned index, uint16_t id, uint32_t written, unsigned n)
+{
+    const struct place place = {ring->next_put, ring->put_wrap};
+    const struct place next = place_next(ring, place, n);
+    const uint64_t rest = used_rest(id, written, place.wrap);
+
+    if (G_UNLIKELY(ring->setup.journal)) {
+        ring->unseen[index] = (struct ring_used){{.id = id, .n_desc = (uint16_t)n}, written};
+    } else if (index == 0) {
+        ring->first_put = rest;
+    } else {
+        write_used(ring, place.slot, rest);
     }
     ring->next_put = next.slot;
     ring->put_wrap = next.wrap;
@@ -302,7 +332,7 @@ static void put_place(struct ring *ring, bool is_first, uint16_t id, uint32_t wr
 static void packed_put_used(struct ring *ring, const struct ring_used *used, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
-        put_place(ring, ring->staged + i == 0, used[i].ref.id, used[i].written, used[i].ref.n_desc);
+        put_place(ring, ring->staged + i, used[i].ref.id, used[i].written, used[i].ref.n_desc);
     }
 }
 
@@ -314,7 +344,7 @@ static void packed_put_batch(struct ring *ring, const struct ring_used *used, un
     for (unsigned i = 0; i < n; i++) {
         places += used[i].ref.n_desc;
     }
-    put_place(ring, ring->staged == 0, used[n - 1].ref.id, 0, places);
+    put_place(ring, ring->staged, used[n - 1].ref.id, 0, places);
 }
 
 /* Puts n plain ones at places that follow each other, the first of them not the first staged. */
@@ -338,14 +368,15 @@ static void put_straight(struct ring *ring, bool write, const struct ring_plain 
 static void packed_put_plain(struct ring *ring, bool write, const struct ring_plain *buffers,
                              unsigned n)
 {
+    const bool singly = !ring->area[VIONET_AREA_DESC] || ring->setup.journal;
     unsigned i = 0;
 
-    if (ring->setup.in_order && !write) {
-        put_place(ring, ring->staged == 0, buffers[n - 1].id, 0, n);
+    if (ring->setup.batches && !write) {
+        put_place(ring, ring->staged, buffers[n - 1].id, 0, n);
         return;
     }
-    while (i < n && (i + ring->staged == 0 || G_UNLIKELY(!ring->area[VIONET_AREA_DESC]))) {
-        put_place(ring, i + ring->staged == 0, buffers[i].id, write ? buffers[i].len : 0, 1);
+    while (i < n && (i + ring->staged == 0 || G_UNLIKELY(singly))) {
+        put_place(ring, i + ring->staged, buffers[i].id, write ? buffers[i].len : 0, 1);
         i++;
     }
     while (i < n) {
@@ -357,7 +388,7 @@ static void packed_put_plain(struct ring *ring, bool write, const struct ring_pl
 }
 
 /* Release: all that was written before the first of them is there before it is. */
-static unsigned packed_publish(struct ring *ring)
+static unsigned publish(struct ring *ring)
 {
     uint8_t *const table = ring->area[VIONET_AREA_DESC];
     const unsigned first = ring->next_used;
@@ -375,6 +406,31 @@ static unsigned packed_publish(struct ring *ring)
     ring->used_wrap = ring->put_wrap;
     ring->in_flight = (uint16_t)(ring->in_flight - n);
     return n;
+}
+
+/* The same with a journal, in which all that are to be shown are noted at once. */
+static unsigned publish_noted(struct ring *ring)
+{
+    const struct ring_used *const used = ring->unseen;
+    struct place place = used_place(ring);
+    const struct place next = {ring->next_put, ring->put_wrap};
+    const struct journal_places places = {.old = place_word(place), .next = place_word(next)};
+    unsigned n;
+
+    journal_intend(ring->setup.journal, used, ring->staged, &places);
+    ring->first_put = used_rest(used[0].ref.id, used[0].written, place.wrap);
+    for (unsigned i = 1; i < ring->staged; i++) {
+        place = place_next(ring, place, used[i - 1].ref.n_desc);
+        write_used(ring, place.slot, used_rest(used[i].ref.id, used[i].written, place.wrap));
+    }
+    n = publish(ring);
+    journal_settle(ring->setup.journal, places.next);
+    return n;
+}
+
+static unsigned packed_publish(struct ring *ring)
+{
+    return G_UNLIKELY(ring->setup.journal) ? publish_noted(ring) : publish(ring);
 }
 
 /* ---- Notifications ---- */
@@ -447,8 +503,7 @@ static void log_descs(const struct ring *ring, unsigned slot, unsigned n)
 
 static void packed_log_used(struct ring *ring, unsigned n)
 {
-    const struct place first =
-        place_back(ring, (struct place){ring->next_used, ring->used_wrap}, n);
+    const struct place first = place_back(ring, used_place(ring), n);
     const unsigned straight = MIN(n, (unsigned)ring->setup.size - first.slot);
 
     log_descs(ring, first.slot, straight);
@@ -478,11 +533,34 @@ static struct place base_place(const struct ring *ring, uint32_t base)
  */
 static void packed_set_base(struct ring *ring, uint32_t base)
 {
-    const struct place used = base_place(ring, base >> 16 ? base >> 16 : base);
-
     set_avail_place(ring, base_place(ring, base));
-    ring->next_used = ring->next_put = used.slot;
-    ring->used_wrap = ring->put_wrap = used.wrap;
+    set_used_place(ring, base_place(ring, base >> 16 ? base >> 16 : base));
+}
+
+/*
+ * Buffers that were to be shown when the process died were so if the first of them was, which is the last
+ * one written. If not, others may have been written over, and all are staged once more.
+ */
+static void packed_recover(struct ring *ring)
+{
+    const struct journal_places places = journal_places(ring->setup.journal);
+    const struct place old = base_place(ring, places.old);
+    struct place next = base_place(ring, places.next);
+    const unsigned turned = old.wrap != next.wrap ? ring->setup.size : 0;
+    const unsigned n = turned + next.slot - old.slot; /* places between them */
+
+    set_used_place(ring, next);
+    if (n > 0 && is_available(rest_flags(load_rest(ring, old.slot)), old.wrap)) {
+        set_used_place(ring, old);
+        if (n <= ring->setup.size) {
+            ring->staged = (uint16_t)journal_read(ring->setup.journal, ring->unseen, n);
+        }
+        ring->in_flight = ring->staged ? (uint16_t)n : 0;
+        next = ring->staged ? next : old;
+    }
+    ring->next_put = next.slot;
+    ring->put_wrap = next.wrap;
+    set_avail_place(ring, next);
 }
 
 const struct ring_ops ring_format_packed = {
@@ -502,5 +580,6 @@ const struct ring_ops ring_format_packed = {
     .has_more = packed_has_more,
     .get_base = packed_get_base,
     .set_base = packed_set_base,
+    .recover = packed_recover,
     .log_used = packed_log_used,
 };

@@ -10,6 +10,7 @@
 #include "bytes.h"
 #include "lines.h"
 #include "ring/formats.h"
+#include "ring/journal.h"
 
 #include <vionet/spec.h>
 
@@ -29,12 +30,14 @@ void ring_init(struct ring *ring, uint16_t max_size)
     memset(ring, 0, sizeof(*ring));
     /* One more than can wait, so that the one behind the last is none that waits. */
     ring->turns = lines_new0(turns_for(max_size), sizeof(struct ring_turn));
+    ring->unseen = lines_new0(max_size, sizeof(struct ring_used));
     ring->taken = lines_new0(max_size, sizeof(bool));
 }
 
 void ring_free(struct ring *ring)
 {
     g_aligned_free(ring->turns);
+    g_aligned_free(ring->unseen);
     g_aligned_free(ring->taken);
 }
 
@@ -108,7 +111,7 @@ bool ring_remap(struct ring *ring, const struct memory_map *map)
 
 bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct memory_map *map)
 {
-    struct ring fresh = {.turns = ring->turns, .taken = ring->taken};
+    struct ring fresh = {.turns = ring->turns, .unseen = ring->unseen, .taken = ring->taken};
 
     fresh.setup = *setup;
     fresh.ops = setup->packed ? &ring_format_packed : &ring_format_split;
@@ -131,8 +134,15 @@ bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct 
     if (!ring_remap(ring, map)) {
         return false;
     }
-    if (setup->resumes) {
+    if (setup->journal && journal_is_live(setup->journal, setup->size, setup->packed)) {
+        ring->ops->recover(ring);
+        ring_flush(ring);
+    } else if (setup->resumes) {
         ring->ops->set_base(ring, setup->base);
+    }
+    if (setup->journal) {
+        journal_open(setup->journal, setup->size, setup->packed,
+                     (uint16_t)(ring->next_used | (setup->packed && ring->used_wrap) << 15));
     }
     return true;
 }
@@ -144,12 +154,12 @@ void ring_unpop(struct ring *ring, const struct chain_ref *ref)
 }
 
 /*
- * Puts them behind those that are staged. In order, buffers that nothing was written to go back with one
- * entry (2.7.9, 2.8.9): the driver takes those skipped for used as a whole.
+ * Puts them behind those that are staged. Where the driver takes batches, buffers that nothing was written to go back
+ * with one entry (2.7.9, 2.8.9): the driver takes those skipped for used as a whole.
  */
 static void stage(struct ring *ring, const struct ring_used *used, unsigned n)
 {
-    bool written = !ring->setup.in_order;
+    bool written = !ring->setup.batches;
 
     for (unsigned i = 0; i < n && !written; i++) {
         written = used[i].written > 0;

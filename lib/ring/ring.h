@@ -82,6 +82,8 @@ struct ring_ops {
     /* Where the ring stands, in the format's own encoding; and a ring just started goes on from there. */
     uint32_t (*get_base)(const struct ring *ring);
     void (*set_base)(struct ring *ring, uint32_t base);
+    /* A ring just started goes on from where a process died, by its journal; staged are those to be shown. */
+    void (*recover)(struct ring *ring);
     /* Notes in the log that n places, up to next_used, were published. */
     void (*log_used)(struct ring *ring, unsigned n);
 };
@@ -93,16 +95,19 @@ struct ring_turn {
 };
 
 struct ring_setup {
-    uint16_t size;
     uint64_t area_gpa[3]; /* by VionetQueueArea */
-    bool indirect;        /* VIRTIO_F_INDIRECT_DESC */
-    bool event_idx;       /* VIRTIO_F_EVENT_IDX */
-    bool in_order;        /* VIRTIO_F_IN_ORDER */
-    bool packed;          /* VIRTIO_F_RING_PACKED */
-    bool resumes;         /* goes on from base, where another device left it */
+    uint16_t size;
+    bool indirect;  /* VIRTIO_F_INDIRECT_DESC */
+    bool event_idx; /* VIRTIO_F_EVENT_IDX */
+    bool in_order;  /* buffers go back in the order in which they were taken */
+    bool
+        batches; /* VIRTIO_F_IN_ORDER: those that nothing was written to with one entry for several */
+    bool packed;  /* VIRTIO_F_RING_PACKED */
+    bool resumes; /* goes on from base, where another device left it */
+    bool logs;    /* writes to the ring are noted in the map's log, as if the part lay at log_gpa */
     uint32_t base;
-    bool logs; /* writes to the ring are noted in the map's log, as if the part lay at log_gpa */
     uint64_t log_gpa;
+    uint8_t *journal; /* with in_order: where it stands is noted there (journal.h), NULL: nowhere */
 };
 
 struct ring {
@@ -142,7 +147,8 @@ struct ring {
     uint16_t first_turn; /* oldest turn not yet staged; only kept with IN_ORDER */
     uint16_t turn_mask;
     struct ring_turn
-        *turns;         /* more than setup.size; allocated by ring_init() for the largest size */
+        *turns; /* more than setup.size; allocated by ring_init() for the largest size */
+    struct ring_used *unseen; /* the staged ones, setup.size at most (packed, with a journal) */
     uint64_t first_put; /* second half of the first descriptor staged, not yet written (packed) */
     bool *taken;        /* by id: in flight (split) */
     struct ring_fault fault;
@@ -154,8 +160,8 @@ void ring_init(struct ring *ring, uint16_t max_size);
 void ring_free(struct ring *ring);
 
 /*
- * Starts the ring anew with all indices 0, or where setup says, in that map. False with fault set if the
- * setup breaks a rule.
+ * Starts the ring anew with all indices 0, or where setup or a journal that a process left says, in that map.
+ * False with fault set if the setup breaks a rule.
  */
 bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct memory_map *map);
 

@@ -313,7 +313,7 @@ static void split_put_plain(struct ring *ring, bool write, const struct ring_pla
     bool *const taken = ring->taken;
     unsigned i;
 
-    if (ring->setup.in_order && !write) {
+    if (ring->setup.batches && !write) {
         put_elem(ring, first, buffers[n - 1].id, 0);
     } else if (G_LIKELY(device != NULL)) {
         for (i = 0; i < n; i++) {
@@ -421,6 +421,13 @@ static void split_set_base(struct ring *ring, uint32_t base)
     ring->next_used = guest_load16(ring_at(ring, VIONET_AREA_DEVICE, USED_IDX, 2));
 }
 
+/* As many as went back were taken, and what was taken beyond that is taken again. */
+static void split_recover(struct ring *ring)
+{
+    split_set_base(ring, guest_load16(ring_at(ring, VIONET_AREA_DEVICE, USED_IDX, 2)));
+    ring->next_used = ring->next_avail;
+}
+
 const struct ring_ops ring_format_split = {
     .area_size = split_area_size,
     .area_align = {16, 2, 4},
@@ -438,5 +445,6 @@ const struct ring_ops ring_format_split = {
     .has_more = split_has_more,
     .get_base = split_get_base,
     .set_base = split_set_base,
+    .recover = split_recover,
     .log_used = split_log_used,
 };

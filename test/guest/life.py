@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The cases about coming and going: of the driver, the guest, QEMU, the daemon."""
+import os
+import socket
 import time
 
-from cases import CYCLE, DIGEST, OFFLOADS, Internet, on_off
+from cases import CYCLE, DIGEST, FUNCTIONS, OFFLOADS, Internet, on_off
 from guest import GuestError
 from suite import case
+from vhost import generic_device
 
 REBIND = """
 vt_sync begin
@@ -162,3 +165,44 @@ vt_sync dead
         status = guest.qmp("query-status")
         test.ok("QEMU still answers", "running" in status, status)
         test.note(f"{test.full('')} QEMU says: {guest.said().strip()[-300:]}")
+
+
+@case(variants=("vfio-user", "vhost-user"))
+def link(test):
+    """The backend's peer goes and comes back: so does the guest's link, and traffic with it. Over vhost-user QEMU's
+    generic device is told, and reads the configuration space."""
+    path = os.path.join(test.directory, "wire.sock")
+    daemon = test.daemon(f"stream,addr.type=unix,addr.path={path},reconnect-ms=50", "",
+                         protocol="vhost-user" if test.variant == "vhost-user" else None)
+    script = FUNCTIONS.replace("WEB", "0") + """
+carrier() {
+    for _ in $(seq 200); do
+        [ "$(cat /sys/class/net/eth0/carrier)" != "$1" ] || return 0
+        sleep 0.05
+    done
+    return 1
+}
+ip link set eth0 up
+for i in 0 1 2; do
+    vt_test "down $i" carrier 0
+    vt_sync "down$i"
+    vt_test "up $i" carrier 1
+    ping -c 1 -W 1 -I eth0 10.9.9.9 >/dev/null 2>&1
+    vt_sync "up$i"
+done
+"""
+    devices = generic_device(daemon.path, 1) if test.variant == "vhost-user" else None
+    with test.guest(daemon, script, devices=devices) as guest:
+        for i in range(3):
+            guest.reach(f"down{i}")
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(path)
+                listener.listen(1)
+                peer, _ = listener.accept()
+            os.unlink(path)
+            guest.go(f"down{i}")
+            guest.reach(f"up{i}")
+            test.ok(f"frames come, {i}", len(peer.recv(65536)) > 14)
+            peer.close()
+            guest.go(f"up{i}")
+        test.said(guest.finish())

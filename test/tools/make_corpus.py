@@ -8,7 +8,8 @@ beside them; see fuzz/README.md.
   make_corpus.py            write what is missing
   make_corpus.py --check    fail if something is missing, or a name is not the hash of its octets
   make_corpus.py --add TARGET FILE...    take files over under their names
-  make_corpus.py --recorded FILE...      take recordings of record_vfio_user.py over, for fuzz_vfio_user
+  make_corpus.py --recorded TARGET FILE...    take recordings of record_messages.py over, for fuzz_vfio_user or
+                                              fuzz_vhost_user
 """
 
 import hashlib
@@ -600,7 +601,7 @@ def vfio_versions():
         yield VfioUser(come).act('version', come >> 1, 0).act('ask', 2, 4, 0).running().traffic()
 
 
-# A recording (test/tools/record_vfio_user.py): for each message its length, how many descriptors came
+# A recording (test/tools/record_messages.py): for each message its length, how many descriptors came
 # with it, their kinds, its octets.
 
 RECORDED_AT_ONCE = 60  # messages of one input
@@ -644,9 +645,10 @@ def vfio_inputs():
 
 # ---- fuzz_vhost_user ----
 
-VHOST_ACTIONS = {'come': 0, 'boot': 1, 'spoil': 2, 'ask': 4, 'raw': 5, 'traffic': 6, 'scribble': 7, 'shorten': 8,
+VHOST_ACTIONS = {'come': 0, 'boot': 1, 'spoil': 2, 'message': 3, 'ask': 4, 'raw': 5, 'traffic': 6, 'scribble': 7, 'shorten': 8,
                  'look': 9}
-VHOST_REQUESTS = [*range(1, 21), 24, 25, 34, 36, 37, 38, 39, 40]
+VHOST_KINDS = {'memory': 0, 'log': 3, 'event': 4, 'socket': 10, 'inflight': 11}
+VHOST_REQUESTS = [*range(1, 22), 24, 25, 31, 32, 34, 36, 37, 38, 39, 40]
 VHOST_SESSIONS = {
     # In the order of requests in which each front-end was seen to send them: QEMU's virtio-net and generic device,
     # DPDK's virtio-user; with the ring that each is about.
@@ -725,6 +727,46 @@ def vhost_guests():
         for _ in range(dice.between(3, 12)):
             program.octets += bytes([dice.below(10)]) + dice.octets(dice.between(1, 6))
         yield program
+
+
+def vhost_moved(message, user):
+    """Request, payload and files of a message whose memory is the target's: small, each ring at its place there."""
+    request, _, size = struct.unpack_from('<III', message)
+    payload = bytearray(message[12:12 + size])
+    if request == 5:
+        for at in range(8, size, 32):
+            struct.pack_into('<Q', payload, at + 8, SMALL_MEMORY)
+            struct.pack_into('<Q', payload, at + 24, 0)
+    elif request == 37:
+        struct.pack_into('<Q', payload, 16, SMALL_MEMORY)
+        struct.pack_into('<Q', payload, 32, 0)
+    elif request == 8:
+        struct.pack_into('<I', payload, 4, 16)
+    elif request == 9:
+        ring = struct.unpack_from('<I', payload)[0] % 4 * 0x1000
+        struct.pack_into('<QQQ', payload, 8, user + ring, user + ring + 0x800, user + ring + 0x400)
+    elif request == 6:
+        struct.pack_into('<QQ', payload, 0, 4096, 0)
+    return request, bytes(payload), {6: 'log', 32: 'inflight'}.get(request, 'memory')
+
+
+def vhost_recorded(octets):
+    """A recording as it went, cut off in several places, with traffic there and a front-end that comes next."""
+    messages, user, programs = list(recorded_messages(octets)), 0, [b'']
+    for message, kinds in messages:
+        if message[0] == 5:
+            user = struct.unpack_from('<Q', message, 12 + 8 + 16)[0]
+        elif message[0] == 37 and not user:
+            user = struct.unpack_from('<Q', message, 12 + 8 + 16)[0]
+        request, payload, file = vhost_moved(message, user)
+        places = [(VHOST_KINDS[file], VHOST_KINDS['event'] + request % 4, VHOST_KINDS['socket'])[kind]
+                  for kind in kinds[:3]]
+        programs.append(bytes([VHOST_ACTIONS['message'], request, len(places), *places]) +
+                        struct.pack('<H', len(payload)) + payload)
+    for stop in sorted({*range(8, len(programs), 12), len(programs)}):
+        first = b''.join(programs[max(0, stop - 90):stop])
+        tail = VhostUser().act('look').act('traffic', 5).act('look').act('come').act('boot', 2).act('traffic', 7)
+        yield first + tail.octets
 
 
 def vhost_inputs():
@@ -899,6 +941,8 @@ TARGETS = {
     'fuzz_vhost_user': vhost_inputs,
 }
 
+RECORDED = {'fuzz_vfio_user': recorded_inputs, 'fuzz_vhost_user': vhost_recorded}
+
 
 def check():
     problems = []
@@ -926,10 +970,10 @@ def main():
         for path in sys.argv[3:]:
             write(sys.argv[2], pathlib.Path(path).read_bytes())
         return 0
-    if sys.argv[1:2] == ['--recorded'] and len(sys.argv) > 2:
-        for path in sys.argv[2:]:
-            for octets in recorded_inputs(pathlib.Path(path).read_bytes()):
-                write('fuzz_vfio_user', octets)
+    if sys.argv[1:2] == ['--recorded'] and len(sys.argv) > 3 and sys.argv[2] in RECORDED:
+        for path in sys.argv[3:]:
+            for octets in RECORDED[sys.argv[2]](pathlib.Path(path).read_bytes()):
+                write(sys.argv[2], octets)
         return 0
     if sys.argv[1:]:
         sys.exit(__doc__)

@@ -60,7 +60,7 @@ static struct bench *bench_new(uint16_t size, bool packed, bool event_idx, bool 
     struct bench *bench = bench_make(size, packed, NULL);
 
     bench->setup.event_idx = event_idx;
-    bench->setup.in_order = in_order;
+    bench->setup.in_order = bench->setup.batches = in_order;
     g_assert_true(bench_start(bench));
     return bench;
 }

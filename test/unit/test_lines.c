@@ -44,6 +44,7 @@ static void add_queue(struct ranges *ranges, struct queue *queue)
     add(ranges, owner, "queue", queue, offsetof(struct queue, kicks));
     add(ranges, NOTIFIERS + queue->index, "kicks", &queue->kicks, sizeof(queue->kicks));
     add(ranges, owner, "turns", queue->ring.turns, (n + 1) * sizeof(struct ring_turn));
+    add(ranges, owner, "unseen", queue->ring.unseen, n * sizeof(struct ring_used));
     add(ranges, owner, "taken", queue->ring.taken, n * sizeof(bool));
     add(ranges, owner, "ranges", queue->ranges,
         2 * (size_t)queue->chain.max * sizeof(struct iovec));

@@ -488,6 +488,7 @@ static void test_stream_reads_many(void)
     const int peer = bench_up(&bench);
     uint8_t octets[5 * 600];
     VionetFrame frames[300];
+    const unsigned told = bench.n_ready;
     unsigned number = 0;
 
     for (unsigned i = 0; i < 600; i++) {
@@ -497,7 +498,7 @@ static void test_stream_reads_many(void)
     g_assert_true(nothing_comes(&bench));
     peer_write(peer, octets, sizeof(octets));
     run_for(&bench, 5);
-    g_assert_cmpuint(bench.n_ready, ==, 1);
+    g_assert_cmpuint(bench.n_ready, ==, told + 1);
     for (unsigned round = 0; number < 600; round++) {
         const size_t n = backend_receive(bench.backend, frames, round % 2 ? 300 : 20);
 
@@ -519,17 +520,19 @@ static void test_stream_lends(void)
     struct bench bench;
     const int peer = bench_up(&bench);
     VionetFrame frames[2];
+    unsigned told;
     int next;
 
     peer_write(peer, "\0\0\0\3one\0\0\0\3two\0\0", 16);
     g_assert_cmpuint(backend_receive(bench.backend, frames, 2), ==, 2);
     peer_write(peer, "\0\5three", 7);
     run_for(&bench, 5);
+    told = bench.n_ready;
     close(peer);
     next = unix_connect(&bench, "s");
     peer_write(next, "\0\0\0\4next", 8);
     run_for(&bench, 5);
-    g_assert_cmpuint(bench.n_ready, ==, 0);
+    g_assert_cmpuint(bench.n_ready, ==, told);
     g_assert_cmpmem(frames[0].iov[0].iov_base, frames[0].len, "one", 3);
     g_assert_cmpmem(frames[1].iov[0].iov_base, frames[1].len, "two", 3);
     backend_complete(bench.backend, &frames[1], 1);
@@ -644,6 +647,29 @@ static void test_stream_reconnects(void)
     }
     close(listener);
     bench_unlink(&bench, "s");
+    bench_close(&bench);
+}
+
+/* The link is up while there is a peer; who asks for nothing is told all the same. */
+static void test_stream_link(void)
+{
+    struct bench bench;
+    unsigned told;
+    int peer;
+
+    bench_init(&bench);
+    bench_open(&bench, "stream,server=on,addr.type=unix,addr.path=%s/s", bench.dir);
+    g_assert_false(backend_has_link(bench.backend));
+    for (unsigned i = 0; i < 3; i++) {
+        told = bench.n_ready;
+        peer = unix_connect(&bench, "s");
+        run_for(&bench, 5);
+        g_assert_true(backend_has_link(bench.backend));
+        g_assert_cmpuint(bench.n_ready, ==, told + 1);
+        close(peer);
+        g_assert_true(nothing_comes(&bench));
+        g_assert_false(backend_has_link(bench.backend));
+    }
     bench_close(&bench);
 }
 
@@ -833,7 +859,7 @@ static void test_stream_slow_guest(void)
         sent++;
     }
     run_for(&bench, 20);
-    g_assert_cmpuint(bench.n_ready, ==, 0); /* it did not ask */
+    g_assert_cmpuint(bench.n_ready, ==, 1); /* it did not ask: there is a peer, that was all */
     for (unsigned i = 0; i < sent; i++) {
         g_assert_cmpuint(take(&bench, found), ==, 1000);
         g_assert_cmpuint((unsigned)found[0] << 8 | found[1], ==, i);
@@ -1110,6 +1136,7 @@ int main(int argc, char **argv)
     g_test_add_func("/stream/bad-lengths", test_stream_bad_lengths);
     g_test_add_func("/stream/one-peer-at-a-time", test_stream_one_peer_at_a_time);
     g_test_add_func("/stream/reconnects", test_stream_reconnects);
+    g_test_add_func("/stream/link", test_stream_link);
     g_test_add_func("/stream/gives-up", test_stream_gives_up);
     g_test_add_func("/stream/peer-vanishes", test_stream_peer_vanishes);
     g_test_add_func("/stream/inet", test_stream_inet);

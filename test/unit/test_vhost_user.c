@@ -70,21 +70,81 @@ static void test_dpdk_order(void)
     front_set_ring(front, 0, 0);
     front_set_ring(front, 1, 0);
     front_fill(front);
-    front_transmit(front, 7);
-    front_kick(front, 1);
-    g_assert_cmpuint(front_reclaim(front), ==, 0);
-    g_assert_false(vionet_device_running(device_of(front)));
     g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 0, 1), ==, 0);
     g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 1, 1), ==, 0);
     g_assert_cmpuint(front_number(front, SET_STATUS, 0x0f), ==, 0);
-    front_settle(front);
-    g_assert_cmpuint(front_reclaim(front), ==, 1);
-    g_assert_cmpint(front_receive(front), ==, 7);
+    front_echo(front, 7);
     front_echo(front, 8);
     g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 0, 0), ==, 0);
     g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 1, 0), ==, 0);
     g_assert_cmpuint(front_get_base(front, 0), ==, 2);
     g_assert_cmpuint(front_get_base(front, 1), ==, 2);
+    end(front);
+}
+
+/* Sends a frame by a ring that is disabled: it is given back, and does not come in again. */
+static void expect_discarded(struct front *front, unsigned number)
+{
+    const uint64_t before = vionet_device_verdicts(device_of(front), VIONET_DROP_QUEUE_DISABLED);
+
+    front_transmit(front, number);
+    front_kick(front, 1);
+    g_assert_cmpuint(front_reclaim(front), ==, 1);
+    g_assert_cmpint(front_receive(front), ==, -1);
+    g_assert_cmpuint(vionet_device_verdicts(device_of(front), VIONET_DROP_QUEUE_DISABLED), ==,
+                     before + 1);
+}
+
+/* "Must process and discard any TX packets": also before it is enabled first, and of a ring that ran. */
+static void test_disabled(void)
+{
+    struct front *front = begin("");
+
+    front_negotiate(front, F_DRIVER);
+    g_assert_cmpuint(front_set_memory(front), ==, 0);
+    front_set_ring(front, 0, 0);
+    front_set_ring(front, 1, 0);
+    front_fill(front);
+    expect_discarded(front, 1);
+    g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 0, 1), ==, 0);
+    expect_discarded(front, 2);
+    g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 1, 1), ==, 0);
+    front_echo(front, 3);
+    g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 1, 0), ==, 0);
+    for (unsigned i = 0; i < 3 * RING_SIZE; i++) {
+        expect_discarded(front, i);
+    }
+    g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 1, 1), ==, 0);
+    front_echo(front, 4);
+    g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 1, 0), ==, 0);
+    g_assert_cmpuint(front_get_base(front, 1), ==, 4 + 3 * RING_SIZE);
+    end(front);
+}
+
+/*
+ * A front-end that resets a guest may disable its rings and say no more until there are others: of the
+ * disabled one nothing is read, nor written, once something is set up anew.
+ */
+static void test_disabled_and_left(void)
+{
+    struct front *front = begin("");
+    uint8_t *at, before[PAGE];
+
+    front_start(front, F_DRIVER);
+    front_echo(front, 1);
+    g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 0, 0), ==, 0);
+    g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, 1, 0), ==, 0);
+    at = guest_ptr(front->memory, front->rings[1].area.device_gpa, 2);
+    memset(at, 0x5a, 4 + 8 * RING_SIZE); /* another thing now */
+    memcpy(before, at, 4 + 8 * RING_SIZE);
+    g_assert_cmpuint(front_number(front, SET_FEATURES, front->features), ==, 0);
+    g_assert_cmpuint(front_set_memory(front), ==, 0);
+    g_assert_cmpuint(front_state(front, SET_VRING_NUM, 1, RING_SIZE / 2), ==, 0);
+    g_assert_cmpuint(front_state(front, SET_VRING_BASE, 1, 0), ==, 0);
+    g_assert_cmpuint(front_set_addr(front, 1, 0), ==, 0);
+    front_kick(front, 1);
+    g_assert_cmpmem(at, 4 + 8 * RING_SIZE, before, 4 + 8 * RING_SIZE);
+    g_assert_cmphex(front_ask(front, GET_STATUS, NULL, 0) & 0x40, ==, 0);
     end(front);
 }
 
@@ -592,7 +652,7 @@ static void test_features_refused(void)
     g_assert_cmpuint(front_number(front, SET_FEATURES, front->features), ==, 0);
     g_assert_cmphex(front_ask(front, GET_STATUS, NULL, 0), ==, 0x0b);
     g_assert_cmpuint(front_number(front, SET_STATUS, 0x100), ==, 1);
-    g_assert_cmpuint(front_number(front, SET_PROTOCOL_FEATURES, 1u << 5 | P_ACK), ==, 1);
+    g_assert_cmpuint(front_number(front, SET_PROTOCOL_FEATURES, 1u << 8 | P_ACK), ==, 1);
     end(front);
 }
 
@@ -694,6 +754,116 @@ static void test_config(void)
     front_ask(front, GET_CONFIG, &config, 12 + 7);
     g_assert_cmpuint(front->len, ==, 0);
     g_assert_cmpuint(front_ack(front, SET_CONFIG, &config, 12 + 8, NULL, 0), ==, 1);
+    end(front);
+}
+
+/* ---- Requests of the back-end ---- */
+
+static uint16_t ask_status(struct front *front)
+{
+    const uint32_t config[4] = {6, 2, 0};
+    uint16_t status;
+
+    front_ask(front, GET_CONFIG, config, 12 + 2);
+    g_assert_cmpuint(front->len, ==, 12 + 2);
+    memcpy(&status, front->data + 12, sizeof(status));
+    return status;
+}
+
+static uint64_t set_channel(struct front *front, int fd)
+{
+    return front_ack(front, SET_BACKEND_REQ_FD, NULL, 0, &fd, 1);
+}
+
+/* How often the front-end was told that the configuration space has changed. */
+static unsigned times_told(int fd)
+{
+    static const uint32_t expected[3] = {2, 1, 0};
+    uint32_t header[3];
+    unsigned n = 0;
+
+    while (recv(fd, header, sizeof(header), MSG_DONTWAIT) == sizeof(header)) {
+        g_assert_cmpmem(header, sizeof(header), expected, sizeof(expected));
+        n++;
+    }
+    return n;
+}
+
+/* The backend's peer goes: the front-end is told, and finds the link down. */
+static void test_link(void)
+{
+    int peers[2], ends[2];
+    struct front *front = g_new0(struct front, 1);
+    char *backend;
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, peers), ==, 0);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
+    backend = g_strdup_printf("stream,addr.type=fd,addr.str=%d", peers[1]);
+    front_init(front, "", backend);
+    front_connect(front);
+    front_start(front, F_DRIVER | UINT64_C(1) << VIRTIO_NET_F_STATUS);
+    g_assert_cmpuint(set_channel(front, ends[1]), ==, 0);
+    g_assert_cmpuint(times_told(ends[0]), ==, 0);
+    g_assert_cmpuint(ask_status(front), ==, 1);
+    close(peers[0]);
+    front_settle(front);
+    g_assert_cmpuint(times_told(ends[0]), ==, 1);
+    g_assert_cmpuint(ask_status(front), ==, 0);
+    front_transmit(front, 1);
+    front_kick(front, 1);
+    g_assert_cmpuint(front_reclaim(front), ==, 1);
+    front_close(front);
+    close(ends[1]);
+    g_assert_cmpint(recv(ends[0], peers, 1, MSG_DONTWAIT), ==, 0); /* ours is closed */
+    close(ends[0]);
+    g_free(backend);
+    end(front);
+}
+
+static void toggle_link(struct front *front)
+{
+    vionet_device_set_link(device_of(front), false);
+    vionet_device_set_link(device_of(front), true);
+}
+
+/* One who does not read, one who has gone, what is no socket, one in place of another. */
+static void test_channel(void)
+{
+    struct front *front = begin("");
+    const int file = front_memfd(PAGE);
+    int first[2], second[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, first), ==, 0);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, second), ==, 0);
+    front_start(front, F_DRIVER | UINT64_C(1) << VIRTIO_NET_F_STATUS);
+    toggle_link(front); /* to nobody */
+    g_assert_cmpuint(set_channel(front, file), ==, 1);
+    g_assert_cmpuint(set_channel(front, first[1]), ==, 0);
+    for (unsigned i = 0; i < 20000; i++) {
+        toggle_link(front);
+    }
+    g_assert_cmpuint(times_told(first[0]), <, 2 * 20000);
+    toggle_link(front);
+    g_assert_cmpuint(times_told(first[0]), ==, 2);
+    g_assert_cmpuint(set_channel(front, second[1]), ==, 0);
+    toggle_link(front);
+    g_assert_cmpuint(times_told(first[0]), ==, 0);
+    g_assert_cmpuint(times_told(second[0]), ==, 2);
+    close(second[0]);
+    toggle_link(front);
+    g_assert_cmpuint(set_channel(front, first[1]), ==, 0);
+    g_assert_cmpuint(front_number(front, SET_PROTOCOL_FEATURES, P_ALL & ~(1u << 9)), ==, 0);
+    toggle_link(front); /* who has no configuration space is told nothing of it */
+    g_assert_cmpuint(set_channel(front, first[1]), ==, 0);
+    toggle_link(front);
+    g_assert_cmpuint(times_told(first[0]), ==, 0);
+    g_assert_cmpuint(front_number(front, SET_PROTOCOL_FEATURES, P_ACK), ==, 0);
+    g_assert_cmpuint(set_channel(front, first[1]), ==, 1);
+    front_echo(front, 1);
+    close(first[0]);
+    close(first[1]);
+    close(second[1]);
+    close(file);
     end(front);
 }
 
@@ -800,6 +970,8 @@ int main(int argc, char **argv)
     g_test_add_func("/vhost-user/order/dpdk", test_dpdk_order);
     g_test_add_func("/vhost-user/order/without-protocol-features", test_plain);
     g_test_add_func("/vhost-user/order/polled", test_polled);
+    g_test_add_func("/vhost-user/disabled/frames-are-discarded", test_disabled);
+    g_test_add_func("/vhost-user/disabled/and-left-behind", test_disabled_and_left);
     g_test_add_func("/vhost-user/index/is-exact", test_index);
     g_test_add_func("/vhost-user/index/frames-wait-meanwhile", test_frames_wait);
     g_test_add_func("/vhost-user/threads", test_threads);
@@ -819,6 +991,8 @@ int main(int argc, char **argv)
     g_test_add_func("/vhost-user/reset", test_reset_device);
     g_test_add_func("/vhost-user/broken-ring", test_broken_ring);
     g_test_add_func("/vhost-user/config", test_config);
+    g_test_add_func("/vhost-user/channel/link", test_link);
+    g_test_add_func("/vhost-user/channel/peers", test_channel);
     g_test_add_func("/vhost-user/mtu", test_mtu);
     g_test_add_func("/vhost-user/rarp", test_rarp);
     g_test_add_func("/vhost-user/control/there", test_control_there);

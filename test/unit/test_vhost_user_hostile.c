@@ -78,15 +78,16 @@ static const struct {
     uint32_t size;
     unsigned fds;
 } shapes[] = {
-    {SET_FEATURES, 8, 0},     {SET_MEM_TABLE, 40, 1}, {SET_LOG_BASE, 16, 1},
-    {SET_LOG_FD, 0, 1},       {SET_VRING_NUM, 8, 0},  {SET_VRING_ADDR, 40, 0},
-    {SET_VRING_BASE, 8, 0},   {GET_VRING_BASE, 8, 0}, {SET_VRING_KICK, 8, 1},
-    {SET_VRING_CALL, 8, 1},   {SET_VRING_ERR, 8, 1},  {SET_PROTOCOL_FEATURES, 8, 0},
-    {SET_VRING_ENABLE, 8, 0}, {SEND_RARP, 8, 0},      {NET_SET_MTU, 8, 0},
-    {GET_CONFIG, 12, 0},      {SET_CONFIG, 12, 0},    {ADD_MEM_REG, 40, 1},
-    {REM_MEM_REG, 40, 0},     {SET_STATUS, 8, 0},     {GET_FEATURES, 0, 0},
-    {GET_QUEUE_NUM, 0, 0},    {GET_STATUS, 0, 0},     {GET_MAX_MEM_SLOTS, 0, 0},
-    {RESET_DEVICE, 0, 0},     {RESET_OWNER, 0, 0},    {SET_OWNER, 0, 0},
+    {SET_FEATURES, 8, 0},       {SET_MEM_TABLE, 40, 1},   {SET_LOG_BASE, 16, 1},
+    {SET_LOG_FD, 0, 1},         {SET_VRING_NUM, 8, 0},    {SET_VRING_ADDR, 40, 0},
+    {SET_VRING_BASE, 8, 0},     {GET_VRING_BASE, 8, 0},   {SET_VRING_KICK, 8, 1},
+    {SET_VRING_CALL, 8, 1},     {SET_VRING_ERR, 8, 1},    {SET_PROTOCOL_FEATURES, 8, 0},
+    {SET_VRING_ENABLE, 8, 0},   {SEND_RARP, 8, 0},        {NET_SET_MTU, 8, 0},
+    {GET_CONFIG, 12, 0},        {SET_CONFIG, 12, 0},      {ADD_MEM_REG, 40, 1},
+    {REM_MEM_REG, 40, 0},       {SET_STATUS, 8, 0},       {GET_FEATURES, 0, 0},
+    {GET_QUEUE_NUM, 0, 0},      {GET_STATUS, 0, 0},       {GET_MAX_MEM_SLOTS, 0, 0},
+    {RESET_DEVICE, 0, 0},       {RESET_OWNER, 0, 0},      {SET_OWNER, 0, 0},
+    {SET_BACKEND_REQ_FD, 0, 1}, {GET_INFLIGHT_FD, 24, 0}, {SET_INFLIGHT_FD, 24, 1},
 };
 
 static void try_shape(struct scene *scene, uint32_t request, uint32_t size, unsigned n_fds,
@@ -163,7 +164,7 @@ static void test_refusal(void)
 /* U-11: numbers that name no request, and headers that are none. */
 static void test_unknown(void)
 {
-    static const uint32_t numbers[] = {0,  21,         22,         23,         26,        31,
+    static const uint32_t numbers[] = {0,  27,         22,         23,         26,        33,
                                        41, 0x7fffffff, 0x80000000, 0xffffffff, 0x01000001};
     static const uint32_t flags[] = {1, 2, 4, 5, 6, 0xfffffffe};
     struct scene *scene = scene_new();

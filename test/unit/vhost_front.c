@@ -47,6 +47,7 @@ void front_init(struct front *front, const char *properties, const char *backend
 
     memset(front, 0, sizeof(*front));
     front->fd = -1;
+    front->reply_fd = -1;
     front->protocol = P_ALL;
     front->context = g_main_context_new();
     front->server = vionet_vhost_user_new(properties, backend, front->context, &ops, front, &error);
@@ -80,6 +81,9 @@ void front_end(struct front *front)
     g_free(text);
     if (front->fd >= 0) {
         front_close(front);
+    }
+    if (front->reply_fd >= 0) {
+        close(front->reply_fd);
     }
     vionet_vhost_user_free(front->server);
     forget_rings(front);
@@ -160,11 +164,39 @@ bool front_post(struct front *front, uint32_t request, uint32_t flags, const voi
     return front_send(front, octets, sizeof(header) + len, fds, n);
 }
 
+/* A descriptor that comes along is kept. */
+static bool receive_header(struct front *front, uint32_t header[3])
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec iov = {header, 12};
+    struct msghdr msg = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof(control),
+    };
+
+    if (recvmsg(front->fd, &msg, MSG_CMSG_CLOEXEC) != 12) {
+        return false;
+    }
+    if (front->reply_fd >= 0) {
+        close(front->reply_fd);
+    }
+    front->reply_fd = -1;
+    if (CMSG_FIRSTHDR(&msg)) {
+        memcpy(&front->reply_fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(int));
+    }
+    return true;
+}
+
 bool front_reply(struct front *front, uint32_t request)
 {
     uint32_t header[3];
 
-    if (recv(front->fd, header, sizeof(header), 0) != sizeof(header)) {
+    if (!receive_header(front, header)) {
         return false;
     }
     g_assert_cmpuint(header[0], ==, request);
@@ -271,6 +303,7 @@ static void make_ring(struct front *front, unsigned index)
     struct ring_state *ring = &front->rings[index];
     const struct virtq_options options = {
         .size = RING_SIZE,
+        .packed = front->features >> 34 & 1,
         .event_idx = front->features >> 29 & 1,
         .indirect = front->features >> 28 & 1,
     };

@@ -36,8 +36,11 @@ enum {
     SET_VRING_ENABLE = 18,
     SEND_RARP = 19,
     NET_SET_MTU = 20,
+    SET_BACKEND_REQ_FD = 21,
     GET_CONFIG = 24,
     SET_CONFIG = 25,
+    GET_INFLIGHT_FD = 31,
+    SET_INFLIGHT_FD = 32,
     RESET_DEVICE = 34,
     GET_MAX_MEM_SLOTS = 36,
     ADD_MEM_REG = 37,
@@ -51,7 +54,8 @@ enum {
 #define F_PROTOCOL (UINT64_C(1) << 30)
 #define P_RARP     (UINT64_C(1) << 2)
 #define P_ACK      (UINT64_C(1) << 3)
-#define P_ALL      UINT64_C(0x1a21f)
+#define P_INFLIGHT (UINT64_C(1) << 12)
+#define P_ALL      UINT64_C(0x1b23f)
 #define NO_FD      0x100u
 #define LOST       UINT64_MAX /* in place of an answer: the connection has ended */
 
@@ -92,6 +96,7 @@ struct front {
     /* the last reply */
     uint32_t len;
     uint8_t data[512];
+    int reply_fd; /* that came with it, or -1 */
 };
 
 /* What the server logs is not shown, and a warning is no failure. */
