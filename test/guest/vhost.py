@@ -85,7 +85,7 @@ ping -i 0.01 10.0.2.2 >/dev/null 2>&1 & pings=$!
 wget -q -O /dev/null http://10.0.2.2:WEB/file & download=$!
 vt_sync up{i}
 for n in $(seq 200); do ping -c 1 -W 1 10.0.2.2 >/dev/null 2>&1 && break; sleep 0.05; done
-kill $pings $download 2>/dev/null; wait
+kill $pings $download 2>/dev/null; wait $pings $download
 fetch again{i}; serve
 vt_sync in{i}
 """
