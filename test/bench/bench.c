@@ -3,7 +3,7 @@
  * What a frame costs: dissecting and hashing it, receiving it through the ring, transmitting it.
  * Every figure is the median of interleaved rounds on one core and stands beside its yardstick from
  * the same rounds: bitwise Toeplitz for hashing, memcpy of the same octets between the same buffers
- * for the ring. Run by meson test --benchmark; docs/performance.md says how to read it.
+ * for the ring. Then how far queue pairs on threads of their own keep out of each other's way. Run by meson test --benchmark; docs/performance.md says how to read it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +16,8 @@
 #include "machine/machine.h"
 #include "reference/reference.h"
 
+#include "pairs.h"
+
 #define ROUNDS      15
 #define POOL        512  /* frames with different flows */
 #define FRAME_PITCH 1600 /* no power of two: buffers must not meet in one cache set */
@@ -23,6 +25,7 @@
 #define RING_SIZE   256
 #define BURST       32
 #define MAX_RESULTS 64
+#define N_PAIRS     2 /* on threads of their own */
 
 static const uint8_t key_octets[40] = {
     0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3,
@@ -589,6 +592,18 @@ static void report_ring(void)
     }
 }
 
+static void report_pairs(void)
+{
+    printf(
+        "\nEach pair on its own thread, sent and received again, millions of frames a second.\n\n");
+    for (unsigned l = 0; l < G_N_ELEMENTS(lengths); l++) {
+        const struct pairs_rate rate = pairs_measure(N_PAIRS, lengths[l], ROUNDS);
+
+        printf("%4u octets: one of %u pairs %6.2f   all of them %6.2f = %4.2f times\n", lengths[l],
+               N_PAIRS, rate.one, rate.all, rate.all / rate.one);
+    }
+}
+
 int main(void)
 {
     srand(1);
@@ -596,5 +611,6 @@ int main(void)
     measure_ring();
     report_hashing();
     report_ring();
+    report_pairs();
     return 0;
 }

@@ -369,6 +369,17 @@ static void control_host(struct rig *rig, unsigned i)
     }
 }
 
+/* Mappings beside the one in use and the guest's RSS, in turns: nothing is lost by either. */
+static void control_mappings_and_rss(struct rig *rig, unsigned i)
+{
+    static uint8_t page[4096] __attribute__((aligned(4096)));
+
+    control_commands(rig, 4 * i);
+    if (!vionet_device_map(rig->device, 0x90000000, page, PAGE, 0, NULL)) {
+        vionet_device_unmap(rig->device, 0x90000000, PAGE, NULL);
+    }
+}
+
 static void control_link_only(struct rig *rig, unsigned i)
 {
     vionet_device_set_link(rig->device, i % 2);
@@ -388,6 +399,7 @@ static const struct scene {
     {"alone", control_nothing, 300, true},
     {"X-04/with-commands", control_commands, 400, true},
     {"G-05/with-mappings-and-the-bus", control_host, 400, false},
+    {"with-mappings-and-rss", control_mappings_and_rss, 400, true},
     {"with-the-link", control_link_only, 400, false},
     {"Z-03/with-the-bus", control_bus_only, 2000, false},
 };
