@@ -421,6 +421,41 @@ static void packed_set_base(struct ring *ring, uint32_t base)
     ring->used_wrap = used.wrap;
 }
 
+/* The places from one to another; more than size if they are on the same one after a whole turn. */
+static unsigned places_between(uint16_t size, struct place from, struct place to)
+{
+    return (from.wrap == to.wrap ? 0u : size) + to.slot - from.slot;
+}
+
+/* A ring that resumed at a base may have lost some of those that are out. */
+static const char *packed_state_wrong(uint16_t size, const struct ring_state *state)
+{
+    const struct place avail = {state->next_avail, state->avail_wrap};
+    const struct place used = {state->next_used, state->used_wrap};
+    const unsigned distance = places_between(size, used, avail);
+    uint64_t n = 0;
+
+    if (avail.slot >= size || used.slot >= size) {
+        return "it stands at a place that it does not have";
+    }
+    if (distance > size) {
+        return "its places are further apart than its size";
+    }
+    for (unsigned i = 0; i < state->n_taken; i++) {
+        if (state->taken[i].ref.n_desc == 0) {
+            return "a buffer is out that has no descriptor";
+        }
+        n += state->taken[i].ref.n_desc;
+    }
+    return n > distance ? "more buffers are out than were taken" : NULL;
+}
+
+static void packed_retake(struct ring *ring, struct chain_ref *ref)
+{
+    ring->in_flight = (uint16_t)(ring->in_flight + ref->n_desc);
+    ref->turn = ring->next_turn++;
+}
+
 const struct ring_ops ring_format_packed = {
     .area_size = packed_area_size,
     .area_align = {16, 4, 4},
@@ -436,5 +471,7 @@ const struct ring_ops ring_format_packed = {
     .has_more = packed_has_more,
     .get_base = packed_get_base,
     .set_base = packed_set_base,
+    .state_wrong = packed_state_wrong,
+    .retake = packed_retake,
     .log_used = packed_log_used,
 };

@@ -54,6 +54,22 @@ struct ring_used {
     uint32_t written; /* octets */
 };
 
+/*
+ * Where a ring stands, between two visits to it: all that is needed to go on elsewhere. Those that were
+ * taken and not shown come with their ids and numbers of descriptors, in the order of taking.
+ */
+struct ring_state {
+    uint16_t next_avail;
+    uint16_t next_used;
+    bool avail_wrap;
+    bool used_wrap;
+    uint16_t told_used;
+    bool told_valid;
+    uint32_t untold;
+    unsigned n_taken;
+    struct ring_used *taken;
+};
+
 struct ring_ops {
     /* Octets of a part (VionetQueueArea) for size descriptors, its alignment, who writes to it. */
     uint32_t (*area_size)(unsigned area, uint16_t size);
@@ -74,6 +90,10 @@ struct ring_ops {
     /* Where the ring stands, in the format's own encoding; and a ring just started goes on from there. */
     uint32_t (*get_base)(const struct ring *ring);
     void (*set_base)(struct ring *ring, uint32_t base);
+    /* Why a ring of that size can not stand there, NULL if it can. */
+    const char *(*state_wrong)(uint16_t size, const struct ring_state *state);
+    /* Counts a buffer as taken that was so where the state comes from. */
+    void (*retake)(struct ring *ring, struct chain_ref *ref);
     /* Notes in the log that n places, up to next_used, were published. */
     void (*log_used)(struct ring *ring, unsigned n);
 };
@@ -103,6 +123,7 @@ struct ring_setup {
     bool packed;          /* VIRTIO_F_RING_PACKED */
     bool resumes;         /* goes on from base, where another device left it */
     uint32_t base;
+    struct ring_state *state; /* or, NULL otherwise, from there; its buffers get their turns */
     bool logs; /* writes to the ring are noted in the map's log, as if the part lay at log_gpa */
     uint64_t log_gpa;
 };
@@ -164,6 +185,21 @@ static inline uint32_t ring_base(const struct ring *ring)
 {
     return ring->ops->get_base(ring);
 }
+
+/*
+ * Where the ring stands; *taken has room for those that the ring itself keeps, for IN_ORDER, because they
+ * wait for others: setup.size. Who took the others adds them, and sorts all by turn.
+ */
+void ring_get_state(const struct ring *ring, struct ring_state *state);
+
+/* How far behind the oldest buffer that is out one is in the order of taking. Only with IN_ORDER. */
+static inline uint16_t ring_turn_of(const struct ring *ring, const struct chain_ref *ref)
+{
+    return (uint16_t)(ref->turn - ring->first_turn);
+}
+
+/* Why a ring with that setup can not stand where setup->state says, NULL if it can. */
+const char *ring_state_wrong(const struct ring_setup *setup);
 
 /* Stops the ring because memory that was there could not be reached; the first reason stays. */
 void ring_lose(struct ring *ring, VionetViolation violation, unsigned descriptor, uint64_t value);

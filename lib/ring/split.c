@@ -363,6 +363,33 @@ static void split_set_base(struct ring *ring, uint32_t base)
     ring->next_used = guest_load16(ring_at(ring, VIONET_AREA_DEVICE, USED_IDX, 2));
 }
 
+/*
+ * As many buffers are out as lie between the two indices, or less: who resumed at a base lost some (see
+ * split_set_base()).
+ */
+static const char *split_state_wrong(uint16_t size, const struct ring_state *state)
+{
+    const uint16_t distance = (uint16_t)(state->next_avail - state->next_used);
+    bool *seen;
+    bool wrong = false;
+
+    if (distance > size) {
+        return "its indices are further apart than its size";
+    }
+    if (state->n_taken > distance) {
+        return "more buffers are out than were taken";
+    }
+    seen = g_new0(bool, size);
+    for (unsigned i = 0; i < state->n_taken && !wrong; i++) {
+        const uint16_t id = state->taken[i].ref.id;
+
+        wrong = id >= size || seen[id];
+        seen[wrong ? 0 : id] = true;
+    }
+    g_free(seen);
+    return wrong ? "a buffer is out that it does not have, or twice" : NULL;
+}
+
 const struct ring_ops ring_format_split = {
     .area_size = split_area_size,
     .area_align = {16, 2, 4},
@@ -378,5 +405,7 @@ const struct ring_ops ring_format_split = {
     .has_more = split_has_more,
     .get_base = split_get_base,
     .set_base = split_set_base,
+    .state_wrong = split_state_wrong,
+    .retake = take,
     .log_used = split_log_used,
 };
