@@ -146,15 +146,15 @@ static const struct record_field flows_fields[] = {
     {#type, 1, needed, sizeof(struct state_##type), type##_fields, G_N_ELEMENTS(type##_fields), text}
 
 const struct record state_records[STATE_KINDS] = {
-    [STATE_CONFIG] = RECORD(config, true, "what the driver can read and not change"),
-    [STATE_DEVICE] = RECORD(device, true, "status, features, configuration space, offloads"),
-    [STATE_FILTER] = RECORD(filter, true, "receive modes, MAC table, VLAN table"),
+    [STATE_CONFIG] = RECORD(config, true, "What the driver can read and not change"),
+    [STATE_DEVICE] = RECORD(device, true, "Status, features, configuration space, offloads"),
+    [STATE_FILTER] = RECORD(filter, true, "Receive modes, MAC table, VLAN table"),
     [STATE_STEERING] = RECORD(steering, true,
-                              "index 0: queue pairs, RSS, hash; index n: RSS context n"),
-    [STATE_QUEUE] = RECORD(queue, true, "by queue"),
-    [STATE_COUNTERS] = RECORD(counters, false, "by queue: what is counted since the last reset"),
-    [STATE_VERDICTS] = RECORD(verdicts, false, "frames that had no queue, since the last reset"),
-    [STATE_FLOWS] = RECORD(flows, false, "what automatic steering has learnt"),
+                              "Index 0: queue pairs, RSS, hash; index n: RSS context n"),
+    [STATE_QUEUE] = RECORD(queue, true, "By queue"),
+    [STATE_COUNTERS] = RECORD(counters, false, "By queue: what is counted since the last reset"),
+    [STATE_VERDICTS] = RECORD(verdicts, false, "Frames that had no queue, since the last reset"),
+    [STATE_FLOWS] = RECORD(flows, false, "What automatic steering has learnt"),
 };
 /* clang-format on */
 

@@ -40,7 +40,7 @@ static const struct record_field fields[] = {
 };
 
 const struct record pci_state_record = {
-    "pci", 1, true, sizeof(struct pci_state), fields, G_N_ELEMENTS(fields), "the PCI function",
+    "pci", 1, true, sizeof(struct pci_state), fields, G_N_ELEMENTS(fields), "The PCI function",
 };
 /* clang-format on */
 
