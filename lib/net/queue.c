@@ -484,10 +484,12 @@ void queue_free_state(struct ring_state *state)
     }
 }
 
-const char *queue_state_wrong(uint16_t size, const uint64_t *features, struct ring_state *state)
+const char *queue_state_wrong(uint16_t size, const uint64_t *features, bool resumes,
+                              struct ring_state *state)
 {
     struct ring_setup setup = setup_for(size, features);
 
+    setup.resumes = resumes;
     setup.state = state;
     return ring_state_wrong(&setup);
 }

@@ -150,8 +150,9 @@ void queue_resume(struct queue *queue, _Atomic(struct memory_map *) *map, struct
 struct ring_state *queue_get_state(struct queue *queue);
 void queue_free_state(struct ring_state *state);
 
-/* Why a queue with these registers and features can not stand there, NULL if it can. */
-const char *queue_state_wrong(uint16_t size, const uint64_t *features, struct ring_state *state);
+/* Why a queue of that size can not stand there (or not unless it resumed at a base), NULL if it can. */
+const char *queue_state_wrong(uint16_t size, const uint64_t *features, bool resumes,
+                              struct ring_state *state);
 
 /*
  * A queue that was not started stands there from now on, which becomes its own, and has that many packets

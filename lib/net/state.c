@@ -432,7 +432,7 @@ static const char *queue_wrong(const struct state_device *device, const struct v
         return "coalescing without its feature";
     }
     ring = place_of(state);
-    wrong = ring ? queue_state_wrong(state->size, view->features, ring) : NULL;
+    wrong = ring ? queue_state_wrong(state->size, view->features, state->resumes, ring) : NULL;
     queue_free_state(ring);
     return wrong;
 }

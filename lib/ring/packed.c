@@ -421,15 +421,16 @@ static void packed_set_base(struct ring *ring, uint32_t base)
     ring->used_wrap = used.wrap;
 }
 
-/* The places from one to another; more than size if they are on the same one after a whole turn. */
+/* The places from one to another; another number than 0 to size if it cannot be. */
 static unsigned places_between(uint16_t size, struct place from, struct place to)
 {
     return (from.wrap == to.wrap ? 0u : size) + to.slot - from.slot;
 }
 
-/* A ring that resumed at a base may have lost some of those that are out. */
-static const char *packed_state_wrong(uint16_t size, const struct ring_state *state)
+static const char *packed_state_wrong(const struct ring_setup *setup)
 {
+    const struct ring_state *state = setup->state;
+    const uint16_t size = setup->size;
     const struct place avail = {state->next_avail, state->avail_wrap};
     const struct place used = {state->next_used, state->used_wrap};
     const unsigned distance = places_between(size, used, avail);
@@ -438,16 +439,16 @@ static const char *packed_state_wrong(uint16_t size, const struct ring_state *st
     if (avail.slot >= size || used.slot >= size) {
         return "it stands at a place that it does not have";
     }
-    if (distance > size) {
-        return "its places are further apart than its size";
-    }
     for (unsigned i = 0; i < state->n_taken; i++) {
         if (state->taken[i].ref.n_desc == 0) {
             return "a buffer is out that has no descriptor";
         }
         n += state->taken[i].ref.n_desc;
     }
-    return n > distance ? "more buffers are out than were taken" : NULL;
+    if (n > size || (n != distance && !setup->resumes)) {
+        return "its places are not as far apart as buffers are out";
+    }
+    return NULL;
 }
 
 static void packed_retake(struct ring *ring, struct chain_ref *ref)

@@ -192,7 +192,7 @@ const char *ring_state_wrong(const struct ring_setup *setup)
     if (!size_fits(ops, setup->size)) {
         return "its size is none that a queue can have";
     }
-    return ops->state_wrong(setup->size, setup->state);
+    return ops->state_wrong(setup);
 }
 
 void ring_unpop(struct ring *ring, const struct chain_ref *ref)

@@ -31,6 +31,7 @@
 #include "ring/chain.h"
 
 struct ring;
+struct ring_setup;
 
 /* What the driver did wrong. */
 struct ring_fault {
@@ -90,8 +91,8 @@ struct ring_ops {
     /* Where the ring stands, in the format's own encoding; and a ring just started goes on from there. */
     uint32_t (*get_base)(const struct ring *ring);
     void (*set_base)(struct ring *ring, uint32_t base);
-    /* Why a ring of that size can not stand there, NULL if it can. */
-    const char *(*state_wrong)(uint16_t size, const struct ring_state *state);
+    /* Why a ring can not stand where its setup says, NULL if it can. */
+    const char *(*state_wrong)(const struct ring_setup *setup);
     /* Counts a buffer as taken that was so where the state comes from. */
     void (*retake)(struct ring *ring, struct chain_ref *ref);
     /* Notes in the log that n places, up to next_used, were published. */
@@ -198,7 +199,10 @@ static inline uint16_t ring_turn_of(const struct ring *ring, const struct chain_
     return (uint16_t)(ref->turn - ring->first_turn);
 }
 
-/* Why a ring with that setup can not stand where setup->state says, NULL if it can. */
+/*
+ * Why a ring with that setup can not stand where setup->state says, NULL if it can. Of one that resumed at
+ * a base, the places may be any distance apart: that is as the driver and another device left it.
+ */
 const char *ring_state_wrong(const struct ring_setup *setup);
 
 /* Stops the ring because memory that was there could not be reached; the first reason stays. */

@@ -363,21 +363,16 @@ static void split_set_base(struct ring *ring, uint32_t base)
     ring->next_used = guest_load16(ring_at(ring, VIONET_AREA_DEVICE, USED_IDX, 2));
 }
 
-/*
- * As many buffers are out as lie between the two indices, or less: who resumed at a base lost some (see
- * split_set_base()).
- */
-static const char *split_state_wrong(uint16_t size, const struct ring_state *state)
+static const char *split_state_wrong(const struct ring_setup *setup)
 {
+    const struct ring_state *state = setup->state;
+    const uint16_t size = setup->size;
     const uint16_t distance = (uint16_t)(state->next_avail - state->next_used);
     bool *seen;
     bool wrong = false;
 
-    if (distance > size) {
-        return "its indices are further apart than its size";
-    }
-    if (state->n_taken > distance) {
-        return "more buffers are out than were taken";
+    if (distance != state->n_taken && !setup->resumes) {
+        return "its indices are not as far apart as buffers are out";
     }
     seen = g_new0(bool, size);
     for (unsigned i = 0; i < state->n_taken && !wrong; i++) {

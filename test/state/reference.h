@@ -12,6 +12,10 @@
 #define REFERENCE_KEY_SIZE 40
 #define REFERENCE_TABLE    8
 
+/* Where the driver puts its rings. */
+#define REFERENCE_RINGS      UINT64_C(0x100000)
+#define REFERENCE_RINGS_SIZE UINT64_C(4096)
+
 extern const uint8_t reference_key[REFERENCE_KEY_SIZE];
 extern const uint16_t reference_table[REFERENCE_TABLE];
 extern const uint8_t reference_mac[6];

@@ -6,7 +6,8 @@
  *     state tables FILE            whether they stand in FILE so (a test)
  *     state show FILE              what a state says
  *     state show FILE TEXT         whether that is what TEXT says (a test)
- *     state make split|packed FILE the reference file of this version (test/state)
+ *     state make split|packed NAME the reference files of this version (test/state): NAME.state, and
+ *                                  NAME.rings, which are the first page of guest memory
  */
 #include <stdio.h>
 #include <string.h>
@@ -191,7 +192,17 @@ static int show(GString *out, const char *path, const char *text, GError **error
     return good ? conclude(out, text, true) : 1;
 }
 
-static int make(const char *kind, const char *path, GError **error)
+static bool write_file(const char *name, const char *suffix, gconstpointer octets, gsize len,
+                       GError **error)
+{
+    char *path = g_strconcat(name, suffix, NULL);
+    const bool good = g_file_set_contents(path, octets, (gssize)len, error);
+
+    g_free(path);
+    return good;
+}
+
+static int make(const char *kind, const char *name, GError **error)
 {
     struct machine *machine =
         reference_machine(strcmp(kind, "packed") == 0 ? MACHINE_PACKED : MACHINE_SPLIT);
@@ -202,7 +213,10 @@ static int make(const char *kind, const char *path, GError **error)
 
     if (state) {
         octets = g_bytes_get_data(state, &len);
-        good = g_file_set_contents(path, octets, (gssize)len, error);
+        good = write_file(name, ".state", octets, len, error) &&
+               write_file(name, ".rings",
+                          guest_ptr(machine->memory, REFERENCE_RINGS, REFERENCE_RINGS_SIZE),
+                          REFERENCE_RINGS_SIZE, error);
         g_bytes_unref(state);
     }
     machine_free(machine);
@@ -224,7 +238,7 @@ int main(int argc, char **argv)
     } else if (strcmp(command, "make") == 0 && argc > 3) {
         status = make(argv[2], argv[3], &error);
     } else {
-        fprintf(stderr, "usage: %s tables [FILE] | show FILE [TEXT] | make split|packed FILE\n",
+        fprintf(stderr, "usage: %s tables [FILE] | show FILE [TEXT] | make split|packed NAME\n",
                 argv[0]);
     }
     if (error) {

@@ -389,9 +389,10 @@ static void check_reference_function(VionetPci *pci)
 }
 
 /* That the rest is as it was says the other direction; state-0.1-* hold the text against the file. */
-static void check_reference(const char *name, enum machine_ring ring)
+static void check_reference(const char *name, const char *rings_name, enum machine_ring ring)
 {
     GBytes *file = reference_file(name);
+    GBytes *rings = reference_file(rings_name);
     struct machine_setup setup;
     struct machine *machine;
     GBytes *again;
@@ -406,19 +407,26 @@ static void check_reference(const char *name, enum machine_ring ring)
     vionet_device_set_link(machine->device, true);
     check_reference_device(machine->device);
     check_reference_function(machine->pci);
+    g_assert_true(guest_write(machine->memory, REFERENCE_RINGS, g_bytes_get_data(rings, NULL),
+                              g_bytes_get_size(rings)));
+    vionet_device_set_paused(machine->device, false);
+    g_assert_cmpuint(machine_drain(machine, 1), ==, 1); /* the last that the driver sent */
+    g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
+    g_assert_cmpuint(machine->n_events, ==, 5);
     g_bytes_unref(again);
+    g_bytes_unref(rings);
     g_bytes_unref(file);
     machine_free(machine);
 }
 
 static void test_reference_split(void)
 {
-    check_reference("0.1-split.state", MACHINE_SPLIT);
+    check_reference("0.1-split.state", "0.1-split.rings", MACHINE_SPLIT);
 }
 
 static void test_reference_packed(void)
 {
-    check_reference("0.1-packed.state", MACHINE_PACKED);
+    check_reference("0.1-packed.state", "0.1-packed.rings", MACHINE_PACKED);
 }
 
 /* ---- What is refused ---- */
