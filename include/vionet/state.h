@@ -67,6 +67,14 @@ VIONET_EXPORT GBytes *vionet_device_save(VionetDevice *device, GError **error);
 VIONET_EXPORT bool vionet_device_load(VionetDevice *device, const void *octets, size_t len,
                                       GError **error);
 
+/*
+ * Whether what the device writes to its queues is noted in the dirty log too, where they lie: of all queues,
+ * whenever they start. For hosts whose log alone knows what the device writes; one that is told of a queue
+ * by its driver's front-end has vionet_device_write_queue_log(), which this overrides. Off at first; a reset
+ * leaves it.
+ */
+VIONET_EXPORT void vionet_device_set_dirty_queues(VionetDevice *device, bool on);
+
 /* ---- For transports ---- */
 
 /*

@@ -280,6 +280,9 @@ static void start_queue(VionetDevice *device, struct queue *queue)
 {
     struct outcome outcome = {0};
 
+    if (device->dirty_queues) {
+        queue_set_log(queue, true, queue->area_gpa[VIONET_AREA_DEVICE]);
+    }
     queue_start(queue, device_view(device)->features, device_map(device), &outcome);
     device_settle(device, queue, &outcome);
 }
@@ -456,6 +459,16 @@ void vionet_device_kick(VionetDevice *device, unsigned index)
         control_run(device);
     } else if (device->ops.kick) {
         device->ops.kick(device->opaque, index);
+    }
+}
+
+void vionet_device_set_dirty_queues(VionetDevice *device, bool on)
+{
+    device->dirty_queues = on;
+    for (unsigned i = 0; i < device->n_queues; i++) {
+        struct queue *queue = &device->queues[i];
+
+        queue_set_log(queue, on, queue->area_gpa[VIONET_AREA_DEVICE]);
     }
 }
 

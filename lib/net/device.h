@@ -67,6 +67,7 @@ struct VionetDevice {
     uint8_t mac[6];    /* as the configuration space shows it */
     bool dma;
     bool paused;       /* by the host */
+    bool dirty_queues; /* they note what they write to their rings */
     bool config_due;   /* the driver is to be told of config space when the device goes on */
     bool announce;     /* VIRTIO_NET_S_ANNOUNCE */
     bool config_dirty; /* config space changed since the driver last read it */

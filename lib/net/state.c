@@ -573,7 +573,8 @@ static void apply_queue(const struct state_queue *state, struct queue *queue)
     queue->area_gpa[VIONET_AREA_DEVICE] = state->device;
     queue->resumes = state->resumes;
     queue->base = state->base;
-    queue->started = queue->broken = state->broken;
+    queue->started = state->broken;
+    queue->broken = state->broken;
     queue->coalesce.max_packets = state->max_packets;
     queue->coalesce.max_usecs = state->max_usecs;
     queue_set_state(queue, place_of(state), state->pending);

@@ -327,6 +327,128 @@ static void test_events(void)
     machine_free(machine);
 }
 
+/* ---- What a migration copies meanwhile ---- */
+
+/* Guest memory as it was, and which pages the device says that it wrote. */
+struct shadow {
+    uint8_t *memory;
+    uint8_t *before;
+    uint64_t gpa;
+    uint64_t size;
+    uint8_t *bits;
+    uint64_t n_bits;
+};
+
+static struct shadow shadow_of(struct machine *machine)
+{
+    const struct guest_region *region;
+    struct shadow shadow;
+
+    g_assert_cmpuint(guest_memory_regions(machine->memory, &region), ==, 1);
+    shadow.memory = region->host;
+    shadow.gpa = region->gpa;
+    shadow.size = region->size;
+    shadow.before = g_malloc(region->size);
+    shadow.n_bits = (region->gpa + region->size) / 4096 / 8;
+    shadow.bits = g_malloc0(shadow.n_bits);
+    return shadow;
+}
+
+static void shadow_take(struct shadow *shadow)
+{
+    memcpy(shadow->before, shadow->memory, shadow->size);
+    memset(shadow->bits, 0, shadow->n_bits);
+}
+
+/* Only the device has written since: all that it wrote is noted. How many pages. */
+static unsigned shadow_compare(const struct shadow *shadow)
+{
+    unsigned n = 0;
+
+    for (uint64_t at = 0; at < shadow->size; at += 4096) {
+        const uint64_t page = (shadow->gpa + at) / 4096;
+
+        if (memcmp(shadow->memory + at, shadow->before + at, 4096) != 0) {
+            g_assert_true(shadow->bits[page / 8] >> page % 8 & 1);
+            n++;
+        }
+    }
+    return n;
+}
+
+/* Nobody but the device writes between the two looks: commands and queues wait while it is paused. */
+static void test_dirty(void)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+    struct machine_device made;
+    struct shadow shadow;
+    VionetFrame out[2];
+    GBytes *state;
+
+    machine_setup_init(&setup);
+    machine_setup_offer_all(&setup);
+    setup.kind = MACHINE_MAPPED;
+    setup.memory_size = 4 << 20;
+    setup.net.receive_buffers = 16;
+    setup.net.transmit_buffers = 8;
+    setup.net.transmit_size = 2048;
+    machine = machine_new(&setup, NULL);
+    shadow = shadow_of(machine);
+    vionet_device_set_dirty_log(machine->device, shadow.bits, shadow.n_bits);
+    vionet_device_set_dirty_queues(machine->device, true);
+    for (unsigned boots = 0; boots < 2; boots++) {
+        vionet_device_set_paused(machine->device, true);
+        g_assert_true(machine_boot(machine, features_known()));
+        shadow_take(&shadow);
+        vionet_device_set_paused(machine->device, false); /* it asks for notifications */
+        shadow_compare(&shadow);
+        for (unsigned i = 0; i < 40; i++) {
+            struct guest_packet packet;
+
+            shadow_take(&shadow);
+            g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
+            g_assert_cmpuint(shadow_compare(&shadow), >=, 1);
+            g_assert_true(net_receive(machine->net, &packet));
+            net_recycle(machine->net);
+            g_assert_true(net_transmit(machine->net, 0, NULL, frame, sizeof(frame)));
+            shadow_take(&shadow);
+            g_assert_cmpuint(machine_drain(machine, 0), ==, 1);
+            g_assert_cmpuint(shadow_compare(&shadow), >=, 1);
+            net_reclaim(machine->net, 0);
+        }
+    }
+
+    /* What another device gives back when it goes on. */
+    made = machine_make_device(machine);
+    vionet_device_set_dirty_log(made.device, shadow.bits, shadow.n_bits);
+    vionet_device_set_dirty_queues(made.device, true);
+    for (unsigned i = 0; i < 2; i++) {
+        g_assert_true(net_transmit(machine->net, 0, NULL, frame, sizeof(frame)));
+    }
+    g_assert_cmpuint(vionet_device_transmit(machine->device, 0, out, 2), ==, 2);
+    vionet_device_set_paused(machine->device, true);
+    state = save(machine->device);
+    g_assert_cmpint(load(made.device, state), ==, -1);
+    g_bytes_unref(state);
+    shadow_take(&shadow);
+    machine_replace(machine, &made);
+    g_assert_cmpuint(shadow_compare(&shadow), >=, 1);
+    net_reclaim(machine->net, 0);
+    g_assert_cmpuint(net_transmit_pending(machine->net, 0), ==, 0);
+
+    /* The answer to a command. */
+    vionet_device_set_paused(machine->device, true);
+    g_assert_cmpint(net_control_vlan_add(machine->net, 1), ==, NET_CONTROL_NONE);
+    shadow_take(&shadow);
+    vionet_device_set_paused(machine->device, false);
+    g_assert_cmpuint(shadow_compare(&shadow), >=, 2);
+    vionet_device_set_dirty_log(machine->device, NULL, 0);
+    g_free(shadow.before);
+    g_free(shadow.bits);
+    machine_free(machine);
+}
+
 /* ---- The reference files ---- */
 
 static GBytes *reference_file(const char *name)
@@ -1205,6 +1327,7 @@ int main(int argc, char **argv)
     g_test_add_func("/state/link", test_link);
     g_test_add_func("/state/broken", test_broken);
     g_test_add_func("/state/events", test_events);
+    g_test_add_func("/state/dirty", test_dirty);
     g_test_add_func("/state/reference-split", test_reference_split);
     g_test_add_func("/state/reference-packed", test_reference_packed);
     g_test_add_func("/state/refused", test_refused);
