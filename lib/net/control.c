@@ -132,7 +132,7 @@ static enum answer set_pairs(struct request *request, const struct command *row)
     return ANSWER_OK;
 }
 
-static bool has_tunnels(const struct view *view)
+bool control_has_tunnels(const struct view *view)
 {
     return view->dialect->feature >= 0 && view_has(view, (unsigned)view->dialect->feature);
 }
@@ -143,11 +143,9 @@ static void enable_tunnels(struct steering *steering, const VionetDialect *diale
     steering->tunnels = vionet_dialect_tunnels(dialect, types);
 }
 
-static bool tunnel_types_supported(const struct request *request, uint32_t types)
+bool control_tunnel_types_supported(const VionetConfig *config, uint32_t types)
 {
-    const VionetDialect *dialect = request->view->dialect;
-
-    return !(types & ~(request->device->config.tunnel_types | dialect->always_types));
+    return !(types & ~(config->tunnel_types | config->dialect->always_types));
 }
 
 /*
@@ -162,7 +160,7 @@ static enum answer take_hash(const struct request *request, struct steering *ste
     const VionetConfig *config = &request->device->config;
     const uint8_t *end = request->payload + request->len;
     const struct view *view = request->view;
-    const bool tunnels = has_tunnels(view);
+    const bool tunnels = control_has_tunnels(view);
     const size_t tail = tunnels && view->dialect->types_after_key ? 4 : 0;
     uint32_t tunnel_types = steering->tunnel_types;
     size_t key_len, excess;
@@ -181,7 +179,8 @@ static enum answer take_hash(const struct request *request, struct steering *ste
         tunnel_types = hash_types & view->dialect->all_types;
         hash_types &= ~view->dialect->all_types;
     }
-    if ((hash_types & ~config->hash_types) || !tunnel_types_supported(request, tunnel_types) ||
+    if ((hash_types & ~config->hash_types) ||
+        !control_tunnel_types_supported(config, tunnel_types) ||
         key_len > config->rss_max_key_size || (key_len == 0 && hash_types)) {
         return ANSWER_VALUE;
     }
@@ -265,7 +264,7 @@ static enum answer set_tunnels(struct request *request, const struct command *ro
     const uint32_t types = get_le32(request->payload);
 
     (void)row;
-    if (!tunnel_types_supported(request, types)) {
+    if (!control_tunnel_types_supported(&request->device->config, types)) {
         return ANSWER_VALUE;
     }
     enable_tunnels(&request->view->steering, request->view->dialect, types);
@@ -516,6 +515,18 @@ static const struct command commands[] = {
 };
 /* clang-format on */
 
+/* A bit that the device's dialect uses for tunnels does not stand for what it is elsewhere. */
+static bool has_feature(const struct view *view, uint8_t bit)
+{
+    return bit != NO_FEATURE && (int)bit != view->dialect->feature && view_has(view, bit);
+}
+
+bool control_coalesces(const struct view *view)
+{
+    return has_feature(view, VIRTIO_NET_F_NOTF_COAL) ||
+           has_feature(view, VIRTIO_NET_F_VQ_NOTF_COAL);
+}
+
 static const struct command *find_command(uint8_t class, uint8_t command)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
@@ -527,27 +538,20 @@ static const struct command *find_command(uint8_t class, uint8_t command)
 }
 
 /*
- * Whether a row is open to the driver. A bit that the device's dialect uses for tunnels does not
- * unlock what it stands for elsewhere; a command that sets tunnel types is for dialects that have
- * one; a dialect can be a reason of its own to configure the hash.
+ * Whether a row is open to the driver. A command that sets tunnel types is for dialects that have one; a
+ * dialect can be a reason of its own to configure the hash.
  */
 static bool unlocked(const struct view *view, const struct command *row)
 {
     const VionetDialect *dialect = view->dialect;
 
     if (row->run == set_tunnels) {
-        return dialect->types_by_command && has_tunnels(view);
+        return dialect->types_by_command && control_has_tunnels(view);
     }
-    if (row->run == set_hash_config && dialect->is_hash_feature && has_tunnels(view)) {
+    if (row->run == set_hash_config && dialect->is_hash_feature && control_has_tunnels(view)) {
         return true;
     }
-    for (unsigned i = 0; i < 2; i++) {
-        if (row->features[i] != NO_FEATURE && (int)row->features[i] != dialect->feature &&
-            view_has(view, row->features[i])) {
-            return true;
-        }
-    }
-    return false;
+    return has_feature(view, row->features[0]) || has_feature(view, row->features[1]);
 }
 
 /* ---- the queue ---- */

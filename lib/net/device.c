@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <vionet/spec.h>
+#include <vionet/state.h>
 
 #define MAP_FLAGS VIONET_MAP_READONLY
 
@@ -270,10 +271,21 @@ static struct queue *queue_for_setup(VionetDevice *device, unsigned index, uint6
     return queue;
 }
 
+void device_place_queues(VionetDevice *device, const uint64_t *features)
+{
+    place_queues(device, features);
+    for (unsigned i = 0; i < device->n_queues; i++) {
+        queue_reset_registers(&device->queues[i], max_queue_size(device, i));
+    }
+}
+
 static void start_queue(VionetDevice *device, struct queue *queue)
 {
     struct outcome outcome = {0};
 
+    if (device->dirty_queues) {
+        queue_set_log(queue, true, queue->area_gpa[VIONET_AREA_DEVICE]);
+    }
     queue_start(queue, device_view(device)->features, device_map(device), &outcome);
     device_settle(device, queue, &outcome);
 }
@@ -470,6 +482,16 @@ void vionet_device_kick(VionetDevice *device, unsigned index)
     }
 }
 
+void vionet_device_set_dirty_queues(VionetDevice *device, bool on)
+{
+    device->dirty_queues = on;
+    for (unsigned i = 0; i < device->n_queues; i++) {
+        struct queue *queue = &device->queues[i];
+
+        queue_set_log(queue, on, queue->area_gpa[VIONET_AREA_DEVICE]);
+    }
+}
+
 /* ---- running ---- */
 
 /* What the driver added, and the host gave back, while the queue was paused is announced now. */
@@ -481,13 +503,13 @@ static void resume_queue(VionetDevice *device, struct queue *queue)
     device_settle(device, queue, &outcome);
 }
 
-/* Starts or resumes, or pauses, the queues as status and bus allow. */
-static void update_running(VionetDevice *device)
+/* Starts or resumes, or pauses, the queues as status, bus and host allow. */
+void device_update_running(VionetDevice *device)
 {
     const struct view *current = device_view(device);
     const uint8_t status = vionet_device_status(device);
     const bool running = (status & VIRTIO_STATUS_DRIVER_OK) && !(status & VIRTIO_STATUS_FAILED) &&
-                         device->dma && !device->stuck;
+                         device->dma && !device->paused && !device->stuck;
     struct view *view;
 
     if (running == current->running) {
@@ -521,7 +543,17 @@ bool vionet_device_running(const VionetDevice *device)
 void vionet_device_set_dma(VionetDevice *device, bool enabled)
 {
     device->dma = enabled;
-    update_running(device);
+    device_update_running(device);
+}
+
+void vionet_device_set_paused(VionetDevice *device, bool paused)
+{
+    device->paused = paused;
+    device_update_running(device);
+    if (!paused && device->config_due) {
+        device->config_due = false;
+        interrupt(device, VIONET_CONFIG_CHANGE);
+    }
 }
 
 void vionet_device_set_poll(VionetDevice *device, unsigned index, bool poll)
@@ -623,6 +655,11 @@ static void set_status(VionetDevice *device, uint8_t bits)
     atomic_fetch_or_explicit(&device->status, bits, memory_order_acq_rel);
 }
 
+void device_set_status(VionetDevice *device, uint8_t status)
+{
+    atomic_store_explicit(&device->status, status, memory_order_release);
+}
+
 static void accept_features(VionetDevice *device)
 {
     VionetViolation violation;
@@ -641,10 +678,7 @@ static void accept_features(VionetDevice *device)
     view = view_copy(device_view(device));
     view_negotiate(view, &device->config, device->driver_features);
     device_publish(device, view);
-    place_queues(device, device->driver_features);
-    for (unsigned i = 0; i < device->n_queues; i++) {
-        queue_reset_registers(&device->queues[i], max_queue_size(device, i));
-    }
+    device_place_queues(device, device->driver_features);
     set_status(device, VIRTIO_STATUS_FEATURES_OK);
     device->config_dirty |= config_depends_on_driver(device);
     device_event(device, VIONET_EVENT_FEATURES);
@@ -659,7 +693,7 @@ static void driver_ok(VionetDevice *device)
         return;
     }
     set_status(device, VIRTIO_STATUS_DRIVER_OK);
-    update_running(device);
+    device_update_running(device);
     if (has_status(device, VIRTIO_STATUS_DRIVER_OK)) { /* a host operation may have reset it */
         device_event(device, VIONET_EVENT_RUNNING);
     }
@@ -673,10 +707,11 @@ static void device_reset(VionetDevice *device)
     view->link_up = link_up;
     device_publish(device, view);
     atomic_store_explicit(&device->running, false, memory_order_relaxed);
-    place_queues(device, device->config.features);
     for (unsigned i = 0; i < device->n_queues; i++) {
         queue_stop(&device->queues[i]);
-        queue_reset_registers(&device->queues[i], max_queue_size(device, i));
+    }
+    device_place_queues(device, device->config.features);
+    for (unsigned i = 0; i < device->n_queues; i++) {
         queue_reset_counters(&device->queues[i]);
         atomic_store_explicit(&device->queues[i].reported, 0, memory_order_relaxed);
     }
@@ -691,6 +726,7 @@ static void device_reset(VionetDevice *device)
     control_clear_contexts(device);
     memcpy(device->mac, device->config.mac, 6);
     device->announce = false;
+    device->config_due = false;
     device->stuck = false;
     device->config_dirty = true;
     atomic_store_explicit(&device->reported, 0, memory_order_relaxed);
@@ -717,7 +753,7 @@ void vionet_device_write_status(VionetDevice *device, uint8_t value)
     }
     if (value & VIRTIO_STATUS_FAILED) {
         set_status(device, VIRTIO_STATUS_FAILED);
-        update_running(device);
+        device_update_running(device);
     } else if (value & ~status & VIRTIO_STATUS_DRIVER_OK) {
         driver_ok(device);
     }
@@ -858,10 +894,7 @@ VionetDevice *vionet_device_new(const VionetConfig *config, const VionetHostOps 
     memcpy(device->mac, full.mac, 6);
     vionet_device_set_interrupt(device, NULL, NULL);
     make_queues(device);
-    place_queues(device, full.features);
-    for (unsigned i = 0; i < device->n_queues; i++) {
-        queue_reset_registers(&device->queues[i], max_queue_size(device, i));
-    }
+    device_place_queues(device, full.features);
     return device;
 }
 
@@ -884,6 +917,7 @@ void vionet_device_free(VionetDevice *device)
     g_free(device->control_buffer);
     g_free(device->outcomes);
     control_clear_contexts(device);
+    state_forget_sections(device);
     g_free(device->rss_contexts);
     g_aligned_free(device);
 }

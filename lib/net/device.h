@@ -67,6 +67,9 @@ struct VionetDevice {
         driver_beyond; /* a feature past those words that the driver wrote before FEATURES_OK */
     uint8_t mac[6];    /* as the configuration space shows it */
     bool dma;
+    bool paused;       /* by the host */
+    bool dirty_queues; /* they note what they write to their rings */
+    bool config_due;   /* the driver is to be told of config space when the device goes on */
     bool announce;     /* VIRTIO_NET_S_ANNOUNCE */
     bool config_dirty; /* config space changed since the driver last read it */
     uint8_t config_generation;
@@ -77,7 +80,8 @@ struct VionetDevice {
     struct outcome *outcomes; /* for each queue: what a command left to be said */
     uint8_t *control_buffer;  /* CONTROL_MAX octets: the command being executed */
     bool in_control;
-    bool stuck; /* the driver broke the life cycle: nothing runs until reset */
+    GArray *state_sections; /* of transports, NULL if there never was one: state.c */
+    bool stuck;             /* the driver broke the life cycle: nothing runs until reset */
 };
 
 static inline struct view *device_view(const VionetDevice *device)
@@ -104,6 +108,13 @@ void device_settle(VionetDevice *device, struct queue *queue, const struct outco
 /* Tells the driver that the configuration space has changed. */
 void device_config_changed(VionetDevice *device);
 
+/* Puts the queues where the features as they stand say, and each as after a reset. */
+void device_place_queues(VionetDevice *device, const uint64_t *features);
+
+/* The status is this from now on; and what runs is looked at anew. */
+void device_set_status(VionetDevice *device, uint8_t status);
+void device_update_running(VionetDevice *device);
+
 /* Calls the event operation. */
 void device_event(VionetDevice *device, VionetEventKind kind);
 
@@ -112,6 +123,16 @@ bool config_complete(const VionetConfig *config, VionetConfig *full, GError **er
 
 /* Whether config space is another one now that these features were accepted. */
 bool config_depends_on_driver(const VionetDevice *device);
+
+/* Whether the driver may configure coalescing at all. */
+bool control_coalesces(const struct view *view);
+
+/* Whether tunnel types can be enabled, and all of these are among those that can be. */
+bool control_has_tunnels(const struct view *view);
+bool control_tunnel_types_supported(const VionetConfig *config, uint32_t types);
+
+/* Frees what state.c keeps. */
+void state_forget_sections(VionetDevice *device);
 
 /* Executes the commands in the control queue. */
 void control_run(VionetDevice *device);

@@ -43,6 +43,7 @@ void queue_init(struct queue *queue, uint16_t index, uint16_t max_size, bool tra
 
 void queue_free(struct queue *queue)
 {
+    queue_free_state(queue->state);
     ring_free(&queue->ring);
     chain_free(&queue->chain);
     g_aligned_free(queue->ranges);
@@ -63,6 +64,8 @@ void queue_reset_registers(struct queue *queue, uint16_t max_size)
     queue->enabled = false;
     queue->resumes = false;
     queue->base = 0;
+    queue_free_state(queue->state);
+    queue->state = NULL;
     queue->logs = false;
     queue->log_gpa = 0;
     queue->discards = false;
@@ -100,43 +103,6 @@ unsigned queue_count_offloads(struct queue *queue, uint8_t flags, uint8_t gso_ty
 static void begin_life(struct queue *queue)
 {
     queue->first_token = TOKEN_OF(queue->n_taken, 0);
-}
-
-void queue_start(struct queue *queue, const uint64_t *features, const struct memory_map *map,
-                 struct outcome *outcome)
-{
-    struct ring_setup setup = {
-        .size = queue->size,
-        .indirect = feature_test(features, VIRTIO_F_INDIRECT_DESC),
-        .event_idx = feature_test(features, VIRTIO_F_EVENT_IDX),
-        .in_order = feature_test(features, VIRTIO_F_IN_ORDER) || queue->journal,
-        .batches = feature_test(features, VIRTIO_F_IN_ORDER),
-        .packed = feature_test(features, VIRTIO_F_RING_PACKED),
-        .resumes = queue->resumes,
-        .base = queue->base,
-        .logs = queue->logs,
-        .log_gpa = queue->log_gpa,
-        .journal = queue->journal,
-    };
-
-    memcpy(setup.area_gpa, queue->area_gpa, sizeof(setup.area_gpa));
-    gate_enter(&queue->gate);
-    begin_life(queue);
-    queue->poll = false;
-    queue->starved = false;
-    queue->draining = false;
-    queue->coalesce.pending = 0;
-    queue->coalesce.armed = false;
-    queue->started = true;
-    queue->broken = false;
-    queue->live = true;
-    if (!ring_start(&queue->ring, &setup, map)) {
-        queue_break(queue, outcome);
-    } else {
-        outcome->kick = ring_enable_kicks(&queue->ring);
-        queue_check(queue, outcome);
-    }
-    gate_leave(&queue->gate);
 }
 
 void queue_set_log(struct queue *queue, bool logs, uint64_t gpa)
@@ -342,6 +308,68 @@ void queue_flush(struct queue *queue, uint32_t packets, struct outcome *outcome)
     queue_check(queue, outcome);
 }
 
+static struct ring_setup setup_for(uint16_t size, const uint64_t *features)
+{
+    return (struct ring_setup){
+        .size = size,
+        .indirect = feature_test(features, VIRTIO_F_INDIRECT_DESC),
+        .event_idx = feature_test(features, VIRTIO_F_EVENT_IDX),
+        .in_order = feature_test(features, VIRTIO_F_IN_ORDER),
+        .batches = feature_test(features, VIRTIO_F_IN_ORDER),
+        .packed = feature_test(features, VIRTIO_F_RING_PACKED),
+    };
+}
+
+/* What was out when another device was saved goes back, and what it had to notify of is notified of. */
+static void go_on(struct queue *queue, const struct ring_state *state, struct outcome *outcome)
+{
+    if (state->n_taken) {
+        ring_push_burst(&queue->ring, state->taken, state->n_taken);
+        queue_flush_buffers(queue, outcome);
+    }
+    if (queue->coalesce.pending) {
+        notify(queue, outcome);
+    }
+}
+
+void queue_start(struct queue *queue, const uint64_t *features, const struct memory_map *map,
+                 struct outcome *outcome)
+{
+    struct ring_setup setup = setup_for(queue->size, features);
+    struct ring_state *const state = queue->state;
+
+    setup.resumes = queue->resumes;
+    setup.base = queue->base;
+    setup.state = state;
+    setup.in_order |= queue->journal != NULL;
+    setup.journal = queue->journal;
+    setup.logs = queue->logs;
+    setup.log_gpa = queue->log_gpa;
+    memcpy(setup.area_gpa, queue->area_gpa, sizeof(setup.area_gpa));
+    queue->state = NULL;
+    gate_enter(&queue->gate);
+    begin_life(queue);
+    queue->poll = false;
+    queue->starved = false;
+    queue->draining = false;
+    queue->coalesce.pending = state ? queue->coalesce.pending : 0;
+    queue->coalesce.armed = false;
+    queue->started = true;
+    queue->broken = false;
+    queue->live = true;
+    if (!ring_start(&queue->ring, &setup, map)) {
+        queue_break(queue, outcome);
+    } else {
+        if (state) {
+            go_on(queue, state, outcome);
+        }
+        outcome->kick = ring_enable_kicks(&queue->ring);
+        queue_check(queue, outcome);
+    }
+    gate_leave(&queue->gate);
+    queue_free_state(state);
+}
+
 void queue_coalesce_set(struct queue *queue, _Atomic(struct memory_map *) *map,
                         uint32_t max_packets, uint32_t max_usecs, struct outcome *outcome)
 {
@@ -400,4 +428,97 @@ void queue_resume(struct queue *queue, _Atomic(struct memory_map *) *map, struct
     outcome->kick = !queue->poll && ring_enable_kicks(&queue->ring);
     queue_check(queue, outcome);
     gate_leave(&queue->gate);
+}
+
+/* ---- Being saved and loaded ---- */
+
+/* A buffer that is out, and its place in the order of taking. */
+struct out {
+    struct ring_used used;
+    uint64_t order;
+};
+
+static int by_order(const void *one, const void *other)
+{
+    const uint64_t a = ((const struct out *)one)->order;
+    const uint64_t b = ((const struct out *)other)->order;
+
+    return a < b ? -1 : a > b;
+}
+
+/* Adds those of frames that the host has, or gave back during a pause, and puts all in order. */
+static void add_slots(const struct queue *queue, struct ring_state *state)
+{
+    const struct ring *ring = &queue->ring;
+    struct out *outs = g_new(struct out, queue->size);
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < state->n_taken; i++) {
+        outs[n++] = (struct out){state->taken[i], ring_turn_of(ring, &state->taken[i].ref)};
+    }
+    for (unsigned i = 0; i < queue->n_slots; i++) {
+        const struct slot *slot = &queue->slots[i];
+
+        if ((slot->state & (SLOT_OUT | SLOT_DONE)) && slot->token >= queue->first_token) {
+            outs[n++] =
+                (struct out){{slot->ref, 0},
+                             ring->setup.in_order ? ring_turn_of(ring, &slot->ref) : slot->token};
+        }
+    }
+    qsort(outs, n, sizeof(outs[0]), by_order);
+    for (unsigned i = 0; i < n; i++) {
+        state->taken[i] = outs[i].used;
+    }
+    state->n_taken = n;
+    g_free(outs);
+}
+
+static struct ring_state *copy_state(const struct ring_state *state)
+{
+    struct ring_state *copy = g_memdup2(state, sizeof(*state));
+
+    copy->taken = g_memdup2(state->taken, state->n_taken * sizeof(state->taken[0]));
+    return copy;
+}
+
+struct ring_state *queue_get_state(struct queue *queue)
+{
+    struct ring_state *state = NULL;
+
+    if (!queue->started) {
+        return queue->state ? copy_state(queue->state) : NULL;
+    }
+    gate_enter(&queue->gate);
+    if (!queue->broken) {
+        state = g_new0(struct ring_state, 1);
+        state->taken = g_new(struct ring_used, queue->size);
+        ring_get_state(&queue->ring, state);
+        add_slots(queue, state);
+    }
+    gate_leave(&queue->gate);
+    return state;
+}
+
+void queue_free_state(struct ring_state *state)
+{
+    if (state) {
+        g_free(state->taken);
+        g_free(state);
+    }
+}
+
+const char *queue_state_wrong(uint16_t size, const uint64_t *features, bool resumes,
+                              struct ring_state *state)
+{
+    struct ring_setup setup = setup_for(size, features);
+
+    setup.resumes = resumes;
+    setup.state = state;
+    return ring_state_wrong(&setup);
+}
+
+void queue_set_state(struct queue *queue, struct ring_state *state, uint32_t pending)
+{
+    queue->state = state;
+    queue->coalesce.pending = pending;
 }

@@ -108,7 +108,8 @@ struct queue {
     bool started;
     bool resumes; /* starts at base */
     uint32_t base;
-    bool logs; /* what it writes to its ring is noted, at log_gpa */
+    struct ring_state *state; /* or there, as another device was saved; NULL: it does not */
+    bool logs;                /* what it writes to its ring is noted, at log_gpa */
     uint64_t log_gpa;
     uint8_t *journal; /* the transport's, or NULL */
     uint64_t area_gpa[3];
@@ -154,6 +155,23 @@ bool queue_stop_at(struct queue *queue, _Atomic(struct memory_map *) *map, uint3
  */
 void queue_pause(struct queue *queue);
 void queue_resume(struct queue *queue, _Atomic(struct memory_map *) *map, struct outcome *outcome);
+
+/*
+ * Where the queue stands, with the buffers of frames that are out, for another one to go on: a new state,
+ * NULL if it has not begun or is broken. To be freed with queue_free_state().
+ */
+struct ring_state *queue_get_state(struct queue *queue);
+void queue_free_state(struct ring_state *state);
+
+/* Why a queue of that size can not stand there (or not unless it resumed at a base), NULL if it can. */
+const char *queue_state_wrong(uint16_t size, const uint64_t *features, bool resumes,
+                              struct ring_state *state);
+
+/*
+ * A queue that was not started stands there from now on, which becomes its own, and has that many packets
+ * to notify of. When it starts, the driver gets back what is out there.
+ */
+void queue_set_state(struct queue *queue, struct ring_state *state, uint32_t pending);
 
 /* Whether, and where, writes to its ring are noted from now on. */
 void queue_set_log(struct queue *queue, bool logs, uint64_t gpa);

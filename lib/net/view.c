@@ -83,8 +83,10 @@ void steering_set_key(struct steering *steering, const uint8_t *key, size_t len)
     struct shared_key *shared = NULL;
 
     if (len) {
-        shared = g_new(struct shared_key, 1);
+        shared = g_malloc(sizeof(*shared) + len);
         g_atomic_ref_count_init(&shared->refs);
+        shared->len = (uint8_t)len;
+        memcpy(shared->octets, key, len);
         shared->key = vionet_hash_key_new(key, len);
     }
     key_unref(steering->key);

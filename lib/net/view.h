@@ -42,6 +42,8 @@ struct filter {
 struct shared_key {
     gatomicrefcount refs;
     VionetHashKey *key;
+    uint8_t len; /* as the driver gave it */
+    uint8_t octets[];
 };
 
 struct shared_table {

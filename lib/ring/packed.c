@@ -563,6 +563,42 @@ static void packed_recover(struct ring *ring)
     set_avail_place(ring, next);
 }
 
+/* The places from one to another; another number than 0 to size if it cannot be. */
+static unsigned places_between(uint16_t size, struct place from, struct place to)
+{
+    return (from.wrap == to.wrap ? 0u : size) + to.slot - from.slot;
+}
+
+static const char *packed_state_wrong(const struct ring_setup *setup)
+{
+    const struct ring_state *state = setup->state;
+    const uint16_t size = setup->size;
+    const struct place avail = {state->next_avail, state->avail_wrap};
+    const struct place used = {state->next_used, state->used_wrap};
+    const unsigned distance = places_between(size, used, avail);
+    uint64_t n = 0;
+
+    if (avail.slot >= size || used.slot >= size) {
+        return "it stands at a place that it does not have";
+    }
+    for (unsigned i = 0; i < state->n_taken; i++) {
+        if (state->taken[i].ref.n_desc == 0) {
+            return "a buffer is out that has no descriptor";
+        }
+        n += state->taken[i].ref.n_desc;
+    }
+    if (n > size || (n != distance && !setup->resumes)) {
+        return "its places are not as far apart as buffers are out";
+    }
+    return NULL;
+}
+
+static void packed_retake(struct ring *ring, struct chain_ref *ref)
+{
+    ring->in_flight = (uint16_t)(ring->in_flight + ref->n_desc);
+    ref->turn = ring->next_turn++;
+}
+
 const struct ring_ops ring_format_packed = {
     .area_size = packed_area_size,
     .area_align = {16, 4, 4},
@@ -581,5 +617,7 @@ const struct ring_ops ring_format_packed = {
     .get_base = packed_get_base,
     .set_base = packed_set_base,
     .recover = packed_recover,
+    .state_wrong = packed_state_wrong,
+    .retake = packed_retake,
     .log_used = packed_log_used,
 };

@@ -109,18 +109,43 @@ bool ring_remap(struct ring *ring, const struct memory_map *map)
     return true;
 }
 
+static const struct ring_ops *format_of(const struct ring_setup *setup)
+{
+    return setup->packed ? &ring_format_packed : &ring_format_split;
+}
+
+static bool size_fits(const struct ring_ops *ops, uint16_t size)
+{
+    return size > 0 && size <= VIRTQ_MAX_SIZE &&
+           !(ops->size_is_power_of_two && (size & (size - 1)) != 0);
+}
+
+static void set_state(struct ring *ring, struct ring_state *state)
+{
+    ring->next_avail = ring->seen_avail = state->next_avail;
+    ring->next_used = ring->next_put = state->next_used;
+    ring->avail_wrap = state->avail_wrap;
+    ring->used_wrap = ring->put_wrap = state->used_wrap;
+    ring->told_used = state->told_used;
+    ring->told_valid = state->told_valid;
+    ring->untold = state->untold;
+    for (unsigned i = 0; i < state->n_taken; i++) {
+        ring->ops->retake(ring, &state->taken[i].ref);
+    }
+}
+
 bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct memory_map *map)
 {
     struct ring fresh = {.turns = ring->turns, .unseen = ring->unseen, .taken = ring->taken};
 
     fresh.setup = *setup;
-    fresh.ops = setup->packed ? &ring_format_packed : &ring_format_split;
+    fresh.setup.state = NULL; /* it is looked at here and not kept */
+    fresh.ops = format_of(setup);
     fresh.avail_wrap = fresh.used_wrap = fresh.put_wrap = true;
     fresh.kicks_wanted = true;
     fresh.chain_limit = (uint16_t)MAX(setup->size, CHAIN_MAX_INDIRECT);
     *ring = fresh;
-    if (setup->size == 0 || setup->size > VIRTQ_MAX_SIZE ||
-        (ring->ops->size_is_power_of_two && (setup->size & (setup->size - 1)) != 0)) {
+    if (!size_fits(ring->ops, setup->size)) {
         return ring_fail(ring, VIONET_VIOLATION_QUEUE_SIZE, setup->size);
     }
     memset(ring->taken, 0, setup->size * sizeof(ring->taken[0]));
@@ -134,7 +159,9 @@ bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct 
     if (!ring_remap(ring, map)) {
         return false;
     }
-    if (setup->journal && journal_is_live(setup->journal, setup->size, setup->packed)) {
+    if (setup->state) {
+        set_state(ring, setup->state);
+    } else if (setup->journal && journal_is_live(setup->journal, setup->size, setup->packed)) {
         ring->ops->recover(ring);
         ring_flush(ring);
     } else if (setup->resumes) {
@@ -145,6 +172,36 @@ bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct 
                      (uint16_t)(ring->next_used | (setup->packed && ring->used_wrap) << 15));
     }
     return true;
+}
+
+void ring_get_state(const struct ring *ring, struct ring_state *state)
+{
+    state->next_avail = ring->next_avail;
+    state->next_used = ring->next_used;
+    state->avail_wrap = ring->avail_wrap;
+    state->used_wrap = ring->used_wrap;
+    state->told_used = ring->told_used;
+    state->told_valid = ring->told_valid;
+    state->untold = ring->untold;
+    state->n_taken = 0;
+    for (uint16_t turn = ring->first_turn; ring->setup.in_order && turn != ring->next_turn;
+         turn++) {
+        const struct ring_turn *at = &ring->turns[turn & ring->turn_mask];
+
+        if (at->waits) {
+            state->taken[state->n_taken++] = at->used;
+        }
+    }
+}
+
+const char *ring_state_wrong(const struct ring_setup *setup)
+{
+    const struct ring_ops *ops = format_of(setup);
+
+    if (!size_fits(ops, setup->size)) {
+        return "its size is none that a queue can have";
+    }
+    return ops->state_wrong(setup);
 }
 
 void ring_unpop(struct ring *ring, const struct chain_ref *ref)

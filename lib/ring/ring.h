@@ -31,6 +31,7 @@
 #include "ring/chain.h"
 
 struct ring;
+struct ring_setup;
 
 /* What the driver did wrong. */
 struct ring_fault {
@@ -61,6 +62,22 @@ static inline struct chain_ref ring_plain_ref(const struct ring_plain *buffer)
     return (struct chain_ref){.id = buffer->id, .turn = buffer->turn, .n_desc = 1};
 }
 
+/*
+ * Where a ring stands, between two visits to it: all that is needed to go on elsewhere. Those that were
+ * taken and not shown come with their ids and numbers of descriptors, in the order of taking.
+ */
+struct ring_state {
+    uint16_t next_avail;
+    uint16_t next_used;
+    bool avail_wrap;
+    bool used_wrap;
+    uint16_t told_used;
+    bool told_valid;
+    uint32_t untold;
+    unsigned n_taken;
+    struct ring_used *taken;
+};
+
 struct ring_ops {
     /* Octets of a part (VionetQueueArea) for size descriptors, its alignment, who writes to it. */
     uint32_t (*area_size)(unsigned area, uint16_t size);
@@ -84,6 +101,10 @@ struct ring_ops {
     void (*set_base)(struct ring *ring, uint32_t base);
     /* A ring just started goes on from where a process died, by its journal; staged are those to be shown. */
     void (*recover)(struct ring *ring);
+    /* Why a ring can not stand where its setup says, NULL if it can. */
+    const char *(*state_wrong)(const struct ring_setup *setup);
+    /* Counts a buffer as taken that was so where the state comes from. */
+    void (*retake)(struct ring *ring, struct chain_ref *ref);
     /* Notes in the log that n places, up to next_used, were published. */
     void (*log_used)(struct ring *ring, unsigned n);
 };
@@ -106,6 +127,7 @@ struct ring_setup {
     bool resumes; /* goes on from base, where another device left it */
     bool logs;    /* writes to the ring are noted in the map's log, as if the part lay at log_gpa */
     uint32_t base;
+    struct ring_state *state; /* or, NULL otherwise, from there; its buffers get their turns */
     uint64_t log_gpa;
     uint8_t *journal; /* with in_order: where it stands is noted there (journal.h), NULL: nowhere */
 };
@@ -170,6 +192,24 @@ static inline uint32_t ring_base(const struct ring *ring)
 {
     return ring->ops->get_base(ring);
 }
+
+/*
+ * Where the ring stands; *taken has room for those that the ring itself keeps, for IN_ORDER, because they
+ * wait for others: setup.size. Who took the others adds them, and sorts all by turn.
+ */
+void ring_get_state(const struct ring *ring, struct ring_state *state);
+
+/* How far behind the oldest buffer that is out one is in the order of taking. Only with IN_ORDER. */
+static inline uint16_t ring_turn_of(const struct ring *ring, const struct chain_ref *ref)
+{
+    return (uint16_t)(ref->turn - ring->first_turn);
+}
+
+/*
+ * Why a ring with that setup can not stand where setup->state says, NULL if it can. Of one that resumed at
+ * a base, the places may be any distance apart: that is as the driver and another device left it.
+ */
+const char *ring_state_wrong(const struct ring_setup *setup);
 
 /* Stops the ring because memory that was there could not be reached; the first reason stays. */
 void ring_lose(struct ring *ring, VionetViolation violation, unsigned descriptor, uint64_t value);

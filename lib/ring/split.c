@@ -428,6 +428,28 @@ static void split_recover(struct ring *ring)
     ring->next_used = ring->next_avail;
 }
 
+static const char *split_state_wrong(const struct ring_setup *setup)
+{
+    const struct ring_state *state = setup->state;
+    const uint16_t size = setup->size;
+    const uint16_t distance = (uint16_t)(state->next_avail - state->next_used);
+    bool *seen;
+    bool wrong = false;
+
+    if (distance != state->n_taken && !setup->resumes) {
+        return "its indices are not as far apart as buffers are out";
+    }
+    seen = g_new0(bool, size);
+    for (unsigned i = 0; i < state->n_taken && !wrong; i++) {
+        const uint16_t id = state->taken[i].ref.id;
+
+        wrong = id >= size || seen[id];
+        seen[wrong ? 0 : id] = true;
+    }
+    g_free(seen);
+    return wrong ? "a buffer is out that it does not have, or twice" : NULL;
+}
+
 const struct ring_ops ring_format_split = {
     .area_size = split_area_size,
     .area_align = {16, 2, 4},
@@ -446,5 +468,7 @@ const struct ring_ops ring_format_split = {
     .get_base = split_get_base,
     .set_base = split_set_base,
     .recover = split_recover,
+    .state_wrong = split_state_wrong,
+    .retake = take,
     .log_used = split_log_used,
 };

@@ -89,6 +89,22 @@ uint32_t msix_table_read(struct msix *msix, uint32_t offset)
                : 0;
 }
 
+/* Of each word of an entry: messages go to dwords; what is not the mask is reserved. */
+static const uint32_t writable[] = {~3u, ~0u, ~0u, CONTROL_MASK};
+
+bool msix_entry_valid(const uint32_t words[4])
+{
+    return !(words[0] & ~writable[0]) && !(words[CONTROL_WORD] & ~writable[CONTROL_WORD]);
+}
+
+void msix_set_entry(struct msix *msix, unsigned index, const uint32_t words[4], bool pending)
+{
+    for (unsigned word = 0; word <= CONTROL_WORD; word++) {
+        atomic_store(&msix->vectors[index].words[word], words[word]);
+    }
+    atomic_store(&msix->vectors[index].pending, pending);
+}
+
 void msix_table_write(struct msix *msix, uint32_t offset, uint32_t value)
 {
     const unsigned index = offset / MSIX_ENTRY;
@@ -97,12 +113,7 @@ void msix_table_write(struct msix *msix, uint32_t offset, uint32_t value)
     if (offset >= msix_table_size(msix)) {
         return;
     }
-    if (word == CONTROL_WORD) {
-        value &= CONTROL_MASK; /* the rest is reserved */
-    } else if (word == 0) {
-        value &= ~3u; /* messages go to dwords */
-    }
-    atomic_store(&msix->vectors[index].words[word], value);
+    atomic_store(&msix->vectors[index].words[word], value & writable[word]);
     deliver(msix, index);
 }
 

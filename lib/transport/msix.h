@@ -48,6 +48,10 @@ uint32_t msix_table_read(struct msix *msix, uint32_t offset);
 void msix_table_write(struct msix *msix, uint32_t offset, uint32_t value);
 uint32_t msix_pba_read(struct msix *msix, uint32_t offset);
 
+/* Whether a driver can have left an entry so; and an entry as it was in another device. */
+bool msix_entry_valid(const uint32_t words[4]);
+void msix_set_entry(struct msix *msix, unsigned vector, const uint32_t words[4], bool pending);
+
 /* Sends a vector's message, or remembers to. Vectors that do not exist are ignored. */
 void msix_raise(struct msix *msix, unsigned vector);
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "transport/pci_state.h"
 
 #define PAGE 4096u
 
@@ -355,6 +356,48 @@ void vionet_pci_config_write(VionetPci *pci, uint32_t offset, unsigned size, uin
     }
 }
 
+/* Which form notifications have follows from what was negotiated. */
+static void update_notify_form(VionetPci *pci)
+{
+    enum notify_form form = NOTIFY_BY_INDEX;
+
+    if (vionet_device_negotiated(pci->device, VIRTIO_F_NOTIF_CONFIG_DATA)) {
+        form = NOTIFY_BY_CONFIG;
+    } else if (pci->config.notify_data_valid &&
+               vionet_device_negotiated(pci->device, VIRTIO_F_NOTIFICATION_DATA)) {
+        form = NOTIFY_BY_DATA;
+    }
+    atomic_store(&pci->notify_form, form);
+}
+
+/* ---- saving and loading ---- */
+
+/* The status register is made when it is read. */
+void pci_copy_space(const VionetPci *pci, uint8_t space[VIONET_PCI_CONFIG_SIZE])
+{
+    memcpy(space, pci->space, VIONET_PCI_CONFIG_SIZE);
+    space[PCI_STATUS] = STATUS_CAPABILITIES;
+}
+
+bool pci_space_fits(const VionetPci *pci, const uint8_t space[VIONET_PCI_CONFIG_SIZE])
+{
+    uint8_t own[VIONET_PCI_CONFIG_SIZE];
+    bool fits = true;
+
+    pci_copy_space(pci, own);
+    for (unsigned i = 0; i < VIONET_PCI_CONFIG_SIZE; i++) {
+        fits &= !((own[i] ^ space[i]) & ~pci->writable[i]);
+    }
+    return fits;
+}
+
+void pci_take_space(VionetPci *pci, const uint8_t space[VIONET_PCI_CONFIG_SIZE])
+{
+    memcpy(pci->space, space, VIONET_PCI_CONFIG_SIZE);
+    update_notify_form(pci);
+    command_written(pci);
+}
+
 /* ---- building ---- */
 
 static void set_bar(VionetPci *pci, unsigned bar, uint64_t size, uint8_t type)
@@ -567,19 +610,11 @@ static void reset_registers(VionetPci *pci)
 
 void pci_status_written(VionetPci *pci)
 {
-    enum notify_form form = NOTIFY_BY_INDEX;
-
     if (vionet_device_status(pci->device) == 0) {
         reset_registers(pci);
-        return;
+    } else {
+        update_notify_form(pci);
     }
-    if (vionet_device_negotiated(pci->device, VIRTIO_F_NOTIF_CONFIG_DATA)) {
-        form = NOTIFY_BY_CONFIG;
-    } else if (pci->config.notify_data_valid &&
-               vionet_device_negotiated(pci->device, VIRTIO_F_NOTIFICATION_DATA)) {
-        form = NOTIFY_BY_DATA;
-    }
-    atomic_store(&pci->notify_form, form);
 }
 
 VionetPci *vionet_pci_new(VionetDevice *device, const VionetPciConfig *config,
@@ -606,6 +641,7 @@ VionetPci *vionet_pci_new(VionetDevice *device, const VionetPciConfig *config,
     build_space(pci);
     vionet_device_set_dma(device, false);
     vionet_device_set_interrupt(device, pci_interrupt, pci);
+    pci_state_attach(pci);
     return pci;
 }
 
@@ -616,6 +652,7 @@ void vionet_pci_free(VionetPci *pci)
     }
     vionet_device_set_dma(pci->device, false);
     vionet_device_set_interrupt(pci->device, NULL, NULL);
+    pci_state_detach(pci);
     msix_free(&pci->msix);
     g_free(pci->queue_vectors);
     g_free(pci);

@@ -53,6 +53,13 @@ void pci_common_write(VionetPci *pci, uint32_t offset, unsigned size, uint64_t v
 /* A write to the notification area. A data function if it notifies a receive or transmit queue. */
 void pci_notify_write(VionetPci *pci, uint32_t offset, unsigned size, uint64_t value);
 
+/* Configuration space as the driver last had it. */
+void pci_copy_space(const VionetPci *pci, uint8_t space[VIONET_PCI_CONFIG_SIZE]);
+
+/* Whether two functions have it in common but for what a driver can write; taking up the latter. */
+bool pci_space_fits(const VionetPci *pci, const uint8_t space[VIONET_PCI_CONFIG_SIZE]);
+void pci_take_space(VionetPci *pci, const uint8_t space[VIONET_PCI_CONFIG_SIZE]);
+
 /* The driver wrote the status: forms and registers that follow from it are set anew. */
 void pci_status_written(VionetPci *pci);
 

@@ -185,28 +185,29 @@ static void choose_ring(struct machine *machine, enum machine_ring ring)
 }
 
 /* Some pages of a region, remote or not. */
-static bool map_part(struct machine *machine, const struct guest_region *region, uint64_t at,
+static bool map_part(VionetDevice *device, const struct guest_region *region, uint64_t at,
                      uint64_t size, bool remote, GError **error)
 {
-    return remote ? vionet_device_map_remote(machine->device, region->gpa + at, size, 0, error)
-                  : vionet_device_map(machine->device, region->gpa + at,
-                                      (uint8_t *)region->host + at, size, 0, error);
+    return remote ? vionet_device_map_remote(device, region->gpa + at, size, 0, error)
+                  : vionet_device_map(device, region->gpa + at, (uint8_t *)region->host + at, size,
+                                      0, error);
 }
 
-static bool map_mixed(struct machine *machine, const struct guest_region *region, GError **error)
+static bool map_mixed(VionetDevice *device, const struct guest_region *region, GError **error)
 {
     uint64_t at = 0;
 
     for (unsigned i = 0; i < MIXED_PARTS && region->size - at > MIXED_PART; i++, at += MIXED_PART) {
-        if (!map_part(machine, region, at, MIXED_PART, i % 2 == 0, error)) {
+        if (!map_part(device, region, at, MIXED_PART, i % 2 == 0, error)) {
             return false;
         }
     }
-    return map_part(machine, region, at, region->size - at, false, error);
+    return map_part(device, region, at, region->size - at, false, error);
 }
 
-static bool map_memory(struct machine *machine, enum machine_memory kind, GError **error)
+static bool map_memory(struct machine *machine, VionetDevice *device, GError **error)
 {
+    enum machine_memory kind = machine->setup.kind;
     const struct guest_region *regions;
     unsigned n = guest_memory_regions(machine->memory, &regions);
     const char *asked = g_getenv("VIONET_TEST_REMOTE");
@@ -215,8 +216,8 @@ static bool map_memory(struct machine *machine, enum machine_memory kind, GError
         kind = strcmp(asked, "mixed") == 0 ? MACHINE_MIXED : MACHINE_REMOTE;
     }
     for (unsigned i = 0; i < n; i++) {
-        if (!(kind == MACHINE_MIXED ? map_mixed(machine, &regions[i], error)
-                                    : map_part(machine, &regions[i], 0, regions[i].size,
+        if (!(kind == MACHINE_MIXED ? map_mixed(device, &regions[i], error)
+                                    : map_part(device, &regions[i], 0, regions[i].size,
                                                kind == MACHINE_REMOTE, error))) {
             return false;
         }
@@ -224,8 +225,10 @@ static bool map_memory(struct machine *machine, enum machine_memory kind, GError
     return true;
 }
 
-static bool build(struct machine *machine, const struct machine_setup *setup, GError **error)
+/* A device with a PCI function, of the machine's setup. What was made is left to be freed. */
+static bool make_device(struct machine *machine, struct machine_device *made, GError **error)
 {
+    const struct machine_setup *setup = &machine->setup;
     const VionetHostOps host = {
         .size = sizeof(host),
         .kick = host_kick,
@@ -242,28 +245,38 @@ static bool build(struct machine *machine, const struct machine_setup *setup, GE
         .intx = setup->no_intx ? NULL : host_intx,
     };
 
-    VionetConfig config = setup->device;
+    made->device = vionet_device_new(&setup->device, &host, machine, error);
+    if (!made->device) {
+        return false;
+    }
+    made->pci = vionet_pci_new(made->device, &setup->pci, &bus, machine, error);
+    return made->pci != NULL;
+}
 
+static bool build(struct machine *machine, const struct machine_setup *setup, GError **error)
+{
+    struct machine_device made = {0};
+    bool good;
+
+    machine->setup = *setup;
     choose_ring(machine, setup->ring);
     for (unsigned bit = 0; bit < 32 * FEATURES_WINDOWS; bit++) {
         if (features_has(&machine->ring_on, bit)) {
-            vionet_features_set(config.features, bit, true);
+            vionet_features_set(machine->setup.device.features, bit, true);
         }
     }
     machine->on_trace = setup->on_trace;
-    machine->device = vionet_device_new(&config, &host, machine, error);
-    if (!machine->device) {
-        return false;
-    }
-    machine->pci = vionet_pci_new(machine->device, &setup->pci, &bus, machine, error);
-    if (!machine->pci) {
+    good = make_device(machine, &made, error);
+    machine->device = made.device;
+    machine->pci = made.pci;
+    if (!good) {
         return false;
     }
     machine->memory = setup->memory ? guest_memory_new(setup->memory)
                                     : guest_memory_flat(DEFAULT_MEMORY_BASE,
                                                         setup->memory_size ? setup->memory_size
                                                                            : DEFAULT_MEMORY_SIZE);
-    return map_memory(machine, setup->kind, error);
+    return map_memory(machine, machine->device, error);
 }
 
 struct machine *machine_new(const struct machine_setup *setup, GError **error)
@@ -324,6 +337,55 @@ struct machine *machine_booted(const struct machine_setup *setup, struct guest_f
         g_error("the machine does not boot");
     }
     return machine;
+}
+
+/* ---- another device ---- */
+
+struct machine_device machine_make_device(struct machine *machine)
+{
+    struct machine_device made = {0};
+
+    if (!make_device(machine, &made, NULL) || !map_memory(machine, made.device, NULL)) {
+        g_error("the machine's device cannot be made again");
+    }
+    vionet_device_set_paused(made.device, true);
+    return made;
+}
+
+void machine_free_device(struct machine_device *made)
+{
+    vionet_pci_free(made->pci);
+    vionet_device_free(made->device);
+    *made = (struct machine_device){0};
+}
+
+void machine_replace(struct machine *machine, struct machine_device *made)
+{
+    struct machine_device old = {machine->device, machine->pci};
+
+    machine->device = made->device;
+    machine->pci = made->pci;
+    *made = (struct machine_device){0};
+    machine_free_device(&old);
+    vionet_device_set_paused(machine->device, false);
+}
+
+void machine_migrate(struct machine *machine)
+{
+    struct machine_device made = machine_make_device(machine);
+    GError *error = NULL;
+    gconstpointer octets;
+    GBytes *state;
+    gsize len;
+
+    vionet_device_set_paused(machine->device, true);
+    state = vionet_device_save(machine->device, &error);
+    g_assert_no_error(error);
+    octets = g_bytes_get_data(state, &len);
+    vionet_device_load(made.device, octets, len, &error);
+    g_assert_no_error(error);
+    g_bytes_unref(state);
+    machine_replace(machine, &made);
 }
 
 /* ---- traffic ---- */

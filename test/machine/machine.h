@@ -16,6 +16,7 @@
 
 #include <vionet/device.h>
 #include <vionet/pci.h>
+#include <vionet/state.h>
 
 #include "driver/control.h"
 #include "driver/driver.h"
@@ -63,6 +64,7 @@ struct machine {
     struct guest_driver *driver;
     struct guest_net *net; /* once booted */
     struct net_options net_options;
+    struct machine_setup setup;     /* what another device is made of */
     struct guest_features ring_on;  /* what machine_boot() wants in any case */
     struct guest_features ring_off; /* and does not want */
 
@@ -105,6 +107,23 @@ bool machine_boot(struct machine *machine, struct guest_features wanted);
 
 /* Builds one and boots it; the program ends if either fails. */
 struct machine *machine_booted(const struct machine_setup *setup, struct guest_features wanted);
+
+/*
+ * Another device, made as the machine's was and in the same memory, paused and not yet in its place; its
+ * operations are the machine's.
+ */
+struct machine_device {
+    VionetDevice *device;
+    VionetPci *pci;
+};
+struct machine_device machine_make_device(struct machine *machine);
+void machine_free_device(struct machine_device *made);
+
+/* It takes the place of the machine's device, which is freed, and goes on. */
+void machine_replace(struct machine *machine, struct machine_device *made);
+
+/* Pauses and saves the device, and lets another go on in its place: the driver cannot tell. */
+void machine_migrate(struct machine *machine);
 
 /* One frame from the host to the guest, in one piece, on lane 0. */
 VionetVerdict machine_deliver(struct machine *machine, const void *frame, size_t len);

@@ -927,6 +927,51 @@ def merge_inputs():
         yield octets
 
 
+# ---- fuzz_state: the reference files, whole and with something in each section changed ----
+
+STATE_HEADER, STATE_SECTION = 24, 28
+FIX_LENGTHS, OTHER_CONFIG = 1, 2
+
+
+def sections_of(state):
+    at, found = STATE_HEADER, []
+    while at < len(state):
+        size = STATE_SECTION + struct.unpack_from('<I', state, at + 24)[0]
+        found.append(state[at:at + size])
+        at += size
+    return found
+
+
+def state_of(sections):
+    octets = b''.join(sections)
+    return struct.pack('<8sIIQ', b'VIONETST', 1, len(sections), STATE_HEADER + len(octets)) + octets
+
+
+def state_inputs():
+    dice = Dice('fuzz_state')
+    for path in sorted((ROOT / 'test' / 'state').glob('*.state')):
+        rings = path.with_suffix('.rings').read_bytes()[:3072]
+        state = path.read_bytes()
+        sections = sections_of(state)
+
+        def of(octets, how=FIX_LENGTHS, memory=rings):
+            return struct.pack('<BH', how, len(memory)) + memory + octets
+
+        yield of(state)
+        yield of(state, memory=b'')
+        yield of(state, how=OTHER_CONFIG)
+        yield of(state[:8] + b'\2' + state[9:], memory=b'')
+        for number, section in enumerate(sections):
+            rest = sections[:number] + sections[number + 1:]
+            yield of(state_of(rest), memory=b'')
+            yield of(state_of(sections + [section]), memory=b'')
+            yield of(state_of(rest + [section[:16] + b'\2' + section[17:]]), memory=b'')
+            for _ in range(8):
+                at = STATE_SECTION + dice.below(max(1, len(section) - STATE_SECTION))
+                changed = section[:at] + bytes((dice.below(256),)) + section[at + 1:]
+                yield of(state_of(rest + [changed]))
+
+
 # ---- files ----
 
 TARGETS = {
@@ -937,6 +982,7 @@ TARGETS = {
     'fuzz_pci': pci_inputs,
     'fuzz_ring': ring_inputs,
     'fuzz_segment': segment_inputs,
+    'fuzz_state': state_inputs,
     'fuzz_vfio_user': vfio_inputs,
     'fuzz_vhost_user': vhost_inputs,
 }
