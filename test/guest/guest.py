@@ -46,11 +46,12 @@ class Result:
         return "\n".join(self.texts.get(name, []))
 
 
-def qemu_command(cache):
-    root = os.path.join(os.path.abspath(cache), "tree")
+def qemu_command(cache, tree="tree", preload=None):
+    """How a QEMU that was unpacked in cache is run; preload is loaded into it, and nowhere else."""
+    root = os.path.join(os.path.abspath(cache), tree)
     libraries = os.path.join(root, "usr/lib/x86_64-linux-gnu")
     command = [os.path.join(root, "lib64/ld-linux-x86-64.so.2"), "--library-path", libraries,
-               os.path.join(root, "usr/bin/qemu-system-x86_64")]
+               *(["--preload", preload] if preload else []), os.path.join(root, "usr/bin/qemu-system-x86_64")]
     for data in ("usr/share/qemu", "usr/share/seabios"):
         command += ["-L", os.path.join(root, data)]
     return command
@@ -81,8 +82,7 @@ class Qemu:
     CPU = "Haswell-noTSX,-pcid,-tsc-deadline,-invpcid"
 
     def __init__(self, cache, arguments, timeout=60, memory=256, shared=True, cpus=1, cpu=CPU, echo=None,
-                 machine="",
-                 wrapper=()):
+                 machine="", wrapper=(), tree="tree", preload=None):
         self.deadline = time.monotonic() + timeout
         self.timeout = timeout
         self.echo = echo
@@ -96,7 +96,7 @@ class Qemu:
         self.directory = tempfile.mkdtemp(prefix="guest-")
         ours, theirs = zip(*(socket.socketpair() for _ in range(3)))
         self.serial, self.port, self.qmp_socket = ours
-        command = [*wrapper, *qemu_command(cache), "-nodefaults", "-no-user-config", "-no-reboot",
+        command = [*wrapper, *qemu_command(cache, tree, preload), "-nodefaults", "-no-user-config", "-no-reboot",
                    "-display", "none",
                    "-object", (f"memory-backend-memfd,id=mem,share=on,size={memory}M" if shared
                                else f"memory-backend-ram,id=mem,size={memory}M"),
@@ -105,7 +105,7 @@ class Qemu:
         for name, end in zip(("console", "port", "qmp"), theirs):
             command += ["-chardev", f"socket,id={name},fd={end.fileno()}"]
         command += ["-serial", "chardev:console", "-serial", "chardev:port",
-                    "-object", "monitor-qmp,id=qmp0,chardev=qmp", *arguments]
+                    "-mon", "chardev=qmp,mode=control", *arguments]
         self.command = command
         self.complaints = tempfile.TemporaryFile()
         self.begun = time.monotonic()
@@ -115,7 +115,7 @@ class Qemu:
                 pass_fds=[end.fileno() for end in theirs], start_new_session=True,
                 preexec_fn=_die_with_parent,
                 env={**os.environ, "QEMU_MODULE_DIR": os.path.join(
-                    os.path.abspath(cache), "tree/usr/lib/x86_64-linux-gnu/qemu"), "LC_ALL": "C"})
+                    os.path.abspath(cache), tree, "usr/lib/x86_64-linux-gnu/qemu"), "LC_ALL": "C"})
         except BaseException:
             self.close()
             raise
