@@ -16,6 +16,13 @@
 #include "hw/pci/pci.h"
 #endif
 
+/* Fields of a VMState are constant since 8.2. */
+#if VIONET_QEMU_MAJOR >= 9
+#define COMPAT_CONST_FIELD const
+#else
+#define COMPAT_CONST_FIELD
+#endif
+
 /* Lists of properties are constant and end by their size, or end with an entry of their own. */
 #if VIONET_QEMU_MAJOR >= 10
 #define COMPAT_CONST_PROPERTY const

@@ -28,6 +28,7 @@
 #include "sysemu/sysemu.h"
 
 #include <vionet/spec.h>
+#include <vionet/state.h>
 #include <vionet/transport.h>
 
 #include "compat.h"
@@ -36,6 +37,7 @@
 #include "netdev.h"
 #include "notifiers.h"
 #include "qom_properties.h"
+#include "saved_state.h"
 
 #define TYPE_VIONET_PCI "vionet-pci"
 OBJECT_DECLARE_SIMPLE_TYPE(VionetQemu, VIONET_PCI)
@@ -158,16 +160,20 @@ static void kicked(void *opaque, unsigned queue)
     guest_memory_settle(self->memory);
 }
 
-/* The machine stops: what is here goes in before its memory is looked at; or it goes on. */
+/*
+ * The machine stops, after what is here has gone in, as its memory is looked at next; or it goes on, and
+ * each queue is looked at.
+ */
 static void run_state_changed(void *opaque, bool running, RunState state)
 {
     VionetQemu *self = opaque;
 
-    netdev_hurry(vionet_frontend_backend(self->frontend));
+    if (!running) {
+        netdev_hurry(vionet_frontend_backend(self->frontend));
+    }
+    vionet_device_set_paused(self->device, !running);
     if (running) {
-        for (unsigned i = 0; i < vionet_device_num_queues(self->device); i++) {
-            vionet_device_kick(self->device, i); /* what came while it stood still */
-        }
+        netdev_hurry(vionet_frontend_backend(self->frontend));
         host_wake(self);
     }
     guest_memory_settle(self->memory);
@@ -356,6 +362,7 @@ static void realize_device(PCIDevice *pci_device, Error **errp)
     }
     new_timers(self);
     self->memory = guest_memory_new(self->device);
+    vionet_device_set_paused(self->device, !runstate_is_running());
     self->wake = qemu_bh_new_guarded(woken, self, &DEVICE(self)->mem_reentrancy_guard);
     self->run_state = qdev_add_vm_change_state_handler(DEVICE(self), run_state_changed, self);
     add_bars(self);
@@ -373,6 +380,18 @@ static void reset_device(DeviceState *device)
 
     vionet_frontend_reset(self->frontend);
 }
+
+static const VMStateDescription vmstate = {
+    .name = TYPE_VIONET_PCI,
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .fields =
+        (COMPAT_CONST_FIELD VMStateField[]){
+            VMSTATE_PCI_DEVICE(pci_device, VionetQemu),
+            VMSTATE_VIONET_DEVICE(device, VionetQemu),
+            VMSTATE_END_OF_LIST(),
+        },
+};
 
 static QomProperties *properties_of(Object *object)
 {
@@ -413,6 +432,7 @@ static void init_class(ObjectClass *class, void *data)
     pci_class->romfile = "efi-virtio.rom";
     device_class->desc = "virtio network device of vionet";
     set_bit(DEVICE_CATEGORY_NETWORK, device_class->categories);
+    device_class->vmsd = &vmstate;
     compat_set_reset(device_class, reset_device);
     device_class_set_props(device_class, properties);
     qom_properties_add(class, properties_of);

@@ -104,8 +104,10 @@ class Test:
         self.wires.append(wire)
         return wire
 
-    def guest(self, daemon, script, cpus=1, timeout=300, properties=None, devices=None, **options):
-        guest = Guest(self.cache, self.kernel, script, devices or daemon.arguments(properties or {}),
+    def guest(self, daemon, script, cpus=1, timeout=300, properties=None, devices=None, append_arguments=(),
+              **options):
+        guest = Guest(self.cache, self.kernel, script,
+                      [*(devices or daemon.arguments(properties or {})), *append_arguments],
                       timeout=timeout, cpus=cpus, echo=sys.stderr if self.suite.options.echo else None,
                       **options, **daemon.options)
         self.guests.append(guest)
@@ -236,6 +238,7 @@ if __name__ == "__main__":
     import cases  # noqa: E402,F401
     import hashing  # noqa: E402,F401
     import life  # noqa: E402,F401
+    import moving  # noqa: E402,F401
     import threads  # noqa: E402,F401
     import tunnels  # noqa: E402,F401
     import firmware  # noqa: E402,F401

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The cases in which a guest with the device inside QEMU goes from one QEMU to another."""
+import os
+import socket
+import time
+
+from cases import FUNCTIONS
+from guest import GuestError
+from suite import case
+from vhost import Stream, Switch
+
+FLOWS = range(40000, 40024)  # ports of the host, a flow each
+
+
+def send_flows(net):
+    """A datagram of each flow, slowly: a UNIX socket has room for ten."""
+    for port in FLOWS:
+        time.sleep(0.01)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind((f"{net}.2", port))
+            s.sendto(b"flow", (f"{net}.15", 9))
+    time.sleep(0.5)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.sendto(b"END.", (f"{net}.15", 9))
+
+
+def flows_in(lines):
+    """{port: (hash, queue)} of the flows among rxhash's lines."""
+    found = {}
+    for line in lines:
+        fields = line.split()
+        if len(fields) == 5 and fields[0].isdigit():
+            frame = bytes.fromhex(fields[4])
+            if frame[12:14] == b"\x08\x00" and frame[23] == 17 and frame[36:38] == b"\0\x09":
+                found[int.from_bytes(frame[34:36], "big")] = fields[1:3]
+    return {port: value for port, value in found.items() if port in FLOWS}
+
+
+def move(test, source, daemon, script, path, cpus):
+    """Moves a guest to another QEMU, which it returns."""
+    target = test.guest(daemon, script, cpus=cpus, append_arguments=["-incoming", f"unix:{path}"])
+    begun = time.monotonic()
+    source.qmp("migrate", uri=f"unix:{path}")
+    while (state := source.qmp("query-migrate"))["status"] not in ("completed", "failed", "cancelled"):
+        if time.monotonic() > begun + 120:
+            raise GuestError(f"the migration does not end: {state}")
+        time.sleep(0.05)
+    if state["status"] != "completed":
+        raise GuestError(f"the migration {state}\n{daemon.log()}")
+    return target, state, time.monotonic() - begun
+
+
+@case(kernels=(), needs_tap=True, variants=("", "packed"), inside=("sid",))
+def migration(test):
+    """There and back, with a download and pings on their way: not an octet is wrong, no ping lost for good, and each
+    flow has the hash and the queue that it had."""
+    net = "10.0.8" if test.variant else "10.0.9"
+    switch = Switch(test.directory, "tapq" if test.variant else "tapm", f"{net}.2")
+    times = 10 if test.long else 2
+    properties = "queues=4,rss=on,hash=on" + (",packed=on" if test.variant else "")
+    daemons = [test.daemon(switch.port(), properties) for _ in range(times + 1)]
+    switch.start()
+    stream = Stream(f"{net}.2")
+    script = FUNCTIONS.replace("WEB", "0") + f"""
+ip link set eth0 up; vt_wait_link eth0
+ip address add {net}.15/24 dev eth0
+ethtool -L eth0 combined 4; ethtool -K eth0 rxhash on
+ping -c 1 {net}.2 >/dev/null
+ethtool -x eth0 | vt_text before.config
+tell before
+wget -q -T 60 -O - http://{net}.2:{stream.port}/ | sha256sum | cut -d ' ' -f 1 >/tmp/sum & download=$!
+ping -i 0.02 {net}.2 >/tmp/pings & pings=$!
+vt_sync going
+wait $download
+kill -INT $pings; wait $pings
+ethtool -x eth0 | vt_text after.config
+tell after
+vt sha.stream "$(cat /tmp/sum)"
+tail -n 2 /tmp/pings | vt_text pings
+"""
+    cpus = 2
+    try:
+        guest = test.guest(daemons[0], script, cpus=cpus)
+        guest.reach("before")
+        send_flows(net)
+        guest.go("before")
+        guest.reach("going")
+        time.sleep(1)
+        for i in range(times):
+            before = stream.sent
+            guest_before = guest
+            guest, state, seconds = move(test, guest, daemons[i + 1], script,
+                                         os.path.join(test.directory, f"migration{i}"), cpus)
+            test.ok(f"migration {i + 1}", True)
+            test.note(f"{test.full('')} migration {i + 1}: {seconds:.1f} s, down for {state.get('downtime')} ms, "
+                      f"{(stream.sent - before) >> 10} KiB went meanwhile")
+            guest.result.texts.update(guest_before.result.texts)
+            guest_before.close()
+            time.sleep(1.0)
+        stream.enough = True
+        guest.go("going")
+        guest.reach("after")
+        send_flows(net)
+        guest.go("after")
+        result = test.said(guest.finish())
+    finally:
+        stream.enough = True
+        switch.close()
+    test.note(f"{test.full('')} {stream.sent >> 10} KiB, {result.text('pings')!r}")
+    test.ok("there was traffic", stream.sent > 1 << 20, stream.sent)
+    test.same("every octet", result.values.get("sha.stream"), stream.digest.hexdigest())
+    test.same("the driver's configuration", result.texts["after.config"], result.texts["before.config"])
+    before, after = flows_in(result.texts["before"]), flows_in(result.texts["after"])
+    test.same("all flows came", (len(before), len(after)), (len(FLOWS), len(FLOWS)))
+    test.ok("in several queues, with hashes", len({tuple(flow) for flow in before.values()}) > 8, before)
+    test.same("hash and queue of each flow", after, before)
