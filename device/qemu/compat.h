@@ -10,10 +10,20 @@
 
 #include <vionet/spec.h>
 
-#if VIONET_QEMU_MAJOR >= 8
+#if VIONET_QEMU_MAJOR >= 10
+#include "exec/address-spaces.h"
 #include "hw/pci/pci_device.h"
+#include "system/kvm.h"
+#include "system/runstate.h"
+#include "system/system.h"
+#include "system/tcg.h"
 #else
+#include "exec/address-spaces.h"
 #include "hw/pci/pci.h"
+#include "sysemu/kvm.h"
+#include "sysemu/runstate.h"
+#include "sysemu/sysemu.h"
+#include "sysemu/tcg.h"
 #endif
 
 /* Fields of a VMState are constant since 8.2. */
@@ -49,6 +59,23 @@ static inline void compat_set_reset(DeviceClass *class, void (*reset)(DeviceStat
 #define COMPAT_LOG_GLOBAL_START(name) static void name(MemoryListener *listener)
 #define COMPAT_LOG_GLOBAL_STARTED     return
 #endif
+
+/* A MemoryListener's log_sync_global, which is told in newer versions whether it is the last time. */
+#if VIONET_QEMU_MAJOR >= 9
+#define COMPAT_LOG_SYNC_GLOBAL(name) static void name(MemoryListener *listener, bool last_stage)
+#else
+#define COMPAT_LOG_SYNC_GLOBAL(name) static void name(MemoryListener *listener)
+#endif
+
+/* Whether an ioeventfd can be for writes of any size: newer versions need a kernel that can. */
+static inline bool compat_has_any_size(void)
+{
+#if VIONET_QEMU_MAJOR >= 9
+    return true;
+#else
+    return !kvm_enabled() || kvm_ioeventfd_any_length_enabled();
+#endif
+}
 
 /* Packets of a peer begin with a header of so many octets. */
 static inline void compat_use_headers(NetClientState *peer, int len)

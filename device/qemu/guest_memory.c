@@ -13,7 +13,6 @@
 
 #include "qemu/error-report.h"
 #include "qemu/units.h"
-#include "sysemu/tcg.h"
 
 #include <vionet/transport.h>
 
@@ -200,7 +199,7 @@ static void commit(MemoryListener *listener)
     fit_log(memory_of(listener));
 }
 
-static void log_sync_global(MemoryListener *listener)
+COMPAT_LOG_SYNC_GLOBAL(log_sync_global)
 {
     struct guest_memory *memory = memory_of(listener);
 

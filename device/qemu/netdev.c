@@ -13,7 +13,6 @@
 
 #include "qemu/iov.h"
 #include "qemu/main-loop.h"
-#include "sysemu/runstate.h"
 
 #include <vionet/spec.h>
 

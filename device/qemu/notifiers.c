@@ -8,7 +8,8 @@
 
 #include "qemu/event_notifier.h"
 #include "qemu/main-loop.h"
-#include "sysemu/kvm.h"
+
+#include "compat.h"
 
 struct notifier {
     EventNotifier event;
@@ -42,7 +43,7 @@ static void put(struct notifier *notifier, bool there)
 {
     static const unsigned any[] = {0};
     static const unsigned both[] = {2, 4};
-    const bool has_any = !kvm_enabled() || kvm_ioeventfd_any_length_enabled();
+    const bool has_any = compat_has_any_size();
     const unsigned *sizes = has_any ? any : both;
 
     for (unsigned i = 0; i < (has_any ? G_N_ELEMENTS(any) : G_N_ELEMENTS(both)); i++) {

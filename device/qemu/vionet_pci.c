@@ -17,15 +17,12 @@
 #include "qemu/osdep.h"
 
 #include "hw/pci/msi.h"
-#include "hw/pci/pci.h"
 #include "hw/qdev-properties.h"
 #include "qapi/error.h"
 #include "qemu/log.h"
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qemu/timer.h"
-#include "sysemu/runstate.h"
-#include "sysemu/sysemu.h"
 
 #include <vionet/spec.h>
 #include <vionet/state.h>

@@ -35,7 +35,7 @@ class Inside:
 
     def arguments(self, properties):
         """QEMU's, for the netdev and the device."""
-        device = ",".join(["vionet-pci,netdev=net0", *filter(None, [self.properties]),
+        device = ",".join(["vionet-pci,id=nic0,netdev=net0", *filter(None, [self.properties]),
                            *(f"{name}={value}" for name, value in ({"romfile": ""} | properties).items())])
         return ["-netdev", self.netdev, "-device", device, "-d", "guest_errors"]
 

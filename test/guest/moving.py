@@ -6,6 +6,7 @@ import time
 
 from cases import FUNCTIONS
 from guest import GuestError
+from host import named_frame, names_in
 from suite import case
 from vhost import Stream, Switch
 
@@ -39,7 +40,7 @@ def flows_in(lines):
 
 def move(test, source, daemon, script, path, cpus):
     """Moves a guest to another QEMU, which it returns."""
-    target = test.guest(daemon, script, cpus=cpus, append_arguments=["-incoming", f"unix:{path}"])
+    target = test.guest(daemon, script, cpus=cpus, more_arguments=["-incoming", f"unix:{path}"])
     begun = time.monotonic()
     source.qmp("migrate", uri=f"unix:{path}")
     while (state := source.qmp("query-migrate"))["status"] not in ("completed", "failed", "cancelled"):
@@ -115,3 +116,58 @@ tail -n 2 /tmp/pings | vt_text pings
     test.same("all flows came", (len(before), len(after)), (len(FLOWS), len(FLOWS)))
     test.ok("in several queues, with hashes", len({tuple(flow) for flow in before.values()}) > 8, before)
     test.same("hash and queue of each flow", after, before)
+
+
+@case(kernels=(), inside=("sid",))
+def plugged(test):
+    """What only a device inside QEMU has: plugged in and out while the guest runs, its link switched, the driver asked
+    to announce itself."""
+    wire = test.wire()
+    daemon = test.daemon(wire.netdev, "queues=2,mq=on")
+    script = FUNCTIONS.replace("WEB", "0") + """
+carrier() { for _ in $(seq 100); do [ "$(cat /sys/class/net/eth0/carrier)" = "$1" ] && return; sleep 0.05; done; false; }
+there() { for _ in $(seq 200); do [ -e /sys/class/net/eth0 ] && return; sleep 0.05; done; false; }
+gone() { for _ in $(seq 200); do [ -e /sys/class/net/eth0 ] || return 0; sleep 0.05; done; false; }
+quiet
+sysctl -q -w net.ipv4.conf.eth0.arp_notify=1
+ip address add 10.0.2.15/24 dev eth0
+vt_sync up
+vt_test "link down" carrier 0
+vt_sync down
+vt_test "link up again" carrier 1
+vt_sync announce
+vt_sync unplug
+vt_test "unplugged" gone
+vt_sync unplugged
+vt_test "plugged in again" there
+quiet
+tell frames
+"""
+    port = ["-device", "pcie-root-port,id=port0,chassis=1"]
+    with test.guest(daemon, script, properties={"bus": "port0"}, more_arguments=port) as guest:
+        guest.reach("up")
+        guest.qmp("set_link", name="nic0", up=False)
+        guest.go("up")
+        guest.reach("down")
+        guest.qmp("set_link", name="nic0", up=True)
+        guest.go("down")
+        guest.reach("announce")
+        wire.took()
+        guest.qmp("announce-self", initial=50, max=100, rounds=2, step=50)
+        arp = wire.wait(lambda frames: any(frame[12:14] == b"\x08\x06" for frame in frames), 20)
+        test.ok("the driver announces itself", any(frame[12:14] == b"\x08\x06" for frame in arp), len(arp))
+        guest.go("announce")
+        guest.reach("unplug")
+        guest.qmp("device_del", id="nic0")
+        guest.go("unplug")
+        guest.reach("unplugged")
+        guest.wait_event("DEVICE_DELETED")
+        guest.qmp("device_add", driver="vionet-pci", id="nic0", netdev="net0", bus="port0", mq=True, queues="2",
+                  romfile="")
+        guest.go("unplugged")
+        guest.reach("frames")
+        wire.send(named_frame("one"))
+        wire.send(named_frame("END"))
+        guest.go("frames")
+        result = test.said(guest.finish())
+    test.ok("frames come after that", "one" in names_in(result.texts["frames"]), result.texts["frames"])

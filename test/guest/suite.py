@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""suite.py [--quick|--long] [--kernel K] [--only NAME,...] [--jobs N] [--inside PLUGIN --tree NAME]
+"""suite.py [--quick|--long] [--kernel K] [--only NAME,...] [--jobs N] [--inside PLUGIN --qemu DIR]
          CACHE VIONET_DEVICE VIONET_REPLAY
 
 Stock guests on the daemon, by stock QEMU over vfio-user: Linux of Debian sid and bookworm, and firmware with a
 virtio-net driver. Reports in TAP. CACHE is prepare.sh's directory; the cases are in cases.py. --quick has the
 basic cases alone, --long more cycles of everything that repeats. --list prints the cases.
 
-With --inside the cases run that need no daemon, on the device inside a QEMU that loads the plugin: NAME in CACHE,
-where prepare.sh unpacked it."""
+With --inside the cases run that need no daemon, on the device inside a QEMU that loads the plugin: DIR is where
+device/qemu/prepare.sh unpacked it."""
 import argparse
 import concurrent.futures
 import os
@@ -19,7 +19,7 @@ import tempfile
 import time
 import traceback
 
-from guest import Guest, GuestError
+from guest import Guest, GuestError, qemu_version
 from host import Daemon, Program, Wire, bits_of, own_network
 from inside import Inside
 
@@ -72,7 +72,7 @@ class Test:
 
     # What it finds.
     def full(self, name):
-        inside = f"in {self.suite.options.tree}:" if self.suite.options.inside else ""
+        inside = f"{self.suite.qemu}:" if self.suite.options.inside else ""
         return " ".join(filter(None, [inside, self.kernel + ":" if self.kernel else "", self.name + ":", name]))
 
     def ok(self, name, good, detail=""):
@@ -92,7 +92,7 @@ class Test:
     # What it uses.
     def daemon(self, netdev, device="", **options):
         if self.suite.options.inside:
-            self.daemons.append(Inside(self.suite.options.tree, self.suite.options.inside, netdev, device))
+            self.daemons.append(Inside(self.suite.options.qemu, self.suite.options.inside, netdev, device))
             return self.daemons[-1]
         directory = tempfile.mkdtemp(dir=self.directory)
         daemon = Daemon(self.program, directory, netdev, device, **options)
@@ -104,10 +104,10 @@ class Test:
         self.wires.append(wire)
         return wire
 
-    def guest(self, daemon, script, cpus=1, timeout=300, properties=None, devices=None, append_arguments=(),
+    def guest(self, daemon, script, cpus=1, timeout=300, properties=None, devices=None, more_arguments=(),
               **options):
         guest = Guest(self.cache, self.kernel, script,
-                      [*(devices or daemon.arguments(properties or {})), *append_arguments],
+                      [*more_arguments, *(devices or daemon.arguments(properties or {}))],
                       timeout=timeout, cpus=cpus, echo=sys.stderr if self.suite.options.echo else None,
                       **options, **daemon.options)
         self.guests.append(guest)
@@ -163,6 +163,7 @@ class Suite:
         self.program = Program(options.device)
         self.replay = os.path.abspath(options.replay)
         self.has_tap = own_network()
+        self.qemu = qemu_version(self.cache, options.qemu) if options.inside else ""
 
     def wanted(self):
         only = options_list(self.options.only)
@@ -218,7 +219,7 @@ def main():
     parser.add_argument("--echo", action="store_true", help="consoles to standard error")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--inside", type=os.path.abspath)
-    parser.add_argument("--tree", default="qemu-bookworm")
+    parser.add_argument("--qemu")
     parser.add_argument("cache", nargs="?")
     parser.add_argument("device", nargs="?")
     parser.add_argument("replay", nargs="?")
