@@ -7,6 +7,7 @@
 #define DEVICE_QEMU_COMPAT_H
 
 #include "net/net.h"
+#include "qapi/qapi-events-net.h"
 
 #include <vionet/spec.h>
 
@@ -74,6 +75,16 @@ static inline bool compat_has_any_size(void)
     return true;
 #else
     return !kvm_enabled() || kvm_ioeventfd_any_length_enabled();
+#endif
+}
+
+/* An event for a device that may have no id. */
+static inline void compat_send_filter_changed(const char *id, const char *path)
+{
+#if VIONET_QEMU_MAJOR >= 8
+    qapi_event_send_nic_rx_filter_changed(id, path);
+#else
+    qapi_event_send_nic_rx_filter_changed(id != NULL, id, path);
 #endif
 }
 

@@ -11,6 +11,7 @@
 
 #include "guest_memory.h"
 
+#include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/units.h"
 
@@ -77,6 +78,10 @@ static void tell_page(const struct guest_memory *memory, uint64_t gpa)
 
 void guest_memory_settle(struct guest_memory *memory)
 {
+    if (memory->n_words == 0 ||
+        buffer_is_zero(memory->log, memory->n_words * sizeof(memory->log[0]))) {
+        return;
+    }
     for (size_t i = 0; i < memory->n_words; i++) {
         uint64_t word = qatomic_read(&memory->log[i]);
 

@@ -42,6 +42,7 @@ struct netdev {
     VionetBackend backend;
     struct netdev_ops ops;
     void *opaque;
+    DeviceState *owner;
     NICState *nic;
     bool has_headers; /* packets of the peer begin with a packet header */
     bool is_user;     /* libslirp: its checksums are right */
@@ -296,17 +297,37 @@ static void nic_announce(NetClientState *nc)
     netdev->ops.announce(netdev->opaque);
 }
 
+static RxFilterInfo *nic_filter(NetClientState *nc)
+{
+    struct netdev *netdev = qemu_get_nic_opaque(nc);
+    RxFilterInfo *info = g_new0(RxFilterInfo, 1);
+
+    info->name = g_strdup(nc->name);
+    netdev->ops.describe_filter(netdev->opaque, info);
+    nc->rxfilter_notify_enabled = 1;
+    return info;
+}
+
 static NetClientInfo nic_info = {
     .type = NET_CLIENT_DRIVER_NIC,
     .size = sizeof(NICState),
     .receive_iov = nic_receive,
     .link_status_changed = nic_link_switched,
+    .query_rx_filter = nic_filter,
     .announce = nic_announce,
 };
 
-NetClientState *netdev_client(const VionetBackend *backend)
+void netdev_filter_changed(VionetBackend *backend, const uint8_t *mac)
 {
-    return qemu_get_queue(netdev_of(backend)->nic);
+    NetClientState *nc = qemu_get_queue(netdev_of(backend)->nic);
+    g_autofree char *path = NULL;
+
+    qemu_format_nic_info_str(nc, (uint8_t *)mac);
+    if (nc->rxfilter_notify_enabled) {
+        path = object_get_canonical_path(OBJECT(netdev_of(backend)->owner));
+        compat_send_filter_changed(netdev_of(backend)->owner->id, path);
+        nc->rxfilter_notify_enabled = 0;
+    }
 }
 
 static void backend_op_close(VionetBackend *backend)
@@ -369,6 +390,7 @@ VionetBackend *netdev_new(NICConf *conf, DeviceState *owner, const struct netdev
     netdev->backend.ops = &ops;
     netdev->ops = *netdev_ops;
     netdev->opaque = opaque;
+    netdev->owner = owner;
     netdev->fifo = frame_fifo_new(QUEUE_FRAMES);
     netdev->merger = merger_new();
     netdev->bh = qemu_bh_new_guarded(main_loop_came_round, netdev, &owner->mem_reentrancy_guard);

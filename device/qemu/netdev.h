@@ -23,6 +23,8 @@ struct netdev_ops {
     bool (*is_wanted)(void *opaque);
     /* The link was switched. */
     void (*link_switched)(void *opaque, bool up);
+    /* For query-rx-filter; info is the callee's, but for its name. */
+    void (*describe_filter)(void *opaque, RxFilterInfo *info);
     /* The guest is to tell the network where it is (announce-self, and after a migration). */
     void (*announce)(void *opaque);
 };
@@ -31,8 +33,11 @@ struct netdev_ops {
 VionetBackend *netdev_new(NICConf *conf, DeviceState *owner, const struct netdev_ops *ops,
                           void *opaque);
 
-/* The NIC's first queue. */
-NetClientState *netdev_client(const VionetBackend *backend);
+/*
+ * The driver changed its filter: tells who listens (NIC_RX_FILTER_CHANGED), once after each query, and
+ * shows the address that it has now.
+ */
+void netdev_filter_changed(VionetBackend *backend, const uint8_t *mac);
 
 /* Drops what waits for the guest: it was reset. */
 void netdev_drop(VionetBackend *backend);

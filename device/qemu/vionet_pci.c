@@ -34,6 +34,7 @@
 #include "netdev.h"
 #include "notifiers.h"
 #include "qom_properties.h"
+#include "rx_filter.h"
 #include "saved_state.h"
 
 #define TYPE_VIONET_PCI "vionet-pci"
@@ -112,6 +113,7 @@ static void host_wake(void *opaque)
 static void host_event(void *opaque, const VionetEvent *event)
 {
     VionetQemu *self = opaque;
+    VionetFilter filter = {.size = sizeof(filter)};
     char text[160];
 
     switch (event->kind) {
@@ -121,6 +123,10 @@ static void host_event(void *opaque, const VionetEvent *event)
         break;
     case VIONET_EVENT_RESET:
         netdev_drop(vionet_frontend_backend(self->frontend));
+        break;
+    case VIONET_EVENT_FILTER:
+        vionet_device_filter(vionet_frontend_device(self->frontend), &filter);
+        netdev_filter_changed(vionet_frontend_backend(self->frontend), filter.mac);
         break;
     default:
         break;
@@ -192,6 +198,15 @@ static void nic_link_switched(void *opaque, bool up)
     vionet_device_set_link(self->device, up);
 }
 
+static void nic_describe_filter(void *opaque, RxFilterInfo *info)
+{
+    VionetQemu *self = opaque;
+    VionetFilter filter = {.size = sizeof(filter)};
+
+    vionet_device_filter(self->device, &filter);
+    rx_filter_describe(&filter, info);
+}
+
 static void nic_announce(void *opaque)
 {
     VionetQemu *self = opaque;
@@ -202,6 +217,7 @@ static void nic_announce(void *opaque)
 static const struct netdev_ops netdev_ops = {
     .is_wanted = nic_is_wanted,
     .link_switched = nic_link_switched,
+    .describe_filter = nic_describe_filter,
     .announce = nic_announce,
 };
 

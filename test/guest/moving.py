@@ -6,7 +6,7 @@ import time
 
 from cases import FUNCTIONS
 from guest import GuestError
-from host import named_frame, names_in
+from host import MAC, named_frame, names_in
 from suite import case
 from vhost import Stream, Switch
 
@@ -119,6 +119,50 @@ tail -n 2 /tmp/pings | vt_text pings
 
 
 @case(kernels=(), inside=("sid",))
+def migration_fails(test):
+    """To a device that is another one, and to a QEMU that dies in the middle: the guest goes on where it was."""
+    wire = test.wire()
+    daemon = test.daemon(wire.netdev, "queues=2,rss=on,ctrl_vlan=on")
+    script = FUNCTIONS.replace("WEB", "0") + """
+quiet
+vt_sync going
+tell after
+"""
+    with test.guest(daemon, script, cpus=2) as guest:
+        guest.reach("going")
+        guest.qmp("migrate-set-capabilities", capabilities=[{"capability": "return-path", "state": True}])
+        for name, properties in (("another device", "queues=4,rss=on"), ("a QEMU that dies", "queues=2,rss=on")):
+            path = os.path.join(test.directory, name[:5].strip())
+            elsewhere = test.daemon(wire.netdev.replace("wire.", "other."), properties)
+            target = test.guest(elsewhere, script, cpus=2, more_arguments=["-incoming", f"unix:{path}"])
+            if "dies" in name:
+                guest.qmp("migrate-set-parameters", **{"max-bandwidth": 4 << 20})
+            guest.qmp("migrate", uri=f"unix:{path}")
+            if "dies" in name:
+                time.sleep(1)
+                test.same(f"{name}: under way", guest.qmp("query-migrate")["status"], "active")
+                target.process.kill()
+            until = time.monotonic() + 60
+            while (state := guest.qmp("query-migrate")["status"]) not in ("completed", "failed") and \
+                    time.monotonic() < until:
+                time.sleep(0.05)
+            test.same(f"{name}: the migration", state, "failed")
+            if "dies" not in name:
+                test.ok(f"{name}: QEMU says why", "made with another max_pairs" in elsewhere.log(),
+                        elsewhere.log())
+            target.close()
+            test.daemons.remove(elsewhere)
+            test.same(f"{name}: the guest runs", guest.qmp("query-status")["status"], "running")
+        guest.go("going")
+        guest.reach("after")
+        wire.send(named_frame("one"))
+        wire.send(named_frame("END"))
+        guest.go("after")
+        result = test.said(guest.finish())
+    test.ok("frames come after that", "one" in names_in(result.texts["after"]), result.texts["after"])
+
+
+@case(kernels=(), inside=("sid",))
 def plugged(test):
     """What only a device inside QEMU has: plugged in and out while the guest runs, its link switched, the driver asked
     to announce itself."""
@@ -132,6 +176,8 @@ quiet
 sysctl -q -w net.ipv4.conf.eth0.arp_notify=1
 ip address add 10.0.2.15/24 dev eth0
 vt_sync up
+ip link set eth0 promisc on; ip link set eth0 address 52:54:00:00:00:99
+vt_sync changed
 vt_test "link down" carrier 0
 vt_sync down
 vt_test "link up again" carrier 1
@@ -146,8 +192,18 @@ tell frames
     port = ["-device", "pcie-root-port,id=port0,chassis=1"]
     with test.guest(daemon, script, properties={"bus": "port0"}, more_arguments=port) as guest:
         guest.reach("up")
-        guest.qmp("set_link", name="nic0", up=False)
+        filters = guest.qmp("query-rx-filter", name="nic0")[0]
+        test.same("query-rx-filter", (filters["promiscuous"], filters["unicast"], filters["main-mac"]),
+                  (False, "normal", MAC))
+        test.ok("its table of groups", "01:00:5e:00:00:01" in filters["multicast-table"], filters)
         guest.go("up")
+        guest.reach("changed")
+        guest.wait_event("NIC_RX_FILTER_CHANGED")
+        filters = guest.qmp("query-rx-filter", name="nic0")[0]
+        test.same("query-rx-filter, after changes", (filters["promiscuous"], filters["main-mac"]),
+                  (True, "52:54:00:00:00:99"))
+        guest.qmp("set_link", name="nic0", up=False)
+        guest.go("changed")
         guest.reach("down")
         guest.qmp("set_link", name="nic0", up=True)
         guest.go("down")
