@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The cases in which a guest with the device inside QEMU goes from one QEMU to another."""
+import hashlib
 import os
 import socket
+import struct
 import time
 
 from cases import FUNCTIONS
@@ -10,6 +12,7 @@ from host import MAC, named_frame, names_in
 from suite import case
 from vhost import Stream, Switch
 
+UNREAD = 40000  # octets, which fit any window
 FLOWS = range(40000, 40024)  # ports of the host, a flow each
 
 
@@ -38,11 +41,31 @@ def flows_in(lines):
     return {port: value for port, value in found.items() if port in FLOWS}
 
 
-def move(test, source, daemon, script, path, cpus):
-    """Moves a guest to another QEMU, which it returns."""
+def unread(net):
+    """Octets that the guest acknowledges and does not read yet: they are nowhere but in the buffers that the device
+    wrote. Their digest."""
+    digest = hashlib.sha256()
+    with socket.create_connection((f"{net}.15", 5005), 30) as s:
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for i in range(UNREAD // 1000):
+            block = hashlib.shake_128(struct.pack("<I", i)).digest(1000)
+            s.sendall(block)
+            digest.update(block)
+            time.sleep(0.05)
+    return digest.hexdigest()
+
+
+def move(test, source, daemon, script, path, cpus, meanwhile=None):
+    """Moves a guest to another QEMU, which it returns, slowly until meanwhile() is done."""
     target = test.guest(daemon, script, cpus=cpus, more_arguments=["-incoming", f"unix:{path}"])
     begun = time.monotonic()
+    source.qmp("migrate-set-parameters", **{"max-bandwidth": (16 << 20) if meanwhile else (1 << 30)})
     source.qmp("migrate", uri=f"unix:{path}")
+    if meanwhile:
+        time.sleep(1)
+        meanwhile()
+        test.same("it is still under way then", source.qmp("query-migrate")["status"], "active")
+        source.qmp("migrate-set-parameters", **{"max-bandwidth": 1 << 30})
     while (state := source.qmp("query-migrate"))["status"] not in ("completed", "failed", "cancelled"):
         if time.monotonic() > begun + 120:
             raise GuestError(f"the migration does not end: {state}")
@@ -63,6 +86,8 @@ def migration(test):
     daemons = [test.daemon(switch.port(), properties) for _ in range(times + 1)]
     switch.start()
     stream = Stream(f"{net}.2")
+    # A guest of QEMU 7.2 under TCG does not survive a slow migration, with its own virtio-net-pci neither (NOTES.md).
+    slowly = test.suite.qemu != "QEMU 7.2"
     script = FUNCTIONS.replace("WEB", "0") + f"""
 ip link set eth0 up; vt_wait_link eth0
 ip address add {net}.15/24 dev eth0
@@ -72,15 +97,21 @@ ethtool -x eth0 | vt_text before.config
 tell before
 wget -q -T 60 -O - http://{net}.2:{stream.port}/ | sha256sum | cut -d ' ' -f 1 >/tmp/sum & download=$!
 ping -i 0.02 {net}.2 >/tmp/pings & pings=$!
+nc -l -p 5005 </dev/null >/tmp/unread & reader=$!
+until grep -q :138D /proc/net/tcp /proc/net/tcp6; do sleep 0.05; done
+kill -STOP $reader
 vt_sync going
 wait $download
 kill -INT $pings; wait $pings
 ethtool -x eth0 | vt_text after.config
 tell after
+kill -CONT $reader
+for _ in $(seq {100 if slowly else 1}); do [ "$(wc -c </tmp/unread)" = {UNREAD} ] && break; sleep 0.05; done
+vt sha.unread "$(sha256sum </tmp/unread | cut -d ' ' -f 1)"
 vt sha.stream "$(cat /tmp/sum)"
 tail -n 2 /tmp/pings | vt_text pings
 """
-    cpus = 2
+    cpus, digests = 2, []
     try:
         guest = test.guest(daemons[0], script, cpus=cpus)
         guest.reach("before")
@@ -92,7 +123,8 @@ tail -n 2 /tmp/pings | vt_text pings
             before = stream.sent
             guest_before = guest
             guest, state, seconds = move(test, guest, daemons[i + 1], script,
-                                         os.path.join(test.directory, f"migration{i}"), cpus)
+                                         os.path.join(test.directory, f"migration{i}"), cpus,
+                                         (lambda: digests.append(unread(net))) if i == 0 and slowly else None)
             test.ok(f"migration {i + 1}", True)
             test.note(f"{test.full('')} migration {i + 1}: {seconds:.1f} s, down for {state.get('downtime')} ms, "
                       f"{(stream.sent - before) >> 10} KiB went meanwhile")
@@ -110,6 +142,8 @@ tail -n 2 /tmp/pings | vt_text pings
         switch.close()
     test.note(f"{test.full('')} {stream.sent >> 10} KiB, {result.text('pings')!r}")
     test.ok("there was traffic", stream.sent > 1 << 20, stream.sent)
+    if slowly:
+        test.same("what waited unread in the device's buffers", result.values.get("sha.unread"), digests[0])
     test.same("every octet", result.values.get("sha.stream"), stream.digest.hexdigest())
     test.same("the driver's configuration", result.texts["after.config"], result.texts["before.config"])
     before, after = flows_in(result.texts["before"]), flows_in(result.texts["after"])
