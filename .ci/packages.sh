@@ -7,9 +7,11 @@
 run_packages=(gcc libc6-dev meson ninja-build pkgconf libglib2.0-dev libpcap-dev)
 
 # What ./check needs besides: the other compiler with its sanitizers and libFuzzer, every optional
-# dependency, the tools that the checks call, and what test/guest/prepare.sh takes to fetch guests.
+# dependency, the tools that the checks call, what test/guest/prepare.sh takes to fetch guests, and
+# device/qemu/prepare.sh to unpack and configure QEMU.
 check_packages=("${run_packages[@]}" g++ clang libclang-rt-dev llvm clang-format libjson-glib-dev libseccomp-dev
-    libslirp-dev tshark valgrind python3 git debian-archive-keyring)
+    libslirp-dev tshark valgrind python3 git debian-archive-keyring dpkg-dev libpixman-1-dev libfdt-dev
+    python3-venv)
 
 # Prints those of the packages named that are not installed.
 missing_packages()

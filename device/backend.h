@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Backends: what the frontend puts behind the device. A backend takes the frames that the guest
- * sends and has frames for it; each is one small table of operations and one file. backend.c has
- * the list of them, and the functions that frontend.c calls.
+ * sends and has frames for it; each is one small table of operations and one file. backends.c has
+ * the list of them, backend.c the functions that frontend.c calls.
  *
  * Frames travel in bursts, both ways as in vionet/device.h. The guest's are valid during the call.
  * The backend's are taken by backend_receive() and stay its memory until they are given back with
@@ -169,8 +169,8 @@ struct backend_ops {
      UINT64_C(1) << VIRTIO_NET_F_HOST_USO)
 
 /*
- * First member of every backend. open sets takes, the rest is set by backend_open(). Counters are
- * written by the backend's thread and read by any.
+ * First member of every backend. open sets takes, the rest is set by backend_open(), or by who makes one
+ * that is not in its list: then ops. Counters are written by the backend's thread and read by any.
  */
 struct VionetBackend {
     const struct backend_ops *ops;

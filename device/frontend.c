@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The thin frontend; see frontend.h. It puts together what others do: properties.c reads the
- * configuration, the library is the device, backend.c has the host's side, pump.c moves frames. An
+ * configuration, the library is the device, a backend is the host's side, pump.c moves frames. An
  * emulator's glue calls it.
  */
 #include "frontend.h"
@@ -205,8 +205,8 @@ static bool make_workers(VionetFrontend *frontend, GError **error)
     return true;
 }
 
-static bool configure(VionetFrontend *frontend, const char *properties, const char *backend,
-                      GError **error)
+static bool configure(VionetFrontend *frontend, const char *properties, VionetBackendOpen *open,
+                      void *from, GError **error)
 {
     VionetHostOps ops;
     uint64_t poll_ns;
@@ -223,7 +223,7 @@ static bool configure(VionetFrontend *frontend, const char *properties, const ch
         return false;
     }
     poll_ns = frontend->properties.poll_us * UINT64_C(1000);
-    frontend->backend = backend_open(backend, error);
+    frontend->backend = open(from, error);
     if (!frontend->backend) {
         return false;
     }
@@ -240,8 +240,9 @@ static bool configure(VionetFrontend *frontend, const char *properties, const ch
     return true;
 }
 
-VionetFrontend *vionet_frontend_new(const char *properties, const char *backend,
-                                    const VionetFrontendOps *ops, void *opaque, GError **error)
+VionetFrontend *vionet_frontend_new_over(const char *properties, VionetBackendOpen *open,
+                                         void *from, const VionetFrontendOps *ops, void *opaque,
+                                         GError **error)
 {
     VionetFrontend *frontend = g_new0(VionetFrontend, 1);
 
@@ -249,7 +250,7 @@ VionetFrontend *vionet_frontend_new(const char *properties, const char *backend,
         memcpy(&frontend->ops, ops, MIN(ops->size, sizeof(frontend->ops)));
     }
     frontend->opaque = opaque;
-    if (!configure(frontend, properties, backend, error)) {
+    if (!configure(frontend, properties, open, from, error)) {
         vionet_frontend_free(frontend);
         return NULL;
     }

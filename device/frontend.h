@@ -74,6 +74,15 @@ typedef struct VionetFrontendOps {
 VionetFrontend *vionet_frontend_new(const char *properties, const char *backend,
                                     const VionetFrontendOps *ops, void *opaque, GError **error);
 
+/*
+ * The same over a backend that open(from) makes, after the properties were found good: for an emulator
+ * that has a network of its own. Its struct backend_ops need have no name that backend_open() knows.
+ */
+typedef VionetBackend *VionetBackendOpen(void *from, GError **error);
+VionetFrontend *vionet_frontend_new_over(const char *properties, VionetBackendOpen *open,
+                                         void *from, const VionetFrontendOps *ops, void *opaque,
+                                         GError **error);
+
 /* Unrealizes if need be, closes the backend, frees; NULL is ignored. */
 void vionet_frontend_free(VionetFrontend *frontend);
 

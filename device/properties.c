@@ -369,6 +369,73 @@ void properties_suit(VionetProperties *properties, uint64_t features)
     vionet_features_settle(config->dialect, config->features, properties->asked);
 }
 
+/* ---- Looking through them ---- */
+
+/* Whether a dialect in front of the d-th has a feature of that name. */
+static bool named_before(unsigned d, const char *name)
+{
+    while (d-- > 0) {
+        if (find_feature(vionet_dialect_at(d), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The i-th feature that has a switch, of all dialects. */
+static const VionetFeature *feature_at(unsigned i)
+{
+    const VionetDialect *dialect;
+    const VionetFeature *feature;
+
+    for (unsigned d = 0; (dialect = vionet_dialect_at(d)) != NULL; d++) {
+        for (unsigned f = 0; (feature = vionet_feature_at(dialect, f)) != NULL; f++) {
+            if (has_switch(feature, dialect) && !named_before(d, feature->property) && i-- == 0) {
+                return feature;
+            }
+        }
+    }
+    return NULL;
+}
+
+static void describe_row(const struct property *property, VionetPropertyInfo *info)
+{
+    VionetProperties defaults;
+
+    set_defaults(&defaults);
+    *info = (VionetPropertyInfo){
+        .name = property->name,
+        .help = property->help,
+        .is_switch = property_is_switch(property),
+        .by_default = property->kind->show(property, &defaults),
+    };
+}
+
+bool properties_at(unsigned i, VionetPropertyInfo *info)
+{
+    const struct property *property;
+    const VionetFeature *feature;
+    unsigned n_rows;
+
+    for (n_rows = 0; (property = property_at(n_rows)) != NULL; n_rows++) {
+        if (n_rows == i) {
+            describe_row(property, info);
+            return true;
+        }
+    }
+    feature = feature_at(i - n_rows);
+    if (!feature) {
+        return false;
+    }
+    *info = (VionetPropertyInfo){
+        .name = feature->property,
+        .help = feature->help,
+        .is_switch = true,
+        .by_default = g_strdup(feature->by_default ? "on" : "off"),
+    };
+    return true;
+}
+
 /* ---- Help ---- */
 
 /* Appends "name=default  text". */

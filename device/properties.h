@@ -39,6 +39,19 @@ void properties_suit(VionetProperties *properties, uint64_t features);
 /* All properties: values, default, what they do; a line each. To be freed with g_free(). */
 char *properties_help(void);
 
+/* One property, as an emulator shows it that has properties of its own. */
+typedef struct VionetPropertyInfo {
+    const char *name;
+    const char *help;
+    bool is_switch;   /* on or off; any other takes text */
+    char *by_default; /* as text, to be freed with g_free() */
+} VionetPropertyInfo;
+
+/*
+ * The i-th of all properties, features of every dialect included, each name once. False past the last.
+ */
+bool properties_at(unsigned i, VionetPropertyInfo *info);
+
 /* The row of a feature bit in that dialect, NULL if it has none. */
 const VionetFeature *properties_feature(const VionetDialect *dialect, unsigned bit);
 

@@ -487,3 +487,8 @@ const struct property *property_find(const char *name)
     }
     return NULL;
 }
+
+bool property_is_switch(const struct property *property)
+{
+    return property->kind == &switch_kind;
+}

@@ -51,6 +51,9 @@ struct property {
 const struct property *property_at(unsigned i);
 const struct property *property_find(const char *name);
 
+/* Whether its values are on and off. */
+bool property_is_switch(const struct property *property);
+
 /* on, off, yes, no, true, false, y, n; false if text is none of them. */
 bool property_read_switch(const char *text, bool *on);
 

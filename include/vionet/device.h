@@ -368,6 +368,29 @@ VIONET_EXPORT void vionet_device_set_link(VionetDevice *device, bool up);
  */
 VIONET_EXPORT bool vionet_device_announce(VionetDevice *device);
 
+/* Which frames the driver wants, as it set that (5.1.6.5.1 to 5.1.6.5.3). */
+typedef struct VionetFilter {
+    size_t size;    /* of this structure */
+    uint8_t mac[6]; /* its address now */
+    bool promiscuous;
+    bool all_multicast;
+    bool all_unicast;
+    bool no_multicast;
+    bool no_unicast;
+    bool no_broadcast;
+    bool unicast_overflow; /* it listed more than are kept: all of that kind pass */
+    bool multicast_overflow;
+    bool vlan_filter; /* only the VLANs of the table pass */
+    unsigned n_unicast;
+    unsigned n_multicast;
+    uint8_t unicast[VIONET_MAX_MAC_TABLE][6];
+    uint8_t multicast[VIONET_MAX_MAC_TABLE][6];
+    uint32_t vlans[4096 / 32]; /* bit VLAN % 32 of word VLAN / 32 */
+} VionetFilter;
+
+/* Control: fills filter, whose size the caller has set. Without a driver: that of a driver that asks for nothing. */
+VIONET_EXPORT void vionet_device_filter(const VionetDevice *device, VionetFilter *filter);
+
 /* ---- Frames ---- */
 
 /* Why a frame was not passed on, or that it was. vionet_verdict_name() names each. */

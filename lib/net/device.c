@@ -6,6 +6,8 @@
  */
 #include "net/device.h"
 
+#include "net/filter.h"
+
 #include <string.h>
 
 #include <vionet/spec.h>
@@ -643,6 +645,11 @@ bool vionet_device_negotiated(const VionetDevice *device, unsigned bit)
 uint64_t vionet_device_offloads(const VionetDevice *device)
 {
     return atomic_load_explicit(&((VionetDevice *)device)->offloads, memory_order_relaxed);
+}
+
+void vionet_device_filter(const VionetDevice *device, VionetFilter *filter)
+{
+    filter_describe(&device_view(device)->filter, filter);
 }
 
 uint8_t vionet_device_status(const VionetDevice *device)

@@ -108,3 +108,28 @@ bool filter_set_table(struct filter *filter, const uint8_t *payload, size_t len)
     filter->multicast = multicast;
     return true;
 }
+
+void filter_describe(const struct filter *filter, VionetFilter *described)
+{
+    VionetFilter all = {
+        .promiscuous = filter->modes & RX_MODE_PROMISC,
+        .all_multicast = filter->modes & RX_MODE_ALLMULTI,
+        .all_unicast = filter->modes & RX_MODE_ALLUNI,
+        .no_multicast = filter->modes & RX_MODE_NOMULTI,
+        .no_unicast = filter->modes & RX_MODE_NOUNI,
+        .no_broadcast = filter->modes & RX_MODE_NOBCAST,
+        .unicast_overflow = filter->unicast.overflow,
+        .multicast_overflow = filter->multicast.overflow,
+        .vlan_filter = filter->vlan_filter,
+        .n_unicast = filter->unicast.n,
+        .n_multicast = filter->multicast.n,
+    };
+    const size_t size = MIN(described->size, sizeof(all));
+
+    all.size = described->size;
+    memcpy(all.mac, filter->mac, sizeof(all.mac));
+    memcpy(all.unicast, filter->unicast.mac, sizeof(all.unicast));
+    memcpy(all.multicast, filter->multicast.mac, sizeof(all.multicast));
+    memcpy(all.vlans, filter->vlans, sizeof(all.vlans));
+    memcpy(described, &all, size);
+}

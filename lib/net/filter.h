@@ -17,4 +17,7 @@ VionetVerdict filter_frame(const struct view *view, const uint8_t *data, size_t 
  */
 bool filter_set_table(struct filter *filter, const uint8_t *payload, size_t len);
 
+/* What a filter is, for others to see. */
+void filter_describe(const struct filter *filter, VionetFilter *described);
+
 #endif

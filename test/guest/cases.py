@@ -75,7 +75,7 @@ USO_BITS = {54, 55, 56}
 DEFAULT_BITS = {5, 15, 16, 17, 18, 19, 21, 23, 28, 29, 32, 40}
 
 
-@case(kernels=BOTH, quick=True)
+@case(kernels=BOTH, quick=True, inside=BOTH)
 def basic(test):
     """Boots, negotiates what is offered, gets an address, HTTP out and in, ping."""
     net = Internet()
@@ -150,7 +150,7 @@ def check_toggled(test, result, toggles):
                 f"{feature} is {shown!r}, {result.values.get(f'status.{name}')!r}")
 
 
-@case(kernels=BOTH)
+@case(kernels=BOTH, inside=("sid",))
 def offloads_user(test):
     """Every offload that ethtool sets, off and on, where the daemon segments for the backend."""
     net, toggles = Internet(), toggles_for(test)
@@ -161,7 +161,7 @@ def offloads_user(test):
     check_toggled(test, result, toggles)
 
 
-@case(kernels=BOTH, needs_tap=True)
+@case(kernels=BOTH, needs_tap=True, inside=("sid",))
 def offloads_tap(test):
     """The same through a TAP interface, which takes and gives unfinished frames; USO; jumbo frames."""
     toggles, name = toggles_for(test), "tap" + test.kernel[:1]
@@ -244,7 +244,7 @@ PROBES = [("own", MAC, None), ("foreign", "02:00:00:00:00:99", None), ("group", 
           ("second", VLAN_MAC, None), ("vlan5", MAC, 5), ("vlan6", MAC, 6)]
 
 
-@case(kernels=BOTH)
+@case(kernels=BOTH, inside=("sid",))
 def filter_frames(test):
     """Receive modes, MAC table, VLAN filter, the MAC address, jumbo frames, one by one."""
     steps = [
@@ -303,7 +303,7 @@ def paced(wire, count, seconds):
     return time.monotonic() - begun
 
 
-@case()
+@case(inside=("sid",))
 def coalescing(test):
     """ethtool -C changes how often the device interrupts: of all queues, of one, across a resize."""
     wire = test.wire()
@@ -364,7 +364,7 @@ done
             "rx-usecs: 100000" in result.text("shown-each"), result.text("shown-each"))
 
 
-@case()
+@case(inside=("sid",))
 def device_stats(test):
     """The device's own counters, by ethtool -S, are what was sent."""
     wire = test.wire()
@@ -396,7 +396,7 @@ vt_dhcp eth0 >/dev/null && fetch first && serve
 """
 
 
-@case(kernels=BOTH)
+@case(kernels=BOTH, inside=("sid",))
 def ring_reset(test):
     """ethtool -G, at rest and with traffic."""
     net = Internet()
@@ -420,7 +420,7 @@ vt sha.during "$(sha256sum </tmp/during | cut -d ' ' -f 1)"
 
 
 @case(variants=("in-order", "notification-data", "vectors-0", "vectors-2", "event-idx-off", "mrg-rxbuf-off",
-                "indirect-off", "ctrl-vq-off", "all"))
+                "indirect-off", "ctrl-vq-off", "all"), inside=("sid",))
 def transport(test):
     """What the transport can be: files in both directions with each."""
     net = Internet()
@@ -455,7 +455,7 @@ def transport(test):
         test.ok("two interrupts, MSI-X", "MSI" in interrupts and lines == 2, interrupts)
 
 
-@case(kernels=BOTH, variants=("alone", "in-order", "event-idx-off", "indirect-off", "all"))
+@case(kernels=BOTH, variants=("alone", "in-order", "event-idx-off", "indirect-off", "all"), inside=("sid",))
 def packed(test):
     """Packed rings: files in both directions, twice, with rings of another size in between."""
     net = Internet()

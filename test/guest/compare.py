@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""compare.py [--runs N] [--kernel K] [--cpus N] [--device PROPERTIES] CACHE VIONET_DEVICE
+"""compare.py [--runs N] [--kernel K] [--cpus N] [--device PROPERTIES] [--inside PLUGIN --qemu DIR]
+           CACHE VIONET_DEVICE
 
-vionet-device beside QEMU's own virtio-net-pci: the same guest and script, in turn, N times (5). Prints medians:
+vionet-device, or with --inside vionet-pci, beside virtio-net-pci of the same QEMU: the same guest and script, in
+turn, N times (5). Prints medians:
 TCP through user-mode networking out and in, and frames that pktgen sends to datagram sockets, one and 32 at a
 time. By hand, on a machine that does nothing else: a busy one slows the device in another process more."""
 import argparse
@@ -12,8 +14,9 @@ import subprocess
 import sys
 import tempfile
 
-from guest import Guest, vfio_user
+from guest import Guest, qemu_version
 from host import Daemon, Program, free_port
+from inside import Inside
 
 TCP = """
 vt_dhcp eth0
@@ -46,8 +49,9 @@ class Compared:
         self.program = Program(options.program)
 
     def guest(self, script, devices):
+        inside = {"tree": self.options.qemu, "preload": self.options.inside} if self.options.inside else {}
         return Guest(self.options.cache, self.options.kernel, script, devices, timeout=300,
-                     cpus=self.options.cpus)
+                     cpus=self.options.cpus, **inside)
 
     def behind(self, ours, directory, netdev):
         """QEMU's arguments for a device on a netdev, and the daemon that has it, if one has."""
@@ -55,8 +59,9 @@ class Compared:
             kind, _, rest = netdev.partition(",")
             return ["-netdev", f"{kind},id=n0" + (f",{rest}" if rest else ""),
                     {"driver": "virtio-net-pci", "netdev": "n0"}], None
-        daemon = Daemon(self.program, directory, netdev, self.options.device)
-        return [vfio_user(daemon.path)], daemon
+        daemon = (Inside(self.options.qemu, self.options.inside, netdev, self.options.device) if self.options.inside
+                  else Daemon(self.program, directory, netdev, self.options.device))
+        return daemon.arguments({}), daemon
 
     def tcp(self, ours, directory):
         sink, into = free_port(), free_port()
@@ -111,6 +116,8 @@ def main():
     parser.add_argument("--kernel", default="sid")
     parser.add_argument("--cpus", type=int, default=1)
     parser.add_argument("--device", default="", help="properties of our device")
+    parser.add_argument("--inside", type=os.path.abspath)
+    parser.add_argument("--qemu")
     parser.add_argument("cache")
     parser.add_argument("program")
     options = parser.parse_args()
@@ -123,7 +130,8 @@ def main():
                     for name, value in measure(ours, directory).items():
                         figures.setdefault(name, ([], []))[ours].append(value)
         print(f"run {run + 1} of {options.runs}", file=sys.stderr, flush=True)
-    print(f"Linux of {options.kernel}, {options.cpus} vCPU, medians of {options.runs}\n")
+    print(f"Linux of {options.kernel}, {qemu_version(options.cache, options.qemu)}, {options.cpus} vCPU, medians of "
+          f"{options.runs}\n")
     print(f"| {'':36} | {'QEMU':>10} | {'vionet':>10} | ratio |\n|{'-' * 38}|{'-' * 11}:|{'-' * 11}:|------:|")
     for name, (theirs, ours) in figures.items():
         theirs, ours = statistics.median(theirs), statistics.median(ours)

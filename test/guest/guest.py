@@ -46,14 +46,26 @@ class Result:
         return "\n".join(self.texts.get(name, []))
 
 
-def qemu_command(cache):
-    root = os.path.join(os.path.abspath(cache), "tree")
+def qemu_tree(cache, tree=None):
+    """Where a QEMU was unpacked: the cache's own, or another."""
+    return os.path.abspath(tree or os.path.join(cache, "tree"))
+
+
+def qemu_command(cache, tree=None, preload=None):
+    """How it is run; preload is loaded into it, and nowhere else."""
+    root = qemu_tree(cache, tree)
     libraries = os.path.join(root, "usr/lib/x86_64-linux-gnu")
     command = [os.path.join(root, "lib64/ld-linux-x86-64.so.2"), "--library-path", libraries,
-               os.path.join(root, "usr/bin/qemu-system-x86_64")]
-    for data in ("usr/share/qemu", "usr/share/seabios"):
+               *(["--preload", preload] if preload else []), os.path.join(root, "usr/bin/qemu-system-x86_64")]
+    for data in ("usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"):
         command += ["-L", os.path.join(root, data)]
     return command
+
+
+def qemu_version(cache, tree=None):
+    """"QEMU 7.2"."""
+    said = subprocess.run([*qemu_command(cache, tree), "--version"], capture_output=True, text=True, check=True).stdout
+    return "QEMU " + ".".join(said.split("version ")[1].split(".")[:2])
 
 
 def archive(files):
@@ -81,8 +93,7 @@ class Qemu:
     CPU = "Haswell-noTSX,-pcid,-tsc-deadline,-invpcid"
 
     def __init__(self, cache, arguments, timeout=60, memory=256, shared=True, cpus=1, cpu=CPU, echo=None,
-                 machine="",
-                 wrapper=()):
+                 machine="", wrapper=(), tree=None, preload=None):
         self.deadline = time.monotonic() + timeout
         self.timeout = timeout
         self.echo = echo
@@ -96,7 +107,7 @@ class Qemu:
         self.directory = tempfile.mkdtemp(prefix="guest-")
         ours, theirs = zip(*(socket.socketpair() for _ in range(3)))
         self.serial, self.port, self.qmp_socket = ours
-        command = [*wrapper, *qemu_command(cache), "-nodefaults", "-no-user-config", "-no-reboot",
+        command = [*wrapper, *qemu_command(cache, tree, preload), "-nodefaults", "-no-user-config", "-no-reboot",
                    "-display", "none",
                    "-object", (f"memory-backend-memfd,id=mem,share=on,size={memory}M" if shared
                                else f"memory-backend-ram,id=mem,size={memory}M"),
@@ -105,7 +116,7 @@ class Qemu:
         for name, end in zip(("console", "port", "qmp"), theirs):
             command += ["-chardev", f"socket,id={name},fd={end.fileno()}"]
         command += ["-serial", "chardev:console", "-serial", "chardev:port",
-                    "-object", "monitor-qmp,id=qmp0,chardev=qmp", *arguments]
+                    "-mon", "chardev=qmp,mode=control", *arguments]
         self.command = command
         self.complaints = tempfile.TemporaryFile()
         self.begun = time.monotonic()
@@ -115,7 +126,7 @@ class Qemu:
                 pass_fds=[end.fileno() for end in theirs], start_new_session=True,
                 preexec_fn=_die_with_parent,
                 env={**os.environ, "QEMU_MODULE_DIR": os.path.join(
-                    os.path.abspath(cache), "tree/usr/lib/x86_64-linux-gnu/qemu"), "LC_ALL": "C"})
+                    qemu_tree(cache, tree), "usr/lib/x86_64-linux-gnu/qemu"), "LC_ALL": "C"})
         except BaseException:
             self.close()
             raise
@@ -284,6 +295,13 @@ class Qemu:
                 raise GuestError(f"QMP {command}: {answer['error']['desc']}")
             else:
                 return answer["return"]
+
+    def wait_event(self, name):
+        """Waits for a QMP event of that name, which may have come already."""
+        while not any(event["event"] == name for event in self.events):
+            answer = self._qmp_read()
+            if "event" in answer:
+                self.events.append(answer)
 
     def hmp(self, line):
         return self.qmp("human-monitor-command", **{"command-line": line})

@@ -67,7 +67,7 @@ cut -d ' ' -f 2-4 /tmp/hashes | vt_text "hashes.NAME"
 """
 
 
-@case(variants=("off", "draft-v7", "draft-v10", "ratified", "queues-1", "packed"))
+@case(variants=("off", "draft-v7", "draft-v10", "ratified", "queues-1", "packed"), inside=("sid",))
 def rss(test):
     """Key, table and types of ethtool -X and -N; hash and queue of every packet of the captures. Linux knows no
     hashes of inner headers, so the ratified device gives it those of outer ones. The drafts are another matter:

@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 
-from guest import GuestError, packet, wait_socket
+from guest import GuestError, packet, vfio_user, wait_socket
 
 CONTENT = hashlib.shake_256(b"vionet").digest(1 << 20)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -50,6 +50,8 @@ class Daemon:
 
     def __init__(self, program, directory, netdev, device="", protocol=None, client=False, path=None):
         self.path = path or os.path.join(directory, "device.sock")
+        self.options = {}  # of guests that use it
+        self.guests = []
         self.status_path = None
         self.log_path = os.path.join(directory, "device.log")
         command = [program.path, "--socket", self.path, "--netdev", netdev]
@@ -74,6 +76,13 @@ class Daemon:
             self.process.kill()
             self.process.wait()
             raise GuestError(f"{why}\n{self.log()}") from None
+
+    def arguments(self, properties):
+        """A guest's, for the device."""
+        return [vfio_user(self.path, **properties)]
+
+    def running(self):
+        return self.process.returncode is None
 
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as file:

@@ -18,6 +18,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/../../.ci/debian.sh"
 if [ "$#" -ne 1 ]; then
     echo "usage: prepare.sh DIR" >&2
     exit 2
@@ -35,23 +36,6 @@ tree_packages=(qemu-system-x86 busybox-static ethtool iproute2 ipxe-qemu ovmf-ge
 suites=(sid bookworm)
 # Raised when what is unpacked, or how, changes.
 format=1
-
-say()
-{
-    printf 'guest: %s\n' "$*"
-}
-
-missing()
-{
-    printf 'guest: %s\n' "$*" >&2
-    exit 77
-}
-
-# The first error in a log of apt, or its last line.
-complaint()
-{
-    { grep '^E: ' "$1" || tail -n 1 "$1"; } | sed -n 1p | cut -c 1-300
-}
 
 # fetched NAME...: are they there, as this script would make them?
 fetched()
@@ -75,73 +59,9 @@ finish()
     mv "$new/$1" "$dir/$1"
 }
 
-# The mirrors that apt on this machine takes Debian itself from.
-mirrors()
-{
-    if [ -n "${GUEST_MIRROR-}" ]; then
-        echo "$GUEST_MIRROR"
-        return
-    fi
-    # shellcheck disable=SC2016 # apt's own variables
-    apt-get indextargets --no-release-info --format '$(REPO_URI) $(RELEASE)' 'Identifier: Packages' 2>&1 |
-        awk '$2 !~ /security|-updates|-backports|-proposed/ && $1 ~ /\/debian\/?$/ { print $1 }' | sort -u
-}
-
-# use_suite SUITE MIRROR: apt's state, apart from the machine's; sets $apt. The machine's own settings
-# (proxies, credentials, certificates) hold.
-use_suite()
-{
-    local state=$new/apt-$1
-    mkdir -p "$state/lists/partial" "$state/cache/archives/partial" "$state/parts"
-    : >"$state/status"
-    echo "deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $2 $1 main" \
-        >"$state/sources.list"
-    apt=(-q -o "Dir::Etc::sourcelist=$state/sources.list" -o "Dir::Etc::sourceparts=$state/parts"
-        -o "Dir::Etc::preferences=/dev/null" -o "Dir::Etc::preferencesparts=$state/parts"
-        -o "Dir::State::lists=$state/lists" -o "Dir::State::status=$state/status"
-        -o "Dir::State::extended_states=$state/extended" -o "Dir::Cache=$state/cache"
-        -o APT::Architecture=amd64 -o APT::Architectures::=amd64 -o APT::Sandbox::User=root
-        -o Debug::NoLocking=true -o Acquire::Check-Valid-Until=false -o Acquire::Languages=none
-        -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20
-        -o APT::Update::Error-Mode=any)
-}
-
-# open_suite SUITE: with package lists of the first mirror that has them.
-open_suite()
-{
-    local mirror found=no
-    for mirror in $(mirrors); do
-        use_suite "$1" "$mirror"
-        if apt-get "${apt[@]}" update >"$log" 2>&1 </dev/null; then return 0; fi
-        found=yes
-    done
-    [ "$found" = yes ] || missing "no Debian mirror among apt's sources; GUEST_MIRROR=URI names one"
-    missing "no package list of Debian $1 from the mirror: $(complaint "$log")"
-}
-
-# unpack DEB DIRECTORY. Debian's /bin, /lib and so on are links there.
-unpack()
-{
-    dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --keep-directory-symlink --no-same-owner \
-        --no-same-permissions --exclude=./usr/share/doc --exclude=./usr/share/locale \
-        --exclude=./usr/share/man
-}
-
 fetch_tree()
 {
-    local state=$new/apt-sid name
-    say "fetching from Debian sid: ${tree_packages[*]}"
-    apt-get "${apt[@]}" install -y --no-install-recommends --download-only "${tree_packages[@]}" \
-        >"$log" 2>&1 </dev/null || missing "packages of Debian sid: $(complaint "$log")"
-    for name in bin sbin lib lib64; do
-        mkdir -p "$new/tree/usr/$name"
-        ln -s "usr/$name" "$new/tree/$name"
-    done
-    for name in "$state"/cache/archives/*.deb; do
-        unpack "$name" "$new/tree"
-        # shellcheck disable=SC2016 # dpkg's own variables
-        dpkg-deb --show --showformat '${Package} ${Version}\n' "$name" >>"$new/tree/.packages"
-    done
+    fetch_packages sid "$new/tree" "${tree_packages[@]}"
     finish tree
 }
 

@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""suite.py [--quick|--long] [--kernel K] [--only NAME,...] [--jobs N] CACHE VIONET_DEVICE VIONET_REPLAY
+"""suite.py [--quick|--long] [--kernel K] [--only NAME,...] [--jobs N] [--inside PLUGIN --qemu DIR]
+         CACHE VIONET_DEVICE VIONET_REPLAY
 
 Stock guests on the daemon, by stock QEMU over vfio-user: Linux of Debian sid and bookworm, and firmware with a
 virtio-net driver. Reports in TAP. CACHE is prepare.sh's directory; the cases are in cases.py. --quick has the
-basic cases alone, --long more cycles of everything that repeats. --list prints the cases."""
+basic cases alone, --long more cycles of everything that repeats. --list prints the cases.
+
+With --inside the cases run that need no daemon, on the device inside a QEMU that loads the plugin: DIR is where
+device/qemu/prepare.sh unpacked it."""
 import argparse
 import concurrent.futures
 import os
@@ -15,8 +19,9 @@ import tempfile
 import time
 import traceback
 
-from guest import Guest, GuestError, vfio_user
+from guest import Guest, GuestError, qemu_version
 from host import Daemon, Program, Wire, bits_of, own_network
+from inside import Inside
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
 import tap  # noqa: E402
@@ -25,20 +30,22 @@ CASES = []
 
 
 class Case:
-    def __init__(self, name, function, kernels, quick, needs_tap):
+    def __init__(self, name, function, kernels, quick, needs_tap, inside):
         self.name = name
         self.function = function
         self.kernels = kernels
         self.quick = quick
         self.needs_tap = needs_tap
+        self.inside = inside
 
 
-def case(kernels=("sid",), quick=False, needs_tap=False, variants=("",)):
-    """Declares a test case: a function of a Test. One for each variant, which it finds in test.variant."""
+def case(kernels=("sid",), quick=False, needs_tap=False, variants=("",), inside=()):
+    """Declares a test case: a function of a Test. One for each variant, which it finds in test.variant. The
+    kernels of inside are those with which it runs on the device inside QEMU."""
     def declare(function):
         for variant in variants:
             name = function.__name__.replace("_", "-") + (f"-{variant}" if variant else "")
-            CASES.append((variant, Case(name, function, kernels, quick, needs_tap)))
+            CASES.append((variant, Case(name, function, kernels, quick, needs_tap, inside)))
         return function
     return declare
 
@@ -65,7 +72,8 @@ class Test:
 
     # What it finds.
     def full(self, name):
-        return " ".join(filter(None, [self.kernel + ":" if self.kernel else "", self.name + ":", name]))
+        inside = f"{self.suite.qemu}:" if self.suite.options.inside else ""
+        return " ".join(filter(None, [inside, self.kernel + ":" if self.kernel else "", self.name + ":", name]))
 
     def ok(self, name, good, detail=""):
         self.points.append(("ok", self.full(name), bool(good), detail if isinstance(detail, str)
@@ -83,6 +91,9 @@ class Test:
 
     # What it uses.
     def daemon(self, netdev, device="", **options):
+        if self.suite.options.inside:
+            self.daemons.append(Inside(self.suite.options.qemu, self.suite.options.inside, netdev, device))
+            return self.daemons[-1]
         directory = tempfile.mkdtemp(dir=self.directory)
         daemon = Daemon(self.program, directory, netdev, device, **options)
         self.daemons.append(daemon)
@@ -93,11 +104,14 @@ class Test:
         self.wires.append(wire)
         return wire
 
-    def guest(self, daemon, script, cpus=1, timeout=300, properties=None, devices=None, **options):
+    def guest(self, daemon, script, cpus=1, timeout=300, properties=None, devices=None, more_arguments=(),
+              **options):
         guest = Guest(self.cache, self.kernel, script,
-                      devices or [vfio_user(daemon.path, **(properties or {}))], timeout=timeout, cpus=cpus,
-                      echo=sys.stderr if self.suite.options.echo else None, **options)
+                      [*more_arguments, *(devices or daemon.arguments(properties or {}))],
+                      timeout=timeout, cpus=cpus, echo=sys.stderr if self.suite.options.echo else None,
+                      **options, **daemon.options)
         self.guests.append(guest)
+        daemon.guests.append(guest)
         return guest
 
     def said(self, result):
@@ -127,7 +141,7 @@ class Test:
                 if self.expected_complaints:
                     complaints = [line for line in complaints
                                   if not re.search(self.expected_complaints, line)]
-                if daemon.process.returncode is None:
+                if daemon.running():
                     status = daemon.stop()
                     self.ok("the daemon ends well and had nothing to warn of", status == 0 and not complaints,
                             f"exit status {status}\n" + "\n".join(complaints[:20]))
@@ -149,6 +163,7 @@ class Suite:
         self.program = Program(options.device)
         self.replay = os.path.abspath(options.replay)
         self.has_tap = own_network()
+        self.qemu = qemu_version(self.cache, options.qemu) if options.inside else ""
 
     def wanted(self):
         only = options_list(self.options.only)
@@ -159,7 +174,7 @@ class Suite:
                 continue
             if self.options.quick and not declared.quick:
                 continue
-            for kernel in declared.kernels:
+            for kernel in declared.inside if self.options.inside else declared.kernels:
                 if kernel in kernels:
                     yield declared, kernel, variant
 
@@ -203,6 +218,8 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--echo", action="store_true", help="consoles to standard error")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--inside", type=os.path.abspath)
+    parser.add_argument("--qemu")
     parser.add_argument("cache", nargs="?")
     parser.add_argument("device", nargs="?")
     parser.add_argument("replay", nargs="?")
@@ -222,6 +239,7 @@ if __name__ == "__main__":
     import cases  # noqa: E402,F401
     import hashing  # noqa: E402,F401
     import life  # noqa: E402,F401
+    import moving  # noqa: E402,F401
     import threads  # noqa: E402,F401
     import tunnels  # noqa: E402,F401
     import firmware  # noqa: E402,F401

@@ -38,7 +38,11 @@ DIALECTS = re.compile(r'(?<![a-z0-9])(?:draft[_-]?v7|draft[_-]?v10|v7|v10|ratifi
 MACHINE_PATHS = re.compile(r'(?<![\w.])/(?:work|root|home|Users)/')
 UNFINISHED = re.compile(r'\b(?:[T]ODO|[F]IXME|[X]XX)\b')
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')
-SPDX = 'SPDX-License-Identifier: BSD-3-Clause'
+SPDX = 'SPDX-License-Identifier: '
+LICENSE = 'BSD-3-Clause'
+# C that includes QEMU's headers, which are under that license, has theirs; nothing else includes any.
+LICENSE_WITH_QEMU = 'GPL-2.0-or-later'
+WITH_QEMU = 'device/qemu'
 
 # What a folder must not include. The core points down only: hash and ring know nothing of each other, nor of
 # what is above them, and nothing in the core knows who uses it.
@@ -146,9 +150,23 @@ def is_source(tree, path):
         os.path.basename(path) == 'meson.build' or tree.texts[path].startswith('#!')
 
 
+def license_of(path):
+    with_qemu = path.startswith(WITH_QEMU + '/') and path.endswith(('.c', '.h'))
+    return LICENSE_WITH_QEMU if with_qemu else LICENSE
+
+
 def without_license(tree):
-    return [path for path in tree.texts
-            if is_source(tree, path) and SPDX not in '\n'.join(tree.texts[path].splitlines()[:5])]
+    return [f'{path}: {license_of(path)}' for path in tree.texts
+            if is_source(tree, path) and
+            not re.search(re.escape(SPDX + license_of(path)) + r'(?![\w.-])',
+                          '\n'.join(tree.texts[path].splitlines()[:5]))]
+
+
+def qemu_included(tree):
+    return matches(tree, [path for path in tree.texts if path.endswith(('.c', '.h')) and
+                          not path.startswith(WITH_QEMU + '/')],
+                   [re.compile(r'#\s*include\s*[<"](?:qemu|qom|qapi|hw|sysemu|exec|migration|net)/')],
+                   [(path, r'"(?:net|hash)/[\w.]+"|<net/[\w.]+>') for path in tree.texts])
 
 
 def formatting(tree, report):
@@ -184,6 +202,7 @@ def main():
     for folder, forbidden, wrong in includes(tree):
         none(f'{folder} includes nothing of {" ".join(forbidden)}', wrong)
     none('every source file names its license', without_license(tree))
+    none(f'nothing of QEMU is included outside {WITH_QEMU}', qemu_included(tree))
     none('no path of one machine', matches(tree, tree.texts, [MACHINE_PATHS], ABSOLUTE_PATHS))
     none('nothing is marked as unfinished', matches(tree, tree.texts, [UNFINISHED]))
     formatting(tree, report)

@@ -661,6 +661,46 @@ static void test_counted(void)
     finish(machine);
 }
 
+/* ---- as others see it ---- */
+
+static void test_described(void)
+{
+    struct machine *machine = boot();
+    VionetFilter filter = {.size = sizeof(filter)};
+    VionetFilter part;
+
+    set_tables(machine);
+    g_assert_cmpint(net_control_mac(machine->net, macs[OTHER_UNICAST]), ==, VIRTIO_NET_OK);
+    for (unsigned mode = 0; mode < 6; mode++) {
+        set_modes(machine, 1u << mode);
+        vionet_device_filter(machine->device, &filter);
+        g_assert_cmpuint(filter.promiscuous, ==, mode == 0);
+        g_assert_cmpuint(filter.all_multicast, ==, mode == 1);
+        g_assert_cmpuint(filter.all_unicast, ==, mode == 2);
+        g_assert_cmpuint(filter.no_multicast, ==, mode == 3);
+        g_assert_cmpuint(filter.no_unicast, ==, mode == 4);
+        g_assert_cmpuint(filter.no_broadcast, ==, mode == 5);
+    }
+    g_assert_cmpmem(filter.mac, 6, macs[OTHER_UNICAST], 6);
+    g_assert_cmpuint(filter.n_unicast, ==, 1);
+    g_assert_cmpmem(filter.unicast[0], 6, macs[LISTED_UNICAST], 6);
+    g_assert_cmpuint(filter.n_multicast, ==, 1);
+    g_assert_cmpmem(filter.multicast[0], 6, macs[LISTED_MULTICAST], 6);
+    g_assert_false(filter.unicast_overflow || filter.multicast_overflow);
+    g_assert_true(filter.vlan_filter);
+    for (unsigned vlan = 0; vlan < 4096; vlan++) {
+        g_assert_cmpuint(filter.vlans[vlan / 32] >> vlan % 32 & 1, ==, vlan == VLAN_LISTED);
+    }
+
+    /* Who was built with a shorter structure gets no more than it has. */
+    memset(&part, 0x5a, sizeof(part));
+    part.size = offsetof(VionetFilter, promiscuous);
+    vionet_device_filter(machine->device, &part);
+    g_assert_cmpmem(part.mac, 6, macs[OTHER_UNICAST], 6);
+    g_assert_cmpuint(*((const uint8_t *)&part + part.size), ==, 0x5a);
+    finish(machine);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -682,5 +722,6 @@ int main(int argc, char **argv)
     g_test_add_func("/filter/mtu/segmentation-is-not-limited", test_mtu_and_segmentation);
     g_test_add_func("/filter/mtu/transmitted-frames-stay-whole", test_mtu_transmit);
     g_test_add_func("/filter/drops-are-counted-by-reason", test_counted);
+    g_test_add_func("/filter/described", test_described);
     return g_test_run();
 }

@@ -969,6 +969,116 @@ static void test_the_manual_can_be_realized(void)
     vionet_frontend_free(frontend);
 }
 
+/* ---- Looking through all properties ---- */
+
+static void test_properties_one_by_one(void)
+{
+    GHashTable *seen = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, NULL);
+    VionetPropertyInfo info;
+    unsigned n_switches = 0;
+
+    for (unsigned i = 0; properties_at(i, &info); i++) {
+        char *text = g_strdup_printf("%s=%s", info.name, info.by_default);
+        VionetProperties properties;
+        GError *error = NULL;
+        bool on;
+
+        g_assert_true(g_hash_table_add(seen, (gpointer)info.name)); /* once each */
+        g_assert_cmpstr(info.help, !=, "");
+        g_assert_true(properties_parse(text, &properties, &error) ||
+                      strcmp(info.name, "tunnel-types") == 0); /* of no dialect */
+        g_clear_error(&error);
+        g_assert_true(!info.is_switch || property_read_switch(info.by_default, &on));
+        n_switches += info.is_switch;
+        g_free(text);
+        g_free(info.by_default);
+    }
+    g_assert_true(g_hash_table_contains(seen, "queues"));
+    g_assert_true(g_hash_table_contains(seen, "vq_notf_coal")); /* not in every dialect */
+    g_assert_cmpuint(n_switches, >, 40);
+    g_assert_cmpuint(g_hash_table_size(seen), >, n_switches);
+    g_hash_table_unref(seen);
+}
+
+/* ---- A backend of one's own ---- */
+
+struct own_backend {
+    VionetBackend backend;
+    unsigned n_opened;
+    unsigned n_closed;
+    bool refuses;
+};
+
+static void own_close(VionetBackend *backend)
+{
+    ((struct own_backend *)backend)->n_closed++;
+}
+
+static bool own_send(VionetBackend *backend, const VionetFrame *frames, size_t n)
+{
+    return false;
+}
+
+static size_t own_receive(VionetBackend *backend, VionetFrame *frames, size_t n)
+{
+    return 0;
+}
+
+static void own_complete(VionetBackend *backend, const VionetFrame *frames, size_t n)
+{
+}
+
+static const struct backend_ops own_ops = {
+    .name = "own",
+    .close = own_close,
+    .send = own_send,
+    .receive = own_receive,
+    .complete = own_complete,
+};
+
+static VionetBackend *own_open(void *from, GError **error)
+{
+    struct own_backend *own = from;
+
+    own->n_opened++;
+    own->backend.ops = &own_ops;
+    own->backend.suits = UINT64_C(1) << VIRTIO_NET_F_CSUM;
+    if (own->refuses) {
+        g_set_error_literal(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "no");
+        return NULL;
+    }
+    return &own->backend;
+}
+
+static void test_a_backend_of_ones_own(void)
+{
+    struct own_backend own = {.refuses = true};
+    GError *error = NULL;
+    VionetFrontend *frontend;
+
+    /* Nothing is opened for properties that are wrong. */
+    g_assert_null(vionet_frontend_new_over("queus=1", own_open, &own, &all_ops, NULL, &error));
+    g_assert_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG);
+    g_clear_error(&error);
+    g_assert_cmpuint(own.n_opened, ==, 0);
+
+    g_assert_null(vionet_frontend_new_over("", own_open, &own, &all_ops, NULL, &error));
+    g_assert_cmpstr(error->message, ==, "no");
+    g_clear_error(&error);
+    g_assert_cmpuint(own.n_opened, ==, 1);
+    g_assert_cmpuint(own.n_closed, ==, 0);
+
+    own.refuses = false;
+    frontend = vionet_frontend_new_over("", own_open, &own, &all_ops, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_true(vionet_frontend_backend(frontend) == &own.backend);
+    realize(frontend);
+    g_assert_true(vionet_features_test(
+        vionet_device_config(vionet_frontend_device(frontend))->features, VIRTIO_NET_F_CSUM));
+    vionet_frontend_free(frontend);
+    g_assert_cmpuint(own.n_closed, ==, 1);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -994,6 +1104,8 @@ int main(int argc, char **argv)
     g_test_add_func("/properties/order-does-not-matter", test_order_does_not_matter);
     g_test_add_func("/properties/help", test_help);
     g_test_add_func("/properties/feature-rows", test_feature_rows);
+    g_test_add_func("/properties/one-by-one", test_properties_one_by_one);
+    g_test_add_func("/frontend/a-backend-of-ones-own", test_a_backend_of_ones_own);
     g_test_add_func("/frontend/configuring-fails", test_configuring_fails);
     g_test_add_data_func("/frontend/realize-and-unrealize", "mac=02:00:00:00:00:05,queues=2",
                          test_realize_and_unrealize);
