@@ -325,7 +325,7 @@ void vionet_frontend_reset(VionetFrontend *frontend)
     if (frontend->pci) {
         vionet_pci_reset(frontend->pci);
     } else if (frontend->device) {
-        vionet_device_write_status(frontend->device, 0);
+        vionet_device_reset(frontend->device);
     }
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "backend.h"
+#include "failover.h"
 #include "options.h"
 #include "properties.h"
 #include "trace.h"
@@ -25,6 +26,10 @@ struct typed {
     char *status;
     char *trace;
     char *ready_fd;
+    char *standby;
+    char *qmp;
+    char *primary;
+    char *control;
     gboolean client;
     gboolean once;
     gboolean no_sandbox;
@@ -74,6 +79,12 @@ static bool sort(struct typed *typed, char ***argv, GError **error)
         TYPED("log-format", log_format, "text or json, a line each (text)", "FORMAT"),
         TYPED("status", status, "who connects here gets the state as JSON", "PATH"),
         TYPED("trace", trace, "writes what crosses the device as pcapng", "FILE[,snaplen=N]"),
+        TYPED("standby", standby, "who shows and hides the primary: separate, coupled or combined",
+              "MODEL[,release=SECONDS]"),
+        TYPED("qmp", qmp, "the VMM's monitor, to add and remove the primary", "PATH"),
+        TYPED("primary", primary, "the device that ours stands by for, as for device_add",
+              "DRIVER,id=ID,..."),
+        TYPED("control", control, "management's commands about the primary, and events", "PATH"),
         TYPED("ready-fd", ready_fd, "gets a line when VMMs can connect", "N"),
         SWITCH("once", once, "end when the first VMM has gone"),
         SWITCH("no-sandbox", no_sandbox, "do without the system call filter"),
@@ -167,6 +178,55 @@ static bool read_protocol(const struct typed *typed, struct arguments *to, GErro
     return true;
 }
 
+static bool find_model(const char *name, VionetStandbyModel *model)
+{
+    for (*model = 0; *model < VIONET_N_STANDBY_MODELS; (*model)++) {
+        if (strcmp(vionet_standby_model_name(*model), name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_model(const struct typed *typed, struct arguments *to, GError **error)
+{
+    GPtrArray *options = typed->standby ? options_parse(typed->standby, error) : NULL;
+    uint64_t release = FAILOVER_RELEASE_S;
+    bool good = options && options->len > 0;
+
+    if (!options) {
+        return !typed->standby;
+    }
+    for (guint i = 0; i < options->len && good; i++) {
+        const struct option *option = g_ptr_array_index(options, i);
+
+        good = i == 0 ? !option->value && find_model(option->name, &to->standby_model)
+                      : strcmp(option->name, "release") == 0 && option->value &&
+                            options_number(option->value, 1, 3600, &release);
+    }
+    g_ptr_array_unref(options);
+    to->release_s = (unsigned)release;
+    return good || refuse("standby", typed->standby,
+                          "separate, coupled or combined, and release= from 1 to 3600", error);
+}
+
+static bool read_standby(const struct typed *typed, struct arguments *to, GError **error)
+{
+    to->standby_model = VIONET_STANDBY_SEPARATE;
+    to->release_s = FAILOVER_RELEASE_S;
+    to->standby = typed->standby || typed->qmp || typed->primary || typed->control;
+    if (to->standby && to->protocol != PROTOCOL_VFIO_USER) {
+        g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG,
+                    "--standby, --qmp, --primary and --control go with --protocol=vfio-user");
+        return false;
+    }
+    if (!typed->qmp != !typed->primary) {
+        g_set_error(error, VIONET_ERROR, VIONET_ERROR_CONFIG, "--qmp and --primary go together");
+        return false;
+    }
+    return read_model(typed, to, error);
+}
+
 static bool check_socket(const struct typed *typed, GError **error)
 {
     if (!typed->socket && !typed->socket_fd) {
@@ -192,7 +252,8 @@ static bool check(const struct typed *typed, struct arguments *to, GError **erro
     return check_socket(typed, error) && read_protocol(typed, to, error) &&
            read_fd("socket-fd", typed->socket_fd, &to->socket_fd, error) &&
            read_fd("ready-fd", typed->ready_fd, &to->ready_fd, error) &&
-           read_log(typed, to, error) && read_trace(typed, to, error);
+           read_log(typed, to, error) && read_trace(typed, to, error) &&
+           read_standby(typed, to, error);
 }
 
 static char *take(char **typed, const char *by_default)
@@ -221,12 +282,16 @@ bool arguments_parse(struct arguments *arguments, int argc, char **argv, GError 
     arguments->device = take(&typed.device, "");
     arguments->netdev = take(&typed.netdev, "null");
     arguments->status = take(&typed.status, NULL);
+    arguments->qmp = take(&typed.qmp, NULL);
+    arguments->primary = take(&typed.primary, NULL);
+    arguments->control = take(&typed.control, NULL);
     g_free(typed.protocol);
     g_free(typed.socket_fd);
     g_free(typed.log_level);
     g_free(typed.log_format);
     g_free(typed.trace);
     g_free(typed.ready_fd);
+    g_free(typed.standby);
     g_strfreev(typed.rest);
     g_strfreev(copy);
     return good;
@@ -239,4 +304,7 @@ void arguments_clear(struct arguments *arguments)
     g_free(arguments->netdev);
     g_free(arguments->status);
     g_free(arguments->trace);
+    g_free(arguments->qmp);
+    g_free(arguments->primary);
+    g_free(arguments->control);
 }

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <vionet/standby.h>
+
 #include "log.h"
 
 enum protocol { PROTOCOL_VFIO_USER, PROTOCOL_VHOST_USER };
@@ -28,6 +30,13 @@ struct arguments {
     char *trace;  /* NULL: nowhere */
     uint32_t trace_snaplen;
     int ready_fd; /* -1: none */
+    /* failover */
+    bool standby; /* any of these was given */
+    VionetStandbyModel standby_model;
+    unsigned release_s;
+    char *qmp;     /* NULL: no monitor */
+    char *primary; /* NULL: none */
+    char *control; /* NULL: nowhere */
     bool once;
     bool sandbox;
     bool version; /* print it, and nothing else */

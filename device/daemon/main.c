@@ -16,7 +16,9 @@
 #include <vionet/version.h>
 
 #include "arguments.h"
+#include "control.h"
 #include "door.h"
+#include "failover.h"
 #include "ready.h"
 #include "sandbox.h"
 #include "status.h"
@@ -28,6 +30,8 @@ struct daemon {
     struct status *status;
     struct trace *trace;
     struct door *door;
+    struct failover *failover; /* NULL without its options */
+    struct control *control;   /* NULL: nobody listens */
     GMainLoop *loop;
 };
 
@@ -44,9 +48,9 @@ static void connected(void *opaque, bool connected)
 
 static void event(void *opaque, const VionetEvent *event)
 {
+    struct daemon *daemon = opaque;
     char text[256];
 
-    (void)opaque;
     vionet_event_describe(event, text, sizeof(text));
     if (event->kind == VIONET_EVENT_VIOLATION) {
         g_log_structured(G_LOG_DOMAIN, G_LOG_LEVEL_WARNING, LOG_KIND,
@@ -54,6 +58,10 @@ static void event(void *opaque, const VionetEvent *event)
                          text);
     } else {
         g_info("device: %s", text);
+        if (daemon->failover) {
+            failover_follow(daemon->failover, vionet_frontend_device(door_frontend(daemon->door)),
+                            event);
+        }
     }
 }
 
@@ -69,7 +77,7 @@ static void crossed(void *opaque, const VionetTrace *frame)
 static char *describe(const struct daemon *daemon, bool one_line)
 {
     return status_describe(door_frontend(daemon->door), daemon->arguments.device,
-                           door_is_connected(daemon->door), one_line);
+                           door_is_connected(daemon->door), daemon->failover, one_line);
 }
 
 static char *describe_to_client(void *opaque)
@@ -106,6 +114,54 @@ static bool open_trace(struct daemon *daemon, GError **error)
     return daemon->trace || !arguments->trace;
 }
 
+/* ---- Failover ---- */
+
+static void failover_told_us(void *opaque, const VionetStandbyEvent *event)
+{
+    struct daemon *daemon = opaque;
+    char *line;
+
+    if (daemon->control) {
+        line = failover_describe_event(event);
+        control_tell(daemon->control, line);
+        g_free(line);
+    }
+}
+
+static char *describe_failover(void *opaque)
+{
+    const struct daemon *daemon = opaque;
+
+    return failover_describe_line(daemon->failover);
+}
+
+static bool command_failover(void *opaque, const char *name, GError **error)
+{
+    struct daemon *daemon = opaque;
+
+    return failover_command(daemon->failover, name, error);
+}
+
+static bool open_failover(struct daemon *daemon, GError **error)
+{
+    const struct arguments *arguments = &daemon->arguments;
+    const struct failover_options options = {arguments->standby_model, arguments->release_s,
+                                             arguments->qmp, arguments->primary};
+    const struct control_ops ops = {describe_failover, command_failover};
+    const VionetDevice *device = vionet_frontend_device(door_frontend(daemon->door));
+
+    if (!arguments->standby) {
+        return true;
+    }
+    daemon->failover = failover_new(&options, vionet_device_config(device),
+                                    g_main_context_default(), failover_told_us, daemon, error);
+    if (daemon->failover && arguments->control) {
+        daemon->control =
+            control_listen(arguments->control, g_main_context_default(), &ops, daemon, error);
+    }
+    return daemon->failover && (daemon->control || !arguments->control);
+}
+
 /* ---- Life ---- */
 
 static gboolean end(gpointer data)
@@ -133,7 +189,8 @@ static bool set_up(struct daemon *daemon, GError **error)
     g_unix_signal_add(SIGTERM, end, daemon);
     g_unix_signal_add(SIGUSR1, describe_to_log, daemon);
     daemon->door = door_new(arguments, g_main_context_default(), &ops, daemon, error);
-    return daemon->door && ready_open(&daemon->ready, arguments->ready_fd, error) &&
+    return daemon->door && open_failover(daemon, error) &&
+           ready_open(&daemon->ready, arguments->ready_fd, error) &&
            door_open(daemon->door, arguments, error) && open_status(daemon, error) &&
            open_trace(daemon, error);
 }
@@ -144,8 +201,8 @@ static bool lock_up(struct daemon *daemon, GError **error)
     const VionetFrontend *frontend = door_frontend(daemon->door);
 
     return !daemon->arguments.sandbox ||
-           sandbox_enter(backend_name(vionet_frontend_backend(frontend)), daemon->arguments.client,
-                         error);
+           sandbox_enter(backend_name(vionet_frontend_backend(frontend)),
+                         daemon->arguments.client || daemon->arguments.qmp, error);
 }
 
 static void tell_ready(struct daemon *daemon)
@@ -166,6 +223,8 @@ static bool run(struct daemon *daemon, GError **error)
         g_main_loop_run(daemon->loop);
     }
     status_free(daemon->status);
+    control_free(daemon->control);
+    g_clear_pointer(&daemon->failover, failover_free);
     door_free(daemon->door);
     trace_close(daemon->trace);
     g_main_loop_unref(daemon->loop);

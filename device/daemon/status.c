@@ -247,7 +247,7 @@ static char *print(JsonBuilder *builder, bool one_line)
 }
 
 char *status_describe(VionetFrontend *frontend, const char *properties, bool connected,
-                      bool one_line)
+                      const struct failover *failover, bool one_line)
 {
     JsonBuilder *builder = json_builder_new();
     char *text;
@@ -258,6 +258,11 @@ char *status_describe(VionetFrontend *frontend, const char *properties, bool con
     add_properties(builder, properties);
     add_backend(builder, vionet_frontend_backend(frontend));
     add_device(builder, vionet_frontend_device(frontend));
+    if (failover) {
+        begin_object(builder, "standby");
+        failover_describe(failover, builder);
+        json_builder_end_object(builder);
+    }
     json_builder_end_object(builder);
     text = print(builder, one_line);
     g_object_unref(builder);

@@ -9,15 +9,16 @@
 
 #include <stdbool.h>
 
+#include "failover.h"
 #include "frontend.h"
 
 /*
  * The document, of one line or of several. properties is what the frontend was made with. Of counters
- * only those that are not zero are shown, of queues only those that have one. To be freed with
- * g_free().
+ * only those that are not zero are shown, of queues only those that have one. failover may be NULL. To be
+ * freed with g_free().
  */
 char *status_describe(VionetFrontend *frontend, const char *properties, bool connected,
-                      bool one_line);
+                      const struct failover *failover, bool one_line);
 
 struct status;
 

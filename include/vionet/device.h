@@ -206,9 +206,9 @@ typedef enum VionetEventKind {
     VIONET_EVENT_VIOLATION, /* violation, queue, descriptor, value: once each per queue and reset */
     VIONET_EVENT_FEATURES,  /* the driver's features were accepted: FEATURES_OK */
     VIONET_EVENT_RUNNING,   /* DRIVER_OK */
-    VIONET_EVENT_RESET,     /* the driver or the machine reset the device */
-    VIONET_EVENT_FILTER,    /* the receive filter, MAC or VLAN table changed */
-    VIONET_EVENT_STEERING,  /* queue pairs, RSS, hash or tunnel configuration changed */
+    VIONET_EVENT_RESET,    /* the driver reset the device (value 0), or the machine did (value 1) */
+    VIONET_EVENT_FILTER,   /* the receive filter, MAC or VLAN table changed */
+    VIONET_EVENT_STEERING, /* queue pairs, RSS, hash or tunnel configuration changed */
     VIONET_EVENT_ANNOUNCED, /* the driver acknowledged an announcement request */
     VIONET_EVENT_OFFLOADS,  /* the driver switched receive offloads: vionet_device_offloads() */
 } VionetEventKind;

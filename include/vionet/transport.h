@@ -32,6 +32,9 @@ VIONET_EXPORT bool vionet_device_negotiated(const VionetDevice *device, unsigned
 VIONET_EXPORT uint8_t vionet_device_status(const VionetDevice *device);
 VIONET_EXPORT void vionet_device_write_status(VionetDevice *device, uint8_t value);
 
+/* The same reset, but by the machine: a reset of the bus or of a function, power switched off. */
+VIONET_EXPORT void vionet_device_reset(VionetDevice *device);
+
 /*
  * Reads len octets of the device-specific configuration space at offset; octets past its end are 0.
  */

@@ -706,7 +706,7 @@ static void driver_ok(VionetDevice *device)
     }
 }
 
-static void device_reset(VionetDevice *device)
+static void device_reset(VionetDevice *device, bool by_machine)
 {
     const bool link_up = device_view(device)->link_up;
     struct view *view = view_new(&device->config);
@@ -738,7 +738,15 @@ static void device_reset(VionetDevice *device)
     device->config_dirty = true;
     atomic_store_explicit(&device->reported, 0, memory_order_relaxed);
     atomic_store_explicit(&device->status, 0, memory_order_release);
-    device_event(device, VIONET_EVENT_RESET);
+    emit(device, &(VionetEvent){.kind = VIONET_EVENT_RESET,
+                                .queue = VIONET_NONE,
+                                .descriptor = VIONET_NONE,
+                                .value = by_machine});
+}
+
+void vionet_device_reset(VionetDevice *device)
+{
+    device_reset(device, true);
 }
 
 void vionet_device_write_status(VionetDevice *device, uint8_t value)
@@ -747,7 +755,7 @@ void vionet_device_write_status(VionetDevice *device, uint8_t value)
     const uint8_t status = vionet_device_status(device);
 
     if (value == 0) {
-        device_reset(device);
+        device_reset(device, false);
         return;
     }
     if (status & driver_bits & ~value) {

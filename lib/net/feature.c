@@ -103,6 +103,7 @@ static const struct feature_row rows[] = {
     {NET(HASH_REPORT, "hash", false, "receive: the packet header tells the hash"),
      OFFER_WITH(ONE(VIRTIO_NET_F_CTRL_VQ))},
     {NET(RSS, "rss", false, "receive-side scaling"), REQUIRES(1, ONE(VIRTIO_NET_F_CTRL_VQ))},
+    {NET(STANDBY, "standby", false, "may stand by for a primary device with its MAC address")},
     {NET(SPEED_DUPLEX, "speed_duplex", false, "the device tells speed and duplex")},
     {NET(RSS_CONTEXT, "rss_context", false, "more configurations of receive-side scaling"),
      REQUIRES(2, ONE(VIRTIO_NET_F_CTRL_VQ), ONE(VIRTIO_NET_F_RSS))},

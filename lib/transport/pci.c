@@ -660,7 +660,7 @@ void vionet_pci_free(VionetPci *pci)
 
 void vionet_pci_reset(VionetPci *pci)
 {
-    vionet_device_write_status(pci->device, 0);
+    vionet_device_reset(pci->device);
     msix_reset(&pci->msix);
     build_space(pci);
     reset_registers(pci);

@@ -48,13 +48,14 @@ def bits_of(features):
 class Daemon:
     """A vionet-device that runs, with what it logs."""
 
-    def __init__(self, program, directory, netdev, device="", protocol=None, client=False, path=None):
+    def __init__(self, program, directory, netdev, device="", protocol=None, client=False, path=None,
+                 options=()):
         self.path = path or os.path.join(directory, "device.sock")
         self.options = {}  # of guests that use it
         self.guests = []
         self.status_path = None
         self.log_path = os.path.join(directory, "device.log")
-        command = [program.path, "--socket", self.path, "--netdev", netdev]
+        command = [program.path, "--socket", self.path, "--netdev", netdev, *options]
         if device:
             command += ["--device", device]
         if protocol:
