@@ -76,6 +76,7 @@ struct VionetDevice {
     struct outcome *outcomes; /* for each queue: what a command left to be said */
     uint8_t *control_buffer;  /* CONTROL_MAX octets: the command being executed */
     bool in_control;
+    bool early; /* a legacy driver uses its queues, and has not set DRIVER_OK */
     bool stuck; /* the driver broke the life cycle: nothing runs until reset */
 };
 

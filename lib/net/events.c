@@ -97,6 +97,11 @@ static const VionetViolationInfo violations[VIONET_N_VIOLATIONS] = {
                                        "notification %x names no queue"},
     [VIONET_VIOLATION_NOTIFY_DATA] = {"notify-wrong-data", "4.1.5.2", false,
                                       "queue %q: notification %x does not carry the identifier"},
+    [VIONET_VIOLATION_QUEUE_ALIGN] = {"queue-align", "2.7.2", false,
+                                      "queue %q: alignment %v of the used ring is no power of two"},
+    [VIONET_VIOLATION_LEGACY_LATE] = {"legacy-late", "2.2.3", false,
+                                      "the legacy interface written to after FEATURES_OK (status "
+                                      "%x)"},
     [VIONET_VIOLATION_COMMAND_UNKNOWN] = {"command-unknown", "5.1.6.5", false,
                                           "command %x (class, command) does not exist"},
     [VIONET_VIOLATION_COMMAND_NOT_NEGOTIATED] = {"command-not-negotiated", "5.1.6.5", false,

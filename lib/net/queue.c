@@ -61,6 +61,7 @@ void queue_reset_registers(struct queue *queue, uint16_t max_size)
     queue->base = 0;
     queue->logs = false;
     queue->log_gpa = 0;
+    queue->big_endian = false;
     memset(queue->area_gpa, 0, sizeof(queue->area_gpa));
 }
 
@@ -98,6 +99,7 @@ void queue_start(struct queue *queue, const uint64_t *features, const struct mem
         .event_idx = feature_test(features, VIRTIO_F_EVENT_IDX),
         .in_order = feature_test(features, VIRTIO_F_IN_ORDER),
         .packed = feature_test(features, VIRTIO_F_RING_PACKED),
+        .big_endian = queue->big_endian,
         .resumes = queue->resumes,
         .base = queue->base,
         .logs = queue->logs,

@@ -98,6 +98,7 @@ struct queue {
     uint32_t base;
     bool logs; /* what it writes to its ring is noted, at log_gpa */
     uint64_t log_gpa;
+    bool big_endian; /* the words of its ring */
     uint64_t area_gpa[3];
 };
 

@@ -9,6 +9,7 @@
 #include "ring/ring.h"
 
 extern const struct ring_ops ring_format_split;
+extern const struct ring_ops ring_format_split_big;
 extern const struct ring_ops ring_format_packed;
 
 /*

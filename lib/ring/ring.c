@@ -107,12 +107,29 @@ bool ring_remap(struct ring *ring, const struct memory_map *map)
     return true;
 }
 
+void ring_legacy_areas(uint16_t size, uint64_t gpa, uint32_t align, uint64_t area_gpa[3])
+{
+    const uint64_t used = VIRTQ_DESC_TABLE_SIZE((uint64_t)size) + VIRTQ_AVAIL_SIZE((uint64_t)size);
+
+    area_gpa[VIONET_AREA_DESC] = gpa;
+    area_gpa[VIONET_AREA_DRIVER] = gpa + VIRTQ_DESC_TABLE_SIZE((uint64_t)size);
+    area_gpa[VIONET_AREA_DEVICE] = gpa + ((used + align - 1) & ~((uint64_t)align - 1));
+}
+
+static const struct ring_ops *format_of(const struct ring_setup *setup)
+{
+    if (setup->packed) {
+        return &ring_format_packed;
+    }
+    return setup->big_endian ? &ring_format_split_big : &ring_format_split;
+}
+
 bool ring_start(struct ring *ring, const struct ring_setup *setup, const struct memory_map *map)
 {
     struct ring fresh = {.turns = ring->turns, .unseen = ring->unseen, .taken = ring->taken};
 
     fresh.setup = *setup;
-    fresh.ops = setup->packed ? &ring_format_packed : &ring_format_split;
+    fresh.ops = format_of(setup);
     fresh.avail_wrap = fresh.used_wrap = true;
     fresh.kicks_wanted = true;
     fresh.chain_limit = (uint16_t)MAX(setup->size, CHAIN_MAX_INDIRECT);

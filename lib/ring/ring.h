@@ -101,6 +101,7 @@ struct ring_setup {
     bool event_idx;       /* VIRTIO_F_EVENT_IDX */
     bool in_order;        /* VIRTIO_F_IN_ORDER */
     bool packed;          /* VIRTIO_F_RING_PACKED */
+    bool big_endian;      /* words of the ring, a legacy driver's (split) */
     bool resumes;         /* goes on from base, where another device left it */
     uint32_t base;
     bool logs; /* writes to the ring are noted in the map's log, as if the part lay at log_gpa */
@@ -148,6 +149,12 @@ struct ring {
     struct ring_fault fault;
     _Alignas(16) uint8_t word[16]; /* copy of what was read last from remote memory */
 };
+
+/*
+ * Where the parts of a legacy ring are that begins at gpa: one behind the other, the last at a multiple
+ * of align, which is a power of two (2.7.2).
+ */
+void ring_legacy_areas(uint16_t size, uint64_t gpa, uint32_t align, uint64_t area_gpa[3]);
 
 /* Allocates for up to max_size descriptors; ring_free() gives back. */
 void ring_init(struct ring *ring, uint16_t max_size);
