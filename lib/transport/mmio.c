@@ -31,7 +31,7 @@ struct VionetMmio {
     uint32_t device_features_sel;
     uint32_t driver_features_sel;
     uint32_t queue_sel;
-    uint32_t guest_page_size; /* legacy */
+    uint32_t guest_page_size; /* legacy; drivers write it before they reset the device */
     uint32_t queue_align;     /* legacy; as last written, for whichever queue */
 };
 
@@ -162,8 +162,6 @@ static void reset_registers(VionetMmio *mmio)
     mmio->device_features_sel = 0;
     mmio->driver_features_sel = 0;
     mmio->queue_sel = 0;
-    mmio->guest_page_size = 0;
-    mmio->queue_align = 0;
     atomic_store(&mmio->notifications_long, false);
     if (atomic_exchange(&mmio->interrupts, 0)) {
         update_line(mmio);
@@ -470,6 +468,8 @@ void vionet_mmio_free(VionetMmio *mmio)
 
 void vionet_mmio_reset(VionetMmio *mmio)
 {
+    mmio->guest_page_size = 0;
+    mmio->queue_align = 0;
     vionet_device_write_status(mmio->device, 0);
     reset_registers(mmio);
 }

@@ -47,6 +47,27 @@ struct guest_access machine_access(VionetPci *const *pci)
     };
 }
 
+static uint64_t window_read(void *opaque, unsigned bar, uint64_t offset, unsigned size)
+{
+    (void)bar;
+    return vionet_mmio_read(*(VionetMmio *const *)opaque, offset, size);
+}
+
+static void window_write(void *opaque, unsigned bar, uint64_t offset, unsigned size, uint64_t value)
+{
+    (void)bar;
+    vionet_mmio_write(*(VionetMmio *const *)opaque, offset, size, value);
+}
+
+static struct guest_access mmio_access(VionetMmio *const *mmio)
+{
+    return (struct guest_access){
+        .opaque = (void *)mmio,
+        .bar_read = window_read,
+        .bar_write = window_write,
+    };
+}
+
 /* ---- the device's host ---- */
 
 static void host_kick(void *opaque, unsigned queue)
@@ -184,6 +205,34 @@ static void choose_ring(struct machine *machine, enum machine_ring ring)
     }
 }
 
+/* By enum machine_transport. */
+static const struct {
+    const char *word;
+    const struct guest_transport *driver;
+    bool mmio;
+    bool big_endian;
+} transports[] = {
+    [MACHINE_PCI] = {"pci", &transport_pci, false, false},
+    [MACHINE_PCI_LEGACY] = {"pci-legacy", &transport_pci_legacy, false, false},
+    [MACHINE_PCI_LEGACY_BIG] = {"pci-legacy-big", &transport_pci_legacy, false, true},
+    [MACHINE_MMIO] = {"mmio", &transport_mmio, true, false},
+    [MACHINE_MMIO_LEGACY] = {"mmio-legacy", &transport_mmio_legacy, true, false},
+    [MACHINE_MMIO_LEGACY_BIG] = {"mmio-legacy-big", &transport_mmio_legacy, true, true},
+};
+
+static enum machine_transport default_transport(void)
+{
+    const char *asked = g_getenv("VIONET_TEST_TRANSPORT");
+
+    for (unsigned i = MACHINE_PCI; asked && i < G_N_ELEMENTS(transports); i++) {
+        if (strcmp(asked, transports[i].word) == 0) {
+            return i;
+        }
+    }
+    g_assert_null(asked);
+    return MACHINE_PCI;
+}
+
 /* Some pages of a region, remote or not. */
 static bool map_part(struct machine *machine, const struct guest_region *region, uint64_t at,
                      uint64_t size, bool remote, GError **error)
@@ -224,6 +273,33 @@ static bool map_memory(struct machine *machine, enum machine_memory kind, GError
     return true;
 }
 
+static bool build_pci(struct machine *machine, const struct machine_setup *setup, GError **error)
+{
+    const VionetPciOps bus = {
+        .size = sizeof(bus),
+        .msi = setup->no_msi ? NULL : host_msi,
+        .intx = setup->no_intx ? NULL : host_intx,
+    };
+    VionetPciConfig config = setup->pci;
+
+    config.legacy |= transports[machine->transport].driver->legacy;
+    config.legacy_big_endian = transports[machine->transport].big_endian;
+    machine->pci = vionet_pci_new(machine->device, &config, &bus, machine, error);
+    return machine->pci != NULL;
+}
+
+static bool build_mmio(struct machine *machine, GError **error)
+{
+    const VionetMmioOps board = {.size = sizeof(board), .interrupt = host_intx};
+    VionetMmioConfig config;
+
+    vionet_mmio_config_init(&config);
+    config.version = transports[machine->transport].driver->legacy ? 1 : 2;
+    config.legacy_big_endian = transports[machine->transport].big_endian;
+    machine->mmio = vionet_mmio_new(machine->device, &config, &board, machine, error);
+    return machine->mmio != NULL;
+}
+
 static bool build(struct machine *machine, const struct machine_setup *setup, GError **error)
 {
     const VionetHostOps host = {
@@ -236,12 +312,6 @@ static bool build(struct machine *machine, const struct machine_setup *setup, GE
         .dma_read = host_dma_read,
         .dma_write = host_dma_write,
     };
-    const VionetPciOps bus = {
-        .size = sizeof(bus),
-        .msi = setup->no_msi ? NULL : host_msi,
-        .intx = setup->no_intx ? NULL : host_intx,
-    };
-
     VionetConfig config = setup->device;
 
     choose_ring(machine, setup->ring);
@@ -250,13 +320,16 @@ static bool build(struct machine *machine, const struct machine_setup *setup, GE
             vionet_features_set(config.features, bit, true);
         }
     }
+    if (transports[machine->transport].mmio) {
+        vionet_features_set(config.features, VIRTIO_F_NOTIF_CONFIG_DATA, false);
+    }
     machine->on_trace = setup->on_trace;
     machine->device = vionet_device_new(&config, &host, machine, error);
     if (!machine->device) {
         return false;
     }
-    machine->pci = vionet_pci_new(machine->device, &setup->pci, &bus, machine, error);
-    if (!machine->pci) {
+    if (!(transports[machine->transport].mmio ? build_mmio(machine, error)
+                                              : build_pci(machine, setup, error))) {
         return false;
     }
     machine->memory = setup->memory ? guest_memory_new(setup->memory)
@@ -269,15 +342,20 @@ static bool build(struct machine *machine, const struct machine_setup *setup, GE
 struct machine *machine_new(const struct machine_setup *setup, GError **error)
 {
     struct machine *machine = g_new0(struct machine, 1);
+    struct guest_driver_options options = setup->driver;
 
     machine->now_ns = 1;
     machine->net_options = setup->net;
-    machine->access = machine_access(&machine->pci);
+    machine->transport = setup->transport ? setup->transport : default_transport();
+    machine->access = transports[machine->transport].mmio ? mmio_access(&machine->mmio)
+                                                          : machine_access(&machine->pci);
     if (!build(machine, setup, error)) {
         machine_free(machine);
         return NULL;
     }
-    machine->driver = guest_driver_new(&machine->access, machine->memory, &setup->driver);
+    options.transport = transports[machine->transport].driver;
+    options.big_endian = transports[machine->transport].big_endian;
+    machine->driver = guest_driver_new(&machine->access, machine->memory, &options);
     return machine;
 }
 
@@ -297,6 +375,7 @@ void machine_free(struct machine *machine)
         guest_driver_free(driver);
     }
     vionet_pci_free(machine->pci);
+    vionet_mmio_free(machine->mmio);
     vionet_device_free(machine->device);
     if (machine->memory) {
         guest_memory_free(machine->memory);
