@@ -125,7 +125,7 @@ VIONET_EXPORT void vionet_device_write_queue_log(VionetDevice *device, unsigned 
 /*
  * The legacy interface (2.2.3 and the other sections of that name), for transports that have it. A legacy
  * driver has no FEATURES_OK and no features above bit 31: what it writes of window 0 holds at once,
- * without what cannot be accepted, as long as no queue is enabled. It may use its queues before DRIVER_OK.
+ * without what cannot be accepted, as long as no queue runs. It may use its queues before DRIVER_OK.
  * Rings, packet headers, commands and configuration space have its guest's order of octets, which nothing
  * in the interface tells.
  *

@@ -616,7 +616,10 @@ uint32_t vionet_device_driver_features(const VionetDevice *device, uint32_t wind
     return (uint32_t)(device->driver_features[window / 2] >> (32 * (window % 2)));
 }
 
-/* Features that were found to be acceptable take effect. */
+/*
+ * Features that were found to be acceptable take effect. A queue is enabled by then only if a legacy
+ * driver sets up its queues first, as iPXE does: it stays, unless there is none of that index any more.
+ */
 static void take_features(VionetDevice *device)
 {
     struct view *view = view_copy(device_view(device));
@@ -625,7 +628,11 @@ static void take_features(VionetDevice *device)
     device_publish(device, view);
     place_queues(device, device->driver_features);
     for (unsigned i = 0; i < device->n_queues; i++) {
-        queue_reset_registers(&device->queues[i], max_queue_size(device, i));
+        const uint16_t max_size = max_queue_size(device, i);
+
+        if (!device->queues[i].enabled || max_size == 0) {
+            queue_reset_registers(&device->queues[i], max_size);
+        }
     }
 }
 
@@ -638,12 +645,10 @@ static void write_legacy_features(VionetDevice *device, uint32_t window, uint32_
     if (window > 0) {
         return; /* no such bits in that interface: they count as not accepted (4.1.4.10) */
     }
-    for (unsigned i = 0; i < device->n_queues; i++) {
-        if (device->queues[i].enabled) {
-            vionet_device_violation(device, VIONET_VIOLATION_FEATURES_LATE, VIONET_NONE,
-                                    VIONET_NONE, value);
-            return;
-        }
+    if (has_status(device, VIRTIO_STATUS_DRIVER_OK) || device->early) {
+        vionet_device_violation(device, VIONET_VIOLATION_FEATURES_LATE, VIONET_NONE, VIONET_NONE,
+                                value);
+        return;
     }
     device->driver_features[0] = value;
     while (feature_find_unfit(&device->config, device->driver_features, &violation, &bit)) {

@@ -224,6 +224,39 @@ static void test_features_too_late(void)
     finish(machine);
 }
 
+/* As iPXE does: the queues stay that there still are. */
+static void test_features_after_queues(void)
+{
+    struct machine *machine = make(false);
+    struct guest_driver *driver = machine->driver;
+    struct guest_packet packet;
+
+    g_assert_true(guest_driver_probe(driver));
+    g_assert_true(guest_driver_reset(driver));
+    guest_driver_acknowledge(driver);
+    for (unsigned queue = 0; queue < N_QUEUES; queue++) { /* by the features offered */
+        g_assert_true(guest_queue_setup(driver, queue, 0));
+    }
+    guest_driver_read_features(driver);
+    guest_driver_write_features(driver, features_of(VIRTIO_NET_F_MAC, VIRTIO_NET_F_CTRL_VQ,
+                                                    VIRTIO_NET_F_MRG_RXBUF, FEATURES_END));
+    for (unsigned queue = 0; queue < N_QUEUES; queue++) {
+        g_assert_cmpint(vionet_device_queue_enabled(machine->device, queue), ==, queue < 3);
+    }
+    driver->pairs = 1;
+    driver->has_control = true;
+    driver->control = 2;
+    guest_driver_ok(driver);
+    machine->net = net_new(driver, &machine->net_options);
+    g_assert_true(net_start(machine->net));
+    g_assert_cmpuint(net_header_size(machine->net), ==, 12);
+    g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
+    g_assert_true(net_receive(machine->net, &packet));
+    g_assert_cmpint(net_control_mac(machine->net, our_mac), ==, VIRTIO_NET_ERR);
+    g_assert_false(violated(machine, VIONET_VIOLATION_FEATURES_LATE));
+    finish(machine);
+}
+
 static void test_queue_registers(void)
 {
     struct machine *machine = make(false);
@@ -726,6 +759,7 @@ int main(int argc, char **argv)
     g_test_add_func("/legacy/features/what-does-not-hold-together",
                     test_features_that_do_not_hold_together);
     g_test_add_func("/legacy/features/C-13/not-under-queues", test_features_too_late);
+    g_test_add_func("/legacy/features/after-queues", test_features_after_queues);
     g_test_add_func("/legacy/registers/C-04/C-06/queues", test_queue_registers);
     g_test_add_func("/legacy/registers/layout-of-a-queue", test_queue_layout);
     g_test_add_func("/legacy/registers/vectors-move-the-configuration", test_vectors);
