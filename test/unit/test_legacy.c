@@ -537,6 +537,37 @@ static void test_header_order(void)
     }
 }
 
+/* Numbers of commands in the guest's order: the model writes them so, the device acts on them. */
+static void test_command_order(void)
+{
+    for (unsigned big = 0; big < 2; big++) {
+        static const uint8_t neighbour[6] = {2, 0, 0, 0, 0, 9};
+        uint8_t tagged[64] = {2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 0x81, 0, 0x01, 0x23};
+        struct machine_setup setup;
+        struct machine *machine;
+
+        setup_init(&setup, big);
+        vionet_features_set(setup.device.features, VIRTIO_NET_F_GUEST_CSUM, true);
+        vionet_features_set(setup.device.features, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, true);
+        machine = machine_booted(&setup, features_known());
+        g_assert_cmphex(vionet_device_offloads(machine->device), ==, 1u << VIRTIO_NET_F_GUEST_CSUM);
+        g_assert_cmpint(net_control_offloads(machine->net, 1u << VIRTIO_NET_F_GUEST_CSUM), ==,
+                        VIRTIO_NET_OK);
+        g_assert_cmphex(vionet_device_offloads(machine->device), ==, 1u << VIRTIO_NET_F_GUEST_CSUM);
+        g_assert_cmpint(net_control_offloads(machine->net, 0), ==, VIRTIO_NET_OK);
+        g_assert_cmphex(vionet_device_offloads(machine->device), ==, 0);
+        g_assert_cmpint(machine_deliver(machine, tagged, sizeof(tagged)), ==, VIONET_DROP_VLAN);
+        g_assert_cmpint(net_control_vlan_add(machine->net, 0x123), ==, VIRTIO_NET_OK);
+        g_assert_cmpint(machine_deliver(machine, tagged, sizeof(tagged)), ==, VIONET_DROP_FILTER);
+        g_assert_cmpint(net_control_mac_table(machine->net, neighbour, 1, NULL, 0), ==,
+                        VIRTIO_NET_OK);
+        g_assert_cmpint(machine_deliver(machine, tagged, sizeof(tagged)), ==, VIONET_DELIVERED);
+        g_assert_cmpint(net_control_pairs(machine->net, PAIRS), ==, VIRTIO_NET_OK);
+        g_assert_cmpint(net_control_pairs(machine->net, PAIRS + 1), ==, VIRTIO_NET_ERR);
+        finish(machine);
+    }
+}
+
 /* ---- life ---- */
 
 /* All of a driver's start but DRIVER_OK. */
@@ -771,6 +802,7 @@ int main(int argc, char **argv)
     g_test_add_func("/legacy/config/nothing-else-is-written", test_config_is_not_written);
     g_test_add_func("/legacy/frames/header-of-10", test_header_of_10);
     g_test_add_func("/legacy/frames/H-01/header-order", test_header_order);
+    g_test_add_func("/legacy/commands/order", test_command_order);
     g_test_add_func("/legacy/life/queues-before-driver-ok", test_early_queues);
     g_test_add_func("/legacy/life/queue-is-taken-away", test_queue_is_taken_away);
     g_test_add_func("/legacy/life/C-10/addresses-that-lead-nowhere", test_bad_addresses);
