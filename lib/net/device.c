@@ -618,7 +618,8 @@ uint32_t vionet_device_driver_features(const VionetDevice *device, uint32_t wind
 
 /*
  * Features that were found to be acceptable take effect. A queue is enabled by then only if a legacy
- * driver sets up its queues first, as iPXE does: it stays, unless there is none of that index any more.
+ * driver sets up its queues first, as iPXE does, which notifies them too: it stays, unless there is none
+ * of that index any more.
  */
 static void take_features(VionetDevice *device)
 {
@@ -631,6 +632,7 @@ static void take_features(VionetDevice *device)
         const uint16_t max_size = max_queue_size(device, i);
 
         if (!device->queues[i].enabled || max_size == 0) {
+            queue_stop(&device->queues[i]);
             queue_reset_registers(&device->queues[i], max_size);
         }
     }
@@ -639,13 +641,16 @@ static void take_features(VionetDevice *device)
 /* A legacy driver's features take effect without FEATURES_OK, which could have refused them. */
 static void write_legacy_features(VionetDevice *device, uint32_t window, uint32_t value)
 {
+    /* What a ring that runs already cannot be told any more. */
+    const uint32_t ring_features = 1u << VIRTIO_F_INDIRECT_DESC | 1u << VIRTIO_F_EVENT_IDX;
     VionetViolation violation;
     unsigned bit;
 
     if (window > 0) {
         return; /* no such bits in that interface: they count as not accepted (4.1.4.10) */
     }
-    if (has_status(device, VIRTIO_STATUS_DRIVER_OK) || device->early) {
+    if (has_status(device, VIRTIO_STATUS_DRIVER_OK) ||
+        (device->early && ((value ^ device->driver_features[0]) & ring_features))) {
         vionet_device_violation(device, VIONET_VIOLATION_FEATURES_LATE, VIONET_NONE, VIONET_NONE,
                                 value);
         return;

@@ -73,7 +73,7 @@ static const VionetViolationInfo violations[VIONET_N_VIOLATIONS] = {
                                               "or required and not accepted"},
     [VIONET_VIOLATION_FEATURES_LATE] = {"features-late", "3.1.1", false,
                                         "features written (%x) after FEATURES_OK, or, by a "
-                                        "legacy driver, while it runs"},
+                                        "legacy driver, too late"},
     [VIONET_VIOLATION_STATUS_BIT_CLEARED] = {"status-bit-cleared", "2.1.1", false,
                                              "status written as %x, which clears a bit"},
     [VIONET_VIOLATION_QUEUE_SELECT] = {"queue-select", "4.1.4.3", false,

@@ -237,6 +237,9 @@ static void test_features_after_queues(void)
     for (unsigned queue = 0; queue < N_QUEUES; queue++) { /* by the features offered */
         g_assert_true(guest_queue_setup(driver, queue, 0));
     }
+    put(machine, NOTIFY, 2, 0); /* and they run */
+    put(machine, ACCEPTED, 4, 1u << VIRTIO_F_EVENT_IDX);
+    g_assert_true(violated(machine, VIONET_VIOLATION_FEATURES_LATE));
     guest_driver_read_features(driver);
     guest_driver_write_features(driver, features_of(VIRTIO_NET_F_MAC, VIRTIO_NET_F_CTRL_VQ,
                                                     VIRTIO_NET_F_MRG_RXBUF, FEATURES_END));
