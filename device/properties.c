@@ -321,13 +321,20 @@ static bool settle_notify_data(GPtrArray *options, VionetProperties *to, GError 
     return true;
 }
 
+static bool settle_legacy(GPtrArray *options, const VionetProperties *to, GError **error)
+{
+    return to->pci.legacy || !to->pci.no_modern ||
+           refuse_pair(options, "disable-modern", "disable-legacy", "on", error);
+}
+
 static bool read_options(GPtrArray *options, VionetProperties *to, GError **error)
 {
     const char *dialect = given_value(options, DIALECT);
 
     if ((dialect && !read_value(property_find(DIALECT), dialect, to, error)) ||
         !read_features(options, to, error) || !read_properties(options, to, error) ||
-        !settle_queues(options, to, error) || !settle_notify_data(options, to, error)) {
+        !settle_queues(options, to, error) || !settle_notify_data(options, to, error) ||
+        !settle_legacy(options, to, error)) {
         return false;
     }
     /* What was turned off takes with it what nobody asked for: ctrl_vq=off needs no list behind it. */

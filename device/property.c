@@ -78,13 +78,13 @@ static bool read_switch(const struct property *property, const char *text, Vione
     if (!property_read_switch(text, &on)) {
         return false;
     }
-    store(property, to, on);
+    store(property, to, on != property->negated);
     return true;
 }
 
 static char *show_switch(const struct property *property, const VionetProperties *from)
 {
-    return g_strdup(load(property, from) ? "on" : "off");
+    return g_strdup((load(property, from) != 0) != property->negated ? "on" : "off");
 }
 
 static char *expect_switch(const struct property *property, const VionetProperties *to)
@@ -176,6 +176,8 @@ static const struct property_word duplexes[] = {{"half", VIRTIO_NET_DUPLEX_HALF}
                                                 {"full", VIRTIO_NET_DUPLEX_FULL},
                                                 {"unknown", VIRTIO_NET_DUPLEX_UNKNOWN},
                                                 {NULL, 0}};
+
+static const struct property_word endians[] = {{"little", false}, {"big", true}, {NULL, 0}};
 
 /* ---- The MAC address ---- */
 
@@ -465,6 +467,12 @@ static const struct property rows[] = {
      NUMBER(poll_us, 0, 1000000), .makes_on = PROPERTY_MAKES_NOTHING},
     {"threads", "a thread for each queue pair; the backend has to have as many queues",
      SWITCH(threads), .makes_on = PROPERTY_MAKES_NOTHING},
+    {"disable-legacy", "no legacy interface: off makes a transitional device", SWITCH(pci.legacy),
+     .negated = true, .makes_on = PROPERTY_MAKES_NOTHING},
+    {"disable-modern", "no modern interface, with disable-legacy=off", SWITCH(pci.no_modern),
+     .makes_on = PROPERTY_MAKES_NOTHING},
+    {"legacy-endian", "order of octets of the guest, for a legacy driver",
+     WORD(pci.legacy_big_endian, endians), .makes_on = PROPERTY_MAKES_NOTHING},
     {"subsystem-vendor", "PCI subsystem vendor", NUMBER(pci.subsystem_vendor, 0, 0xffff),
      .hexadecimal = true, .makes_on = PROPERTY_MAKES_NOTHING},
     {"subsystem-device", "PCI subsystem device", NUMBER(pci.subsystem_device, 0x40, 0xffff),

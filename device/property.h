@@ -37,6 +37,7 @@ struct property {
     int makes_on;
     size_t offset; /* of the member in VionetProperties */
     size_t width;  /* its octets */
+    bool negated;  /* a switch: on is 0 */
     /* Numbers: digits from min to max, none if max is 0; or words. */
     uint64_t min;
     uint64_t max;

@@ -491,7 +491,7 @@ static void act_registers(struct run *run)
         vionet_device_write_driver_features(run->rig.device, value & 7, value);
         break;
     case 4:
-        vionet_device_config_write(run->rig.device, value, 4);
+        vionet_device_config_write(run->rig.device, value, "abcd", 4);
         break;
     case 5:
         vionet_device_timer(run->rig.device, value);

@@ -934,8 +934,11 @@ static unsigned read_layout(VionetVfioUser *server)
     const uint8_t notify = find_capability(pci, 0x09, 2 /* VIRTIO_PCI_CAP_NOTIFY_CFG */);
     const uint8_t msix = find_capability(pci, 0x11, 0);
 
-    server->notify_bar = vionet_pci_config_read(pci, notify + 4u, 1);
-    server->notify_offset = vionet_pci_config_read(pci, notify + 8u, 4);
+    server->notify_bar = VIONET_PCI_N_BARS;
+    if (notify) { /* a function that is legacy alone has none */
+        server->notify_bar = vionet_pci_config_read(pci, notify + 4u, 1);
+        server->notify_offset = vionet_pci_config_read(pci, notify + 8u, 4);
+    }
     return msix ? (vionet_pci_config_read(pci, msix + 2u, 2) & 0x7ff) + 1 : 0;
 }
 

@@ -520,7 +520,8 @@ static bool do_set_config(VionetVhostUser *server, struct message *message, stru
 
     (void)reply;
     memcpy(&config, message->payload, sizeof(config));
-    vionet_device_config_write(server_device(server), config.offset, config.size);
+    vionet_device_config_write(server_device(server), config.offset,
+                               message->payload + sizeof(config), config.size);
     return false;
 }
 

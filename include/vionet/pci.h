@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The device as one function of a PCI bus (VIRTIO 1.4, 4.1 Virtio Over PCI Bus; the non-transitional
- * interface). An emulator forwards configuration space accesses and accesses to the BARs, and gets
+ * The device as one function of a PCI bus (VIRTIO 1.4, 4.1 Virtio Over PCI Bus). An emulator forwards configuration space accesses and accesses to the BARs, and gets
  * back interrupts. All functions are control functions as vionet/device.h defines them, but for
  * writes to the notification area, which are data functions when they notify a receive or transmit
  * queue.
  *
  * BAR 1 (32-bit memory) holds the MSI-X table and pending bits; BAR 4 (64-bit memory, prefetchable)
- * the virtio structures. BAR 0 is left free.
+ * the virtio structures. BAR 0 (64 octets of I/O) is there if the function is a transitional one, and has
+ * the legacy interface, of which a driver takes either; all of it is control functions.
  */
 #ifndef VIONET_PCI_H
 #define VIONET_PCI_H
@@ -31,7 +31,10 @@ typedef struct VionetPciConfig {
     uint16_t notify_data;       /* its value */
     bool notify_data_lenient;   /* accept the queue's index too, from drivers that do not know it */
     uint16_t subsystem_vendor;
-    uint16_t subsystem_device; /* 0x40 or more */
+    uint16_t subsystem_device; /* 0x40 or more; with legacy 1, which is the default there */
+    bool legacy;               /* a transitional function: the legacy interface too */
+    bool no_modern;            /* with legacy: nothing else */
+    bool legacy_big_endian;    /* order of octets of the guest, for a legacy driver */
 } VionetPciConfig;
 
 /* Vectors for every queue and for configuration changes. */

@@ -67,18 +67,72 @@
 #define PVIRTQ_DESC_RING_SIZE(n) (16u * (uint32_t)(n))
 
 /* ---- 4.1 Virtio Over PCI Bus ---- */
-#define VIRTIO_PCI_VENDOR_ID             0x1af4
-#define VIRTIO_PCI_DEVICE_ID_NET         0x1041
-#define VIRTIO_PCI_CAP_COMMON_CFG        1
-#define VIRTIO_PCI_CAP_NOTIFY_CFG        2
-#define VIRTIO_PCI_CAP_ISR_CFG           3
-#define VIRTIO_PCI_CAP_DEVICE_CFG        4
-#define VIRTIO_PCI_CAP_PCI_CFG           5
-#define VIRTIO_PCI_CAP_SHARED_MEMORY_CFG 8
-#define VIRTIO_PCI_CAP_VENDOR_CFG        9
-#define VIRTIO_MSI_NO_VECTOR             0xffff
-#define VIRTIO_PCI_ISR_QUEUE             1
-#define VIRTIO_PCI_ISR_CONFIG            2
+#define VIRTIO_PCI_VENDOR_ID                  0x1af4
+#define VIRTIO_PCI_DEVICE_ID_NET              0x1041
+#define VIRTIO_PCI_DEVICE_ID_NET_TRANSITIONAL 0x1000
+#define VIRTIO_ID_NET                         1
+#define VIRTIO_PCI_CAP_COMMON_CFG             1
+#define VIRTIO_PCI_CAP_NOTIFY_CFG             2
+#define VIRTIO_PCI_CAP_ISR_CFG                3
+#define VIRTIO_PCI_CAP_DEVICE_CFG             4
+#define VIRTIO_PCI_CAP_PCI_CFG                5
+#define VIRTIO_PCI_CAP_SHARED_MEMORY_CFG      8
+#define VIRTIO_PCI_CAP_VENDOR_CFG             9
+#define VIRTIO_MSI_NO_VECTOR                  0xffff
+#define VIRTIO_PCI_ISR_QUEUE                  1
+#define VIRTIO_PCI_ISR_CONFIG                 2
+
+/* 4.1.4.10 Legacy Interfaces: a header in BAR 0; with MSI-X enabled it has both vectors */
+#define VIRTIO_PCI_LEGACY_DEVICE_FEATURES 0
+#define VIRTIO_PCI_LEGACY_DRIVER_FEATURES 4
+#define VIRTIO_PCI_LEGACY_QUEUE_ADDRESS   8
+#define VIRTIO_PCI_LEGACY_QUEUE_SIZE      12
+#define VIRTIO_PCI_LEGACY_QUEUE_SELECT    14
+#define VIRTIO_PCI_LEGACY_QUEUE_NOTIFY    16
+#define VIRTIO_PCI_LEGACY_STATUS          18
+#define VIRTIO_PCI_LEGACY_ISR             19
+#define VIRTIO_PCI_LEGACY_CONFIG_VECTOR   20
+#define VIRTIO_PCI_LEGACY_QUEUE_VECTOR    22
+#define VIRTIO_PCI_LEGACY_CONFIG(msix)    ((msix) ? 24u : 20u)
+
+/* ---- 4.2 Virtio Over MMIO: registers; those in the second list are the legacy interface's ---- */
+#define VIRTIO_MMIO_MAGIC_VALUE         0x000
+#define VIRTIO_MMIO_VERSION             0x004
+#define VIRTIO_MMIO_DEVICE_ID           0x008
+#define VIRTIO_MMIO_VENDOR_ID           0x00c
+#define VIRTIO_MMIO_DEVICE_FEATURES     0x010
+#define VIRTIO_MMIO_DEVICE_FEATURES_SEL 0x014
+#define VIRTIO_MMIO_DRIVER_FEATURES     0x020
+#define VIRTIO_MMIO_DRIVER_FEATURES_SEL 0x024
+#define VIRTIO_MMIO_QUEUE_SEL           0x030
+#define VIRTIO_MMIO_QUEUE_SIZE_MAX      0x034
+#define VIRTIO_MMIO_QUEUE_SIZE          0x038
+#define VIRTIO_MMIO_QUEUE_READY         0x044
+#define VIRTIO_MMIO_QUEUE_NOTIFY        0x050
+#define VIRTIO_MMIO_INTERRUPT_STATUS    0x060
+#define VIRTIO_MMIO_INTERRUPT_ACK       0x064
+#define VIRTIO_MMIO_STATUS              0x070
+#define VIRTIO_MMIO_QUEUE_DESC_LOW      0x080
+#define VIRTIO_MMIO_QUEUE_DESC_HIGH     0x084
+#define VIRTIO_MMIO_QUEUE_DRIVER_LOW    0x090
+#define VIRTIO_MMIO_QUEUE_DRIVER_HIGH   0x094
+#define VIRTIO_MMIO_QUEUE_DEVICE_LOW    0x0a0
+#define VIRTIO_MMIO_QUEUE_DEVICE_HIGH   0x0a4
+#define VIRTIO_MMIO_SHM_SEL             0x0ac
+#define VIRTIO_MMIO_SHM_LEN_LOW         0x0b0
+#define VIRTIO_MMIO_SHM_LEN_HIGH        0x0b4
+#define VIRTIO_MMIO_SHM_BASE_LOW        0x0b8
+#define VIRTIO_MMIO_SHM_BASE_HIGH       0x0bc
+#define VIRTIO_MMIO_QUEUE_RESET         0x0c0
+#define VIRTIO_MMIO_CONFIG_GENERATION   0x0fc
+#define VIRTIO_MMIO_CONFIG              0x100
+#define VIRTIO_MMIO_GUEST_PAGE_SIZE     0x028
+#define VIRTIO_MMIO_QUEUE_ALIGN         0x03c
+#define VIRTIO_MMIO_QUEUE_PFN           0x040
+
+#define VIRTIO_MMIO_MAGIC      0x74726976
+#define VIRTIO_MMIO_INT_QUEUE  1
+#define VIRTIO_MMIO_INT_CONFIG 2
 
 /* ---- 5.1 Network Device: feature bits ---- */
 #define VIRTIO_NET_F_CSUM                      0

@@ -41,8 +41,12 @@ VIONET_EXPORT void vionet_device_reset(VionetDevice *device);
 VIONET_EXPORT void vionet_device_config_read(VionetDevice *device, uint32_t offset, void *buf,
                                              size_t len);
 
-/* A driver's write to it, which has no effect but a violation (5.1.4). */
-VIONET_EXPORT void vionet_device_config_write(VionetDevice *device, uint32_t offset, size_t len);
+/*
+ * A driver's write to it, which has no effect but a violation (5.1.4). A legacy driver may set mac, as
+ * long as it has not accepted VIRTIO_NET_F_CTRL_MAC_ADDR.
+ */
+VIONET_EXPORT void vionet_device_config_write(VionetDevice *device, uint32_t offset,
+                                              const void *buf, size_t len);
 
 /* config_generation: differs between two reads whenever a value read in between may differ (2.5.1). */
 VIONET_EXPORT uint8_t vionet_device_config_generation(const VionetDevice *device);
@@ -67,6 +71,9 @@ VIONET_EXPORT uint16_t vionet_device_queue_size(const VionetDevice *device, unsi
 VIONET_EXPORT void vionet_device_write_queue_size(VionetDevice *device, unsigned queue,
                                                   uint16_t size);
 
+/* The most that may be written there. */
+VIONET_EXPORT uint16_t vionet_device_queue_max_size(const VionetDevice *device, unsigned queue);
+
 /* Guest physical address of a part. Not writable while the queue is enabled. */
 VIONET_EXPORT uint64_t vionet_device_queue_area(const VionetDevice *device, unsigned queue,
                                                 VionetQueueArea area);
@@ -86,6 +93,12 @@ VIONET_EXPORT void vionet_device_write_queue_enable(VionetDevice *device, unsign
  * device's. False, and no effect, if the queue does not exist or the feature is not negotiated.
  */
 VIONET_EXPORT bool vionet_device_reset_queue(VionetDevice *device, unsigned queue);
+
+/*
+ * Takes a queue away as its reset does, whatever was negotiated: for a transport whose drivers may do
+ * that. No effect on one that is not enabled.
+ */
+VIONET_EXPORT void vionet_device_disable_queue(VionetDevice *device, unsigned queue);
 
 /*
  * Where a queue is to go on that another device had before, instead of at its beginning. Split: the index
@@ -135,6 +148,29 @@ VIONET_EXPORT void vionet_queue_journal_clear(void *journal);
  */
 VIONET_EXPORT void vionet_device_write_queue_discard(VionetDevice *device, unsigned queue,
                                                      bool discards);
+
+/*
+ * The legacy interface (2.2.3 and the other sections of that name), for transports that have it. A legacy
+ * driver has no FEATURES_OK and no features above bit 31: what it writes of window 0 holds at once,
+ * without what cannot be accepted, as long as no queue runs. It may use its queues before DRIVER_OK.
+ * Rings, packet headers, commands and configuration space have its guest's order of octets, which nothing
+ * in the interface tells.
+ *
+ * From here to reset the driver is a legacy one, which may be said again and again. False, with a
+ * violation, if the driver has negotiated as others do.
+ */
+VIONET_EXPORT bool vionet_device_begin_legacy(VionetDevice *device, bool big_endian);
+
+/*
+ * A legacy driver's queue, in one piece at gpa with its used ring at a multiple of align: its areas are
+ * set, and it is enabled (2.7.2). gpa 0 takes it away. An align that is no power of two is the driver's
+ * violation, as is a queue that is enabled already; neither has an effect.
+ */
+VIONET_EXPORT void vionet_device_write_legacy_queue(VionetDevice *device, unsigned queue,
+                                                    uint64_t gpa, uint32_t align);
+
+/* A legacy driver notifies before DRIVER_OK: its queues run from now on. */
+VIONET_EXPORT void vionet_device_start_legacy(VionetDevice *device);
 
 /*
  * Commands of the control queue are executed elsewhere, by a front-end that keeps that queue: the device

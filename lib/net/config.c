@@ -202,19 +202,23 @@ static void put_hash_fields(const VionetDevice *device, uint8_t *space)
 static void put_space(const VionetDevice *device, uint8_t *space)
 {
     const VionetConfig *config = &device->config;
+    const struct view *view = device_view(device);
 
     memcpy(space, device->mac, 6);
     if (offers(config, VIRTIO_NET_F_STATUS)) {
-        put_le16(space + offsetof(struct virtio_net_config, status),
-                 (device_view(device)->link_up ? VIRTIO_NET_S_LINK_UP : 0) |
-                     (device->announce ? VIRTIO_NET_S_ANNOUNCE : 0));
+        view_put16(view, space + offsetof(struct virtio_net_config, status),
+                   (view->link_up ? VIRTIO_NET_S_LINK_UP : 0) |
+                       (device->announce ? VIRTIO_NET_S_ANNOUNCE : 0));
     }
     if (offers(config, VIRTIO_NET_F_MQ) || offers(config, VIRTIO_NET_F_RSS)) {
-        put_le16(space + offsetof(struct virtio_net_config, max_virtqueue_pairs),
-                 config->max_pairs);
+        view_put16(view, space + offsetof(struct virtio_net_config, max_virtqueue_pairs),
+                   config->max_pairs);
     }
     if (offers(config, VIRTIO_NET_F_MTU)) {
-        put_le16(space + offsetof(struct virtio_net_config, mtu), config->mtu);
+        view_put16(view, space + offsetof(struct virtio_net_config, mtu), config->mtu);
+    }
+    if (view->legacy) {
+        return; /* what follows is for features that such a driver cannot have */
     }
     if (offers(config, VIRTIO_NET_F_SPEED_DUPLEX)) {
         put_le32(space + offsetof(struct virtio_net_config, speed), config->speed);
@@ -238,9 +242,29 @@ void vionet_device_config_read(VionetDevice *device, uint32_t offset, void *buf,
     }
 }
 
-void vionet_device_config_write(VionetDevice *device, uint32_t offset, size_t len)
+/*
+ * Octets of mac, which a legacy driver sets here if it has no command for it (5.1.4.3). Each takes effect
+ * at once.
+ */
+static void write_mac(VionetDevice *device, uint32_t offset, const uint8_t *octets, size_t len)
 {
-    (void)len;
+    struct view *view = view_copy(device_view(device));
+
+    memcpy(device->mac + offset, octets, len);
+    memcpy(view->filter.mac, device->mac, 6);
+    device_publish(device, view);
+    device_event(device, VIONET_EVENT_FILTER);
+}
+
+void vionet_device_config_write(VionetDevice *device, uint32_t offset, const void *buf, size_t len)
+{
+    const struct view *view = device_view(device);
+
+    if (view->legacy && !view_has(view, VIRTIO_NET_F_CTRL_MAC_ADDR) && offset < 6 &&
+        len <= 6 - offset) {
+        write_mac(device, offset, buf, len);
+        return;
+    }
     vionet_device_violation(device, VIONET_VIOLATION_CONFIG_WRITE, VIONET_NONE, VIONET_NONE,
                             offset);
 }

@@ -63,7 +63,7 @@ static enum answer set_rx_mode(struct request *request, const struct command *ro
 static enum answer set_mac_table(struct request *request, const struct command *row)
 {
     (void)row;
-    if (!filter_set_table(&request->view->filter, request->payload, request->len)) {
+    if (!filter_set_table(request->view, request->payload, request->len)) {
         return ANSWER_LENGTH;
     }
     request->filter_changed = true;
@@ -90,7 +90,7 @@ static enum answer set_mac(struct request *request, const struct command *row)
 
 static enum answer set_vlan(struct request *request, const struct command *row)
 {
-    const unsigned id = get_le16(request->payload);
+    const unsigned id = view_get16(request->view, request->payload);
     uint32_t *word;
 
     if (id >= N_VLANS) {
@@ -118,7 +118,7 @@ static enum answer acknowledge_announce(struct request *request, const struct co
 
 static enum answer set_pairs(struct request *request, const struct command *row)
 {
-    const unsigned pairs = get_le16(request->payload);
+    const unsigned pairs = view_get16(request->view, request->payload);
 
     (void)row;
     /* 5.1.6.5.8: nor may it be sent while there is an RSS context. */
@@ -346,8 +346,9 @@ static enum answer set_offloads(struct request *request, const struct command *r
 {
     (void)row;
     request->offloads_changed = true;
-    return header_set_offloads(request->view, get_le64(request->payload)) ? ANSWER_OK
-                                                                          : ANSWER_VALUE;
+    return header_set_offloads(request->view, view_get64(request->view, request->payload))
+               ? ANSWER_OK
+               : ANSWER_VALUE;
 }
 
 /* ---- coalescing ---- */

@@ -122,10 +122,16 @@ static bool has_status(const VionetDevice *device, uint8_t bit)
     return vionet_device_status(device) & bit;
 }
 
+/* The driver may be notified, and its notifications lead to something: a legacy one's perhaps early. */
+static bool is_ready(const VionetDevice *device)
+{
+    return has_status(device, VIRTIO_STATUS_DRIVER_OK) || vionet_device_running(device);
+}
+
 /* A driver that is not ready, or not any more, is not notified of anything (2.1.2, 2.4.1). */
 static void interrupt(VionetDevice *device, unsigned queue)
 {
-    if (device->interrupt && has_status(device, VIRTIO_STATUS_DRIVER_OK)) {
+    if (device->interrupt && is_ready(device)) {
         device->interrupt(device->interrupt_opaque, queue);
     }
 }
@@ -328,6 +334,11 @@ void vionet_device_write_queue_size(VionetDevice *device, unsigned index, uint16
     queue->size = size;
 }
 
+uint16_t vionet_device_queue_max_size(const VionetDevice *device, unsigned index)
+{
+    return max_queue_size(device, index);
+}
+
 uint64_t vionet_device_queue_area(const VionetDevice *device, unsigned index, VionetQueueArea area)
 {
     const struct queue *queue = queue_at(device, index);
@@ -362,6 +373,15 @@ static void default_coalescing(VionetDevice *device, struct queue *queue)
     queue->coalesce.max_usecs = data ? defaults->max_usecs : 0;
 }
 
+static void enable_queue(VionetDevice *device, struct queue *queue)
+{
+    queue->enabled = true;
+    default_coalescing(device, queue);
+    if (device_view(device)->running) {
+        start_queue(device, queue);
+    }
+}
+
 void vionet_device_write_queue_enable(VionetDevice *device, unsigned index, uint16_t value)
 {
     struct queue *queue = queue_for_write(device, index);
@@ -378,14 +398,48 @@ void vionet_device_write_queue_enable(VionetDevice *device, unsigned index, uint
                                 vionet_device_status(device));
         return;
     }
-    if (queue->enabled) {
+    if (!queue->enabled) {
+        enable_queue(device, queue);
+    }
+}
+
+/* The state of a new device's queue. */
+static void disable_queue(struct queue *queue)
+{
+    queue_stop(queue);
+    queue_reset_registers(queue, queue->max_size);
+}
+
+void vionet_device_disable_queue(VionetDevice *device, unsigned index)
+{
+    struct queue *queue = queue_for_write(device, index);
+
+    if (queue && queue->enabled) {
+        disable_queue(queue);
+    }
+}
+
+void vionet_device_write_legacy_queue(VionetDevice *device, unsigned index, uint64_t gpa,
+                                      uint32_t align)
+{
+    const struct view *view = device_view(device);
+    struct queue *queue;
+
+    if (gpa == 0) {
+        vionet_device_disable_queue(device, index);
         return;
     }
-    queue->enabled = true;
-    default_coalescing(device, queue);
-    if (device_view(device)->running) {
-        start_queue(device, queue);
+    queue = queue_for_setup(device, index, gpa);
+    if (!queue || !view->legacy) {
+        return;
     }
+    if (align == 0 || (align & (align - 1))) {
+        vionet_device_violation(device, VIONET_VIOLATION_QUEUE_ALIGN, index, VIONET_NONE, align);
+        return;
+    }
+    ring_legacy_areas(queue->size, gpa, align, queue->area_gpa);
+    queue->big_endian = view->big_endian;
+    enable_queue(device, queue);
 }
 
 bool vionet_device_reset_queue(VionetDevice *device, unsigned index)
@@ -399,8 +453,7 @@ bool vionet_device_reset_queue(VionetDevice *device, unsigned index)
         vionet_device_violation(device, VIONET_VIOLATION_QUEUE_RESET, index, VIONET_NONE, 1);
         return false;
     }
-    queue_stop(queue);
-    queue_reset_registers(queue, queue->max_size);
+    disable_queue(queue);
     return true;
 }
 
@@ -474,7 +527,7 @@ void vionet_device_kick(VionetDevice *device, unsigned index)
     }
     /* Any thread of the guest may be here: the one counter without a gate. */
     atomic_fetch_add_explicit(&device->queues[index].kicks, 1, memory_order_relaxed);
-    if (!has_status(device, VIRTIO_STATUS_DRIVER_OK)) {
+    if (!is_ready(device)) {
         return; /* not lost: all queues are looked at when the driver is ready */
     }
     if (kind == QUEUE_CONTROL) {
@@ -510,8 +563,9 @@ void device_update_running(VionetDevice *device)
 {
     const struct view *current = device_view(device);
     const uint8_t status = vionet_device_status(device);
-    const bool running = (status & VIRTIO_STATUS_DRIVER_OK) && !(status & VIRTIO_STATUS_FAILED) &&
-                         device->dma && !device->paused && !device->stuck;
+    const bool running = ((status & VIRTIO_STATUS_DRIVER_OK) || device->early) &&
+                         !(status & VIRTIO_STATUS_FAILED) && device->dma && !device->paused &&
+                         !device->stuck;
     struct view *view;
 
     if (running == current->running) {
@@ -617,11 +671,63 @@ uint32_t vionet_device_driver_features(const VionetDevice *device, uint32_t wind
     return (uint32_t)(device->driver_features[window / 2] >> (32 * (window % 2)));
 }
 
+/*
+ * Features that were found to be acceptable take effect. A queue is enabled by then only if a legacy
+ * driver sets up its queues first, as iPXE does, which notifies them too: it stays, unless there is none
+ * of that index any more.
+ */
+static void take_features(VionetDevice *device)
+{
+    struct view *view = view_copy(device_view(device));
+
+    view_negotiate(view, &device->config, device->driver_features);
+    device_publish(device, view);
+    place_queues(device, device->driver_features);
+    for (unsigned i = 0; i < device->n_queues; i++) {
+        const uint16_t max_size = max_queue_size(device, i);
+
+        if (!device->queues[i].enabled || max_size == 0) {
+            queue_stop(&device->queues[i]);
+            queue_reset_registers(&device->queues[i], max_size);
+        }
+    }
+}
+
+/* A legacy driver's features take effect without FEATURES_OK, which could have refused them. */
+static void write_legacy_features(VionetDevice *device, uint32_t window, uint32_t value)
+{
+    /* What a ring that runs already cannot be told any more. */
+    const uint32_t ring_features = 1u << VIRTIO_F_INDIRECT_DESC | 1u << VIRTIO_F_EVENT_IDX;
+    VionetViolation violation;
+    unsigned bit;
+
+    if (window > 0) {
+        return; /* no such bits in that interface: they count as not accepted (4.1.4.10) */
+    }
+    if (has_status(device, VIRTIO_STATUS_DRIVER_OK) ||
+        (device->early && ((value ^ device->driver_features[0]) & ring_features))) {
+        vionet_device_violation(device, VIONET_VIOLATION_FEATURES_LATE, VIONET_NONE, VIONET_NONE,
+                                value);
+        return;
+    }
+    device->driver_features[0] = value;
+    while (feature_find_unfit(&device->config, device->driver_features, &violation, &bit)) {
+        vionet_features_set(device->driver_features, bit, false);
+        vionet_device_violation(device, violation, VIONET_NONE, VIONET_NONE, bit);
+    }
+    take_features(device);
+    device_event(device, VIONET_EVENT_FEATURES);
+}
+
 void vionet_device_write_driver_features(VionetDevice *device, uint32_t window, uint32_t value)
 {
     const unsigned shift = 32 * (window % 2);
     uint64_t *word;
 
+    if (device_view(device)->legacy) {
+        write_legacy_features(device, window, value);
+        return;
+    }
     if (has_status(device, VIRTIO_STATUS_FEATURES_OK)) {
         vionet_device_violation(device, VIONET_VIOLATION_FEATURES_LATE, VIONET_NONE, VIONET_NONE,
                                 value);
@@ -670,9 +776,13 @@ void device_set_status(VionetDevice *device, uint8_t status)
 static void accept_features(VionetDevice *device)
 {
     VionetViolation violation;
-    struct view *view;
     unsigned bit;
 
+    if (device_view(device)->legacy) {
+        vionet_device_violation(device, VIONET_VIOLATION_FEATURES_DEPENDENCY, VIONET_NONE,
+                                VIONET_NONE, VIRTIO_F_VERSION_1);
+        return;
+    }
     if (device->driver_beyond) {
         vionet_device_violation(device, VIONET_VIOLATION_FEATURES_NOT_OFFERED, VIONET_NONE,
                                 VIONET_NONE, device->driver_beyond);
@@ -682,10 +792,7 @@ static void accept_features(VionetDevice *device)
         vionet_device_violation(device, violation, VIONET_NONE, VIONET_NONE, bit);
         return;
     }
-    view = view_copy(device_view(device));
-    view_negotiate(view, &device->config, device->driver_features);
-    device_publish(device, view);
-    device_place_queues(device, device->driver_features);
+    take_features(device);
     set_status(device, VIRTIO_STATUS_FEATURES_OK);
     device->config_dirty |= config_depends_on_driver(device);
     device_event(device, VIONET_EVENT_FEATURES);
@@ -693,7 +800,7 @@ static void accept_features(VionetDevice *device)
 
 static void driver_ok(VionetDevice *device)
 {
-    if (!has_status(device, VIRTIO_STATUS_FEATURES_OK)) {
+    if (!has_status(device, VIRTIO_STATUS_FEATURES_OK) && !device_view(device)->legacy) {
         vionet_device_violation(device, VIONET_VIOLATION_DRIVER_OK_EARLY, VIONET_NONE, VIONET_NONE,
                                 vionet_device_status(device));
         device->stuck = true;
@@ -735,6 +842,7 @@ static void device_reset(VionetDevice *device, bool by_machine)
     device->announce = false;
     device->config_due = false;
     device->stuck = false;
+    device->early = false;
     device->config_dirty = true;
     atomic_store_explicit(&device->reported, 0, memory_order_relaxed);
     atomic_store_explicit(&device->status, 0, memory_order_release);
@@ -771,6 +879,37 @@ void vionet_device_write_status(VionetDevice *device, uint8_t value)
         device_update_running(device);
     } else if (value & ~status & VIRTIO_STATUS_DRIVER_OK) {
         driver_ok(device);
+    }
+}
+
+/* ---- the legacy interface ---- */
+
+bool vionet_device_begin_legacy(VionetDevice *device, bool big_endian)
+{
+    const struct view *current = device_view(device);
+    struct view *view;
+
+    if (current->legacy) {
+        return true;
+    }
+    if (has_status(device, VIRTIO_STATUS_FEATURES_OK)) {
+        vionet_device_violation(device, VIONET_VIOLATION_LEGACY_LATE, VIONET_NONE, VIONET_NONE,
+                                vionet_device_status(device));
+        return false;
+    }
+    view = view_copy(current);
+    view_begin_legacy(view, &device->config, big_endian);
+    device_publish(device, view);
+    memset(device->driver_features, 0, sizeof(device->driver_features));
+    device->driver_beyond = 0;
+    return true;
+}
+
+void vionet_device_start_legacy(VionetDevice *device)
+{
+    if (device_view(device)->legacy && !has_status(device, VIRTIO_STATUS_DRIVER_OK)) {
+        device->early = true;
+        device_update_running(device);
     }
 }
 

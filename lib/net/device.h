@@ -81,6 +81,7 @@ struct VionetDevice {
     uint8_t *control_buffer;  /* CONTROL_MAX octets: the command being executed */
     bool in_control;
     GArray *state_sections; /* of transports, NULL if there never was one: state.c */
+    bool early;             /* a legacy driver uses its queues, and has not set DRIVER_OK */
     bool stuck;             /* the driver broke the life cycle: nothing runs until reset */
 };
 

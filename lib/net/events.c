@@ -72,7 +72,8 @@ static const VionetViolationInfo violations[VIONET_N_VIOLATIONS] = {
                                               "feature bit %v accepted without one that it requires, "
                                               "or required and not accepted"},
     [VIONET_VIOLATION_FEATURES_LATE] = {"features-late", "3.1.1", false,
-                                        "features written (%x) after FEATURES_OK"},
+                                        "features written (%x) after FEATURES_OK, or, by a "
+                                        "legacy driver, too late"},
     [VIONET_VIOLATION_STATUS_BIT_CLEARED] = {"status-bit-cleared", "2.1.1", false,
                                              "status written as %x, which clears a bit"},
     [VIONET_VIOLATION_QUEUE_SELECT] = {"queue-select", "4.1.4.3", false,
@@ -97,6 +98,11 @@ static const VionetViolationInfo violations[VIONET_N_VIOLATIONS] = {
                                        "notification %x names no queue"},
     [VIONET_VIOLATION_NOTIFY_DATA] = {"notify-wrong-data", "4.1.5.2", false,
                                       "queue %q: notification %x does not carry the identifier"},
+    [VIONET_VIOLATION_QUEUE_ALIGN] = {"queue-align", "2.7.2", false,
+                                      "queue %q: alignment %v of the used ring is no power of two"},
+    [VIONET_VIOLATION_LEGACY_LATE] = {"legacy-late", "2.2.3", false,
+                                      "the legacy interface written to after FEATURES_OK (status "
+                                      "%x)"},
     [VIONET_VIOLATION_COMMAND_UNKNOWN] = {"command-unknown", "5.1.6.5", false,
                                           "command %x (class, command) does not exist"},
     [VIONET_VIOLATION_COMMAND_NOT_NEGOTIATED] = {"command-not-negotiated", "5.1.6.5", false,

@@ -287,8 +287,8 @@ bool feature_check_offer(const VionetConfig *config, bool has_timers, GError **e
     return true;
 }
 
-bool feature_check_driver(const VionetConfig *config, const uint64_t *driver,
-                          VionetViolation *violation, unsigned *bit)
+bool feature_find_unfit(const VionetConfig *config, const uint64_t *driver,
+                        VionetViolation *violation, unsigned *bit)
 {
     for (*bit = 0; *bit < 64 * VIONET_FEATURE_WORDS; (*bit)++) {
         const struct feature_row *row;
@@ -298,13 +298,22 @@ bool feature_check_driver(const VionetConfig *config, const uint64_t *driver,
         }
         if (!feature_test(config->features, *bit)) {
             *violation = VIONET_VIOLATION_FEATURES_NOT_OFFERED;
-            return false;
+            return true;
         }
         row = row_of(*bit, config->dialect);
         if (first_unmet(row->requires, row->n_requires, driver)) {
             *violation = VIONET_VIOLATION_FEATURES_DEPENDENCY;
-            return false;
+            return true;
         }
+    }
+    return false;
+}
+
+bool feature_check_driver(const VionetConfig *config, const uint64_t *driver,
+                          VionetViolation *violation, unsigned *bit)
+{
+    if (feature_find_unfit(config, driver, violation, bit)) {
+        return false;
     }
     *bit = VIRTIO_F_VERSION_1;
     *violation = VIONET_VIOLATION_FEATURES_DEPENDENCY;

@@ -23,4 +23,11 @@ bool feature_check_offer(const VionetConfig *config, bool has_timers, GError **e
 bool feature_check_driver(const VionetConfig *config, const uint64_t *driver,
                           VionetViolation *violation, unsigned *bit);
 
+/*
+ * The first bit of a driver's set that cannot be accepted, in *bit, and the rule that it is against; false
+ * if there is none. A set that is refused for VERSION_1 alone has none.
+ */
+bool feature_find_unfit(const VionetConfig *config, const uint64_t *driver,
+                        VionetViolation *violation, unsigned *bit);
+
 #endif

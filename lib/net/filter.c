@@ -76,14 +76,15 @@ VionetVerdict filter_frame(const struct view *view, const uint8_t *data, size_t 
 }
 
 /* One table of the payload; NULL if it does not fit, else what stands behind it. */
-static const uint8_t *take_list(struct mac_list *list, const uint8_t *p, const uint8_t *end)
+static const uint8_t *take_list(const struct view *view, struct mac_list *list, const uint8_t *p,
+                                const uint8_t *end)
 {
     uint32_t n;
 
     if (end - p < 4) {
         return NULL;
     }
-    n = get_le32(p);
+    n = view_get32(view, p);
     p += 4;
     if ((uint64_t)n * 6 > (uint64_t)(end - p)) {
         return NULL;
@@ -94,18 +95,18 @@ static const uint8_t *take_list(struct mac_list *list, const uint8_t *p, const u
     return p + (size_t)n * 6;
 }
 
-bool filter_set_table(struct filter *filter, const uint8_t *payload, size_t len)
+bool filter_set_table(struct view *view, const uint8_t *payload, size_t len)
 {
     const uint8_t *end = payload + len;
     struct mac_list unicast = {0};
     struct mac_list multicast = {0};
-    const uint8_t *p = take_list(&unicast, payload, end);
+    const uint8_t *p = take_list(view, &unicast, payload, end);
 
-    if (!p || take_list(&multicast, p, end) != end) {
+    if (!p || take_list(view, &multicast, p, end) != end) {
         return false;
     }
-    filter->unicast = unicast;
-    filter->multicast = multicast;
+    view->filter.unicast = unicast;
+    view->filter.multicast = multicast;
     return true;
 }
 

@@ -15,7 +15,7 @@ VionetVerdict filter_frame(const struct view *view, const uint8_t *data, size_t 
  * Takes a MAC_TABLE_SET payload: unicast and multicast tables with their counts. False if its length
  * is not exactly what the counts say; the filter is then unchanged.
  */
-bool filter_set_table(struct filter *filter, const uint8_t *payload, size_t len);
+bool filter_set_table(struct view *view, const uint8_t *payload, size_t len);
 
 /* What a filter is, for others to see. */
 void filter_describe(const struct filter *filter, VionetFilter *described);

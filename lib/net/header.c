@@ -71,7 +71,15 @@ uint8_t header_length(const struct view *view)
         view_has(view, VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO)) {
         return 24;
     }
-    return view_has(view, VIRTIO_NET_F_HASH_REPORT) ? 20 : 12;
+    if (view_has(view, VIRTIO_NET_F_HASH_REPORT)) {
+        return 20;
+    }
+    return view->legacy && !view->mergeable ? 10 : 12;
+}
+
+uint32_t header_plain_word(const struct view *view)
+{
+    return view->big_endian ? UINT32_C(1) << 24 : UINT32_C(1) << 16;
 }
 
 uint64_t header_offloads(const struct view *view)
@@ -179,13 +187,13 @@ static void write_offloads(const struct view *view, const VionetFrame *frame,
 {
     hdr[0] = header_flags(view, frame);
     if (hdr[0] & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
-        put_le16(hdr + 6, frame->csum_start);
-        put_le16(hdr + 8, frame->csum_offset);
+        view_put16(view, hdr + 6, frame->csum_start);
+        view_put16(view, hdr + 8, frame->csum_offset);
     }
     if (!has_no_gso(frame->gso_type, true)) {
         hdr[1] = frame->gso_type;
-        put_le16(hdr + 2, frame->hdr_len);
-        put_le16(hdr + 4, frame->gso_size);
+        view_put16(view, hdr + 2, frame->hdr_len);
+        view_put16(view, hdr + 4, frame->gso_size);
     }
     if (frame->gso_type & GSO_TUNNEL) {
         put_le16(hdr + 20, frame->outer_th_offset);
@@ -197,7 +205,7 @@ void header_write(const struct view *view, const VionetFrame *frame, const struc
                   uint8_t hdr[HEADER_MAX])
 {
     memset(hdr, 0, HEADER_MAX);
-    put_le16(hdr + HEADER_NUM_BUFFERS, 1);
+    put_le32(hdr + HEADER_NUM_BUFFERS - 2, view->plain);
     if (view->reports_hash) {
         put_le32(hdr + 12, hash->value);
         put_le16(hdr + 16, hash->report);
@@ -254,8 +262,8 @@ bool header_read(const struct view *view, const uint8_t hdr[HEADER_MAX], size_t 
         frame->flags |= hdr[0] & VIRTIO_NET_HDR_F_UDP_TUNNEL_CSUM;
     }
     if (frame->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
-        frame->csum_start = get_le16(hdr + 6);
-        frame->csum_offset = get_le16(hdr + 8);
+        frame->csum_start = view_get16(view, hdr + 6);
+        frame->csum_offset = view_get16(view, hdr + 8);
         if (!view_has(view, VIRTIO_NET_F_CSUM) || !checksum_inside(frame, len)) {
             return false;
         }
@@ -268,8 +276,8 @@ bool header_read(const struct view *view, const uint8_t hdr[HEADER_MAX], size_t 
         frame->gso_type = VIRTIO_NET_HDR_GSO_NONE;
         return true;
     }
-    frame->hdr_len = get_le16(hdr + 2); /* a hint (5.1.6.2.2) */
-    frame->gso_size = get_le16(hdr + 4);
+    frame->hdr_len = view_get16(view, hdr + 2); /* a hint (5.1.6.2.2) */
+    frame->gso_size = view_get16(view, hdr + 4);
     if (frame->gso_type & GSO_TUNNEL) {
         frame->outer_th_offset = get_le16(hdr + 20);
         frame->inner_nh_offset = get_le16(hdr + 22);

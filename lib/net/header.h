@@ -23,6 +23,9 @@ struct hash_result {
 /* Octets of the header for the negotiated features. */
 uint8_t header_length(const struct view *view);
 
+/* What view->plain is: num_buffers, and csum_offset before it, as one little-endian word. */
+uint32_t header_plain_word(const struct view *view);
+
 /* The receive offloads that the negotiated features allow, all on (5.1.6.5.6). */
 uint64_t header_offloads(const struct view *view);
 
@@ -44,12 +47,15 @@ uint8_t header_flags(const struct view *view, const VionetFrame *frame);
 void header_write(const struct view *view, const VionetFrame *frame, const struct hash_result *hash,
                   uint8_t hdr[HEADER_MAX]);
 
-/* The same for a frame without offloads, to any memory. */
+/*
+ * The same for a frame without offloads, to any memory: 12 octets at least. Of a header of 10 the last two
+ * are the frame's, which is written after it.
+ */
 static inline void header_write_plain(const struct view *view, const struct hash_result *hash,
                                       uint8_t *hdr)
 {
     put_le64(hdr, 0);
-    put_le32(hdr + 8, UINT32_C(1) << 16); /* num_buffers */
+    put_le32(hdr + 8, view->plain);
     if (view->hdr_len > 12) {
         const bool told = view->reports_hash;
 

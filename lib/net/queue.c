@@ -70,6 +70,7 @@ void queue_reset_registers(struct queue *queue, uint16_t max_size)
     queue->log_gpa = 0;
     queue->discards = false;
     queue->journal = NULL;
+    queue->big_endian = false;
     memset(queue->area_gpa, 0, sizeof(queue->area_gpa));
 }
 
@@ -343,6 +344,7 @@ void queue_start(struct queue *queue, const uint64_t *features, const struct mem
     setup.state = state;
     setup.in_order |= queue->journal != NULL;
     setup.journal = queue->journal;
+    setup.big_endian = queue->big_endian;
     setup.logs = queue->logs;
     setup.log_gpa = queue->log_gpa;
     memcpy(setup.area_gpa, queue->area_gpa, sizeof(setup.area_gpa));

@@ -112,6 +112,7 @@ struct queue {
     bool logs;                /* what it writes to its ring is noted, at log_gpa */
     uint64_t log_gpa;
     uint8_t *journal; /* the transport's, or NULL */
+    bool big_endian;  /* the words of its ring */
     uint64_t area_gpa[3];
 };
 

@@ -309,14 +309,16 @@ static void untake_several(struct queue *queue, unsigned n)
  * of it is in, so that a frame that does not fit leaves no trace but octets in buffers that are the device's
  * to write.
  */
-static VionetVerdict fill_several(struct queue *queue, const uint8_t *hdr, size_t hdr_len,
+static VionetVerdict fill_several(struct queue *queue, const struct view *view, const uint8_t *hdr,
                                   const VionetFrame *frame, size_t len, struct outcome *outcome)
 {
+    const size_t hdr_len = view->hdr_len;
     struct iov_cursor from = iov_begin(frame->iov, frame->n_iov);
     struct chain *chain = &queue->chain;
     struct iov_cursor to = iov_begin(chain->in, chain->n_in);
     size_t room = (size_t)chain->in_len - hdr_len;
     struct spot num_buffers[2];
+    uint8_t n_octets[2];
     unsigned n_desc = chain->ref.n_desc;
     unsigned n = 0;
 
@@ -350,8 +352,9 @@ static VionetVerdict fill_several(struct queue *queue, const uint8_t *hdr, size_
         to = iov_begin(chain->in, chain->n_in);
         room = (size_t)chain->in_len;
     }
-    put_spot(queue, &num_buffers[0], (uint8_t)n);
-    put_spot(queue, &num_buffers[1], (uint8_t)(n >> 8));
+    view_put16(view, n_octets, (uint16_t)n);
+    put_spot(queue, &num_buffers[0], n_octets[0]);
+    put_spot(queue, &num_buffers[1], n_octets[1]);
     ring_push_burst(&queue->ring, queue->several, n);
     return VIONET_DELIVERED;
 }
@@ -386,7 +389,7 @@ static VionetVerdict deliver(struct queue *queue, const struct view *view, const
         return VIONET_DELIVERED;
     }
     if (view->mergeable) {
-        return fill_several(queue, hdr, hdr_len, frame, len, outcome);
+        return fill_several(queue, view, hdr, frame, len, outcome);
     }
     ring_unpop(&queue->ring, &chain->ref);
     return VIONET_DROP_BUFFER_TOO_SMALL;

@@ -21,7 +21,17 @@ struct view *view_new(const VionetConfig *config)
     view->steering.n_pairs = 1;
     memcpy(view->filter.mac, config->mac, 6);
     view->hdr_len = header_length(view);
+    view->plain = header_plain_word(view);
     return view;
+}
+
+void view_begin_legacy(struct view *view, const VionetConfig *config, bool big_endian)
+{
+    static const uint64_t nothing[VIONET_FEATURE_WORDS];
+
+    view->legacy = true;
+    view->big_endian = big_endian;
+    view_negotiate(view, config, nothing);
 }
 
 void view_negotiate(struct view *view, const VionetConfig *config, const uint64_t *features)
@@ -30,6 +40,7 @@ void view_negotiate(struct view *view, const VionetConfig *config, const uint64_
     view->mergeable = view_has(view, VIRTIO_NET_F_MRG_RXBUF);
     view->reports_hash = view_has(view, VIRTIO_NET_F_HASH_REPORT);
     view->hdr_len = header_length(view);
+    view->plain = header_plain_word(view);
     view->mtu = view_has(view, VIRTIO_NET_F_MTU) ? config->mtu : 0;
     view->offloads = header_offloads(view);
     view->filter.vlan_filter = view_has(view, VIRTIO_NET_F_CTRL_VLAN);

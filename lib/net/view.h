@@ -9,6 +9,7 @@
 
 #include <vionet/device.h>
 
+#include "bytes.h"
 #include "net/feature.h"
 
 /* Receive modes, by bit: VIRTIO_NET_CTRL_RX commands in their order (5.1.6.5.1). */
@@ -76,7 +77,10 @@ struct view {
     bool straight; /* frames need nothing but the first queue: see deliver_straight() */
     bool mergeable;
     bool reports_hash;
+    bool legacy;     /* the driver uses the legacy interface */
+    bool big_endian; /* its numbers, which only those of a legacy driver can be */
     uint8_t hdr_len; /* octets of the packet header */
+    uint32_t plain;  /* octets 8 to 11 of a header that says nothing: num_buffers 1 */
     uint32_t mtu;    /* 0: no limit negotiated */
     uint32_t max_frame;
     uint64_t offloads; /* receive offloads in force, as bits of GUEST_OFFLOADS_SET */
@@ -90,10 +94,38 @@ static inline bool view_has(const struct view *view, unsigned bit)
     return feature_test(view->features, bit);
 }
 
+/* A number as the driver writes it, and writing one as the driver reads it. */
+static inline uint16_t view_get16(const struct view *view, const uint8_t *p)
+{
+    return view->big_endian ? get_be16(p) : get_le16(p);
+}
+
+static inline uint32_t view_get32(const struct view *view, const uint8_t *p)
+{
+    return view->big_endian ? get_be32(p) : get_le32(p);
+}
+
+static inline uint64_t view_get64(const struct view *view, const uint8_t *p)
+{
+    return view->big_endian ? get_be64(p) : get_le64(p);
+}
+
+static inline void view_put16(const struct view *view, uint8_t *p, uint16_t value)
+{
+    if (view->big_endian) {
+        put_be16(p, value);
+    } else {
+        put_le16(p, value);
+    }
+}
+
 /* The view of a device that has no driver. */
 struct view *view_new(const VionetConfig *config);
 
-/* The view as FEATURES_OK makes it. */
+/* Turns it into that of a legacy driver, which has negotiated nothing. */
+void view_begin_legacy(struct view *view, const VionetConfig *config, bool big_endian);
+
+/* The view as FEATURES_OK makes it, or a legacy driver's features. */
 void view_negotiate(struct view *view, const VionetConfig *config, const uint64_t *features);
 
 struct view *view_copy(const struct view *view);

@@ -12,6 +12,7 @@
 #define RING_LINE 64u
 
 extern const struct ring_ops ring_format_split;
+extern const struct ring_ops ring_format_split_big;
 extern const struct ring_ops ring_format_packed;
 
 /*

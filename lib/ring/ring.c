@@ -109,9 +109,21 @@ bool ring_remap(struct ring *ring, const struct memory_map *map)
     return true;
 }
 
+void ring_legacy_areas(uint16_t size, uint64_t gpa, uint32_t align, uint64_t area_gpa[3])
+{
+    const uint64_t used = VIRTQ_DESC_TABLE_SIZE((uint64_t)size) + VIRTQ_AVAIL_SIZE((uint64_t)size);
+
+    area_gpa[VIONET_AREA_DESC] = gpa;
+    area_gpa[VIONET_AREA_DRIVER] = gpa + VIRTQ_DESC_TABLE_SIZE((uint64_t)size);
+    area_gpa[VIONET_AREA_DEVICE] = gpa + ((used + align - 1) & ~((uint64_t)align - 1));
+}
+
 static const struct ring_ops *format_of(const struct ring_setup *setup)
 {
-    return setup->packed ? &ring_format_packed : &ring_format_split;
+    if (setup->packed) {
+        return &ring_format_packed;
+    }
+    return setup->big_endian ? &ring_format_split_big : &ring_format_split;
 }
 
 static bool size_fits(const struct ring_ops *ops, uint16_t size)

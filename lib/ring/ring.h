@@ -118,14 +118,14 @@ struct ring_turn {
 struct ring_setup {
     uint64_t area_gpa[3]; /* by VionetQueueArea */
     uint16_t size;
-    bool indirect;  /* VIRTIO_F_INDIRECT_DESC */
-    bool event_idx; /* VIRTIO_F_EVENT_IDX */
-    bool in_order;  /* buffers go back in the order in which they were taken */
-    bool
-        batches; /* VIRTIO_F_IN_ORDER: those that nothing was written to with one entry for several */
-    bool packed;  /* VIRTIO_F_RING_PACKED */
-    bool resumes; /* goes on from base, where another device left it */
-    bool logs;    /* writes to the ring are noted in the map's log, as if the part lay at log_gpa */
+    bool indirect;   /* VIRTIO_F_INDIRECT_DESC */
+    bool event_idx;  /* VIRTIO_F_EVENT_IDX */
+    bool in_order;   /* buffers go back in the order in which they were taken */
+    bool batches;    /* VIRTIO_F_IN_ORDER: unwritten ones go back with one entry for several */
+    bool packed;     /* VIRTIO_F_RING_PACKED */
+    bool big_endian; /* words of the ring, a legacy driver's (split) */
+    bool resumes;    /* goes on from base, where another device left it */
+    bool logs; /* writes to the ring are noted in the map's log, as if the part lay at log_gpa */
     uint32_t base;
     struct ring_state *state; /* or, NULL otherwise, from there; its buffers get their turns */
     uint64_t log_gpa;
@@ -176,6 +176,12 @@ struct ring {
     struct ring_fault fault;
     _Alignas(16) uint8_t word[16]; /* copy of what was read last from remote memory */
 };
+
+/*
+ * Where the parts of a legacy ring are that begins at gpa: one behind the other, the last at a multiple
+ * of align, which is a power of two (2.7.2).
+ */
+void ring_legacy_areas(uint16_t size, uint64_t gpa, uint32_t align, uint64_t area_gpa[3]);
 
 /* Allocates for up to max_size descriptors; ring_free() gives back. */
 void ring_init(struct ring *ring, uint16_t max_size);

@@ -10,6 +10,9 @@
  * The driver writes the first two, the device the third. An index runs freely through 16 bits; its
  * slot is the index modulo N. Every word is read once, into a copy that is then checked: the driver
  * may be changing it while we look.
+ *
+ * Words are little-endian. split_big.c makes a second format of this file, for legacy drivers of
+ * big-endian guests (2.7.3): neither pays for the other.
  */
 #include "ring/formats.h"
 
@@ -19,6 +22,18 @@
 #include <stdatomic.h>
 
 #include <vionet/spec.h>
+
+#ifdef SPLIT_BIG_ENDIAN
+#define FORMAT    ring_format_split_big
+#define WORD16(v) __builtin_bswap16(v)
+#define WORD32(v) __builtin_bswap32(v)
+#define WORD64(v) __builtin_bswap64(v)
+#else
+#define FORMAT    ring_format_split
+#define WORD16(v) (v)
+#define WORD32(v) (v)
+#define WORD64(v) (v)
+#endif
 
 #define USED_FLAGS  0u
 #define USED_IDX    2u
@@ -40,9 +55,10 @@ static uint32_t split_area_size(unsigned area, uint16_t size)
 }
 
 /* Storing in the part that the device writes. */
-static inline void store16(struct ring *ring, uint32_t offset, uint16_t value)
+static inline void store16(struct ring *ring, uint32_t offset, uint16_t number)
 {
     uint8_t *device = ring->area[VIONET_AREA_DEVICE];
+    const uint16_t value = WORD16(number);
 
     if (G_LIKELY(device != NULL)) {
         guest_store16(device + offset, value);
@@ -77,8 +93,10 @@ struct desc {
 static inline struct desc desc_of(uint64_t addr, uint64_t rest)
 {
     return (struct desc){
-        .common = {.addr = addr, .len = (uint32_t)rest, .flags = (uint16_t)(rest >> 32)},
-        .next = (uint16_t)(rest >> 48),
+        .common = {.addr = WORD64(addr),
+                   .len = WORD32((uint32_t)rest),
+                   .flags = WORD16((uint16_t)(rest >> 32))},
+        .next = WORD16((uint16_t)(rest >> 48)),
     };
 }
 
@@ -156,7 +174,7 @@ static int look(struct ring *ring)
         return 1;
     }
     /* Acquire: the ring entries and descriptors behind idx are read after it. */
-    idx = guest_load16_acquire(ring_at(ring, VIONET_AREA_DRIVER, AVAIL_IDX, 2));
+    idx = WORD16(guest_load16_acquire(ring_at(ring, VIONET_AREA_DRIVER, AVAIL_IDX, 2)));
     if (G_UNLIKELY(ring->lost)) {
         return -1;
     }
@@ -182,7 +200,7 @@ static int split_pop(struct ring *ring, struct chain *chain)
         return found;
     }
     slot = ring->next_avail & (ring->setup.size - 1);
-    head = guest_load16(ring_at(ring, VIONET_AREA_DRIVER, AVAIL_RING + 2u * slot, 2));
+    head = WORD16(guest_load16(ring_at(ring, VIONET_AREA_DRIVER, AVAIL_RING + 2u * slot, 2)));
     if (G_UNLIKELY(head >= ring->setup.size)) {
         return ring_fault(ring, VIONET_VIOLATION_HEAD_RANGE, VIONET_NONE, head);
     }
@@ -234,7 +252,7 @@ static unsigned split_pop_plain(struct ring *ring, bool write, struct ring_plain
     n = MIN(n, (uint16_t)(ring->seen_avail - next));
     fetch_used(ring, n);
     for (i = 0; i < n; i++) {
-        const unsigned head = guest_load16(avail + AVAIL_RING + 2u * ((next + i) & last));
+        const unsigned head = WORD16(guest_load16(avail + AVAIL_RING + 2u * ((next + i) & last)));
         struct ring_plain *const buffer = &buffers[i];
         struct desc desc;
 
@@ -276,11 +294,11 @@ static inline void put_elem(struct ring *ring, unsigned index, uint16_t id, uint
     uint8_t *const device = ring->area[VIONET_AREA_DEVICE];
 
     if (G_LIKELY(device != NULL)) {
-        guest_store32(device + elem, id);
-        guest_store32(device + elem + 4, written);
+        guest_store32(device + elem, WORD32((uint32_t)id));
+        guest_store32(device + elem + 4, WORD32(written));
     } else {
-        ring_store(ring, VIONET_AREA_DEVICE, elem, id, 4);
-        ring_store(ring, VIONET_AREA_DEVICE, elem + 4, written, 4);
+        ring_store(ring, VIONET_AREA_DEVICE, elem, WORD32((uint32_t)id), 4);
+        ring_store(ring, VIONET_AREA_DEVICE, elem + 4, WORD32(written), 4);
     }
 }
 
@@ -319,8 +337,8 @@ static void split_put_plain(struct ring *ring, bool write, const struct ring_pla
         for (i = 0; i < n; i++) {
             uint8_t *const elem = device + USED_RING + 8u * ((first + i) & last);
 
-            guest_store32(elem, buffers[i].id);
-            guest_store32(elem + 4, write ? buffers[i].len : 0);
+            guest_store32(elem, WORD32((uint32_t)buffers[i].id));
+            guest_store32(elem + 4, write ? WORD32(buffers[i].len) : 0);
         }
     } else {
         for (i = 0; i < n; i++) {
@@ -340,9 +358,9 @@ static unsigned split_publish(struct ring *ring)
     ring->next_used = (uint16_t)(ring->next_used + n);
     /* Release: data and used elements are there before the index that covers them. */
     if (G_LIKELY(ring->area[VIONET_AREA_DEVICE] != NULL)) {
-        guest_store16_release(ring->area[VIONET_AREA_DEVICE] + USED_IDX, ring->next_used);
+        guest_store16_release(ring->area[VIONET_AREA_DEVICE] + USED_IDX, WORD16(ring->next_used));
     } else {
-        ring_store(ring, VIONET_AREA_DEVICE, USED_IDX, ring->next_used, 2);
+        ring_store(ring, VIONET_AREA_DEVICE, USED_IDX, WORD16(ring->next_used), 2);
     }
     return n;
 }
@@ -359,13 +377,13 @@ static bool split_must_notify(struct ring *ring)
     /* Orders our store of used.idx with the driver's of its event word or flags, which we read. */
     atomic_thread_fence(memory_order_seq_cst);
     if (!ring->setup.event_idx) {
-        event = guest_load16(ring_at(ring, VIONET_AREA_DRIVER, AVAIL_FLAGS, 2));
+        event = WORD16(guest_load16(ring_at(ring, VIONET_AREA_DRIVER, AVAIL_FLAGS, 2)));
         return !(event & VIRTQ_AVAIL_F_NO_INTERRUPT);
     }
     ring->told_used = ring->next_used;
     ring->told_valid = true;
     ring->untold = 0;
-    event = guest_load16(ring_at(ring, VIONET_AREA_DRIVER, AVAIL_RING + 2u * size, 2));
+    event = WORD16(guest_load16(ring_at(ring, VIONET_AREA_DRIVER, AVAIL_RING + 2u * size, 2)));
     return !valid || (uint16_t)(ring->next_used - event - 1) < (uint16_t)(ring->next_used - old);
 }
 
@@ -389,7 +407,8 @@ static bool split_has_more(struct ring *ring)
     /* Orders our store of flags or event word with the driver's of avail.idx, which we read. */
     atomic_thread_fence(memory_order_seq_cst);
     return ring->next_avail != ring->seen_avail ||
-           guest_load16(ring_at(ring, VIONET_AREA_DRIVER, AVAIL_IDX, 2)) != ring->next_avail;
+           WORD16(guest_load16(ring_at(ring, VIONET_AREA_DRIVER, AVAIL_IDX, 2))) !=
+               ring->next_avail;
 }
 
 static void split_log_used(struct ring *ring, unsigned n)
@@ -418,13 +437,13 @@ static uint32_t split_get_base(const struct ring *ring)
 static void split_set_base(struct ring *ring, uint32_t base)
 {
     ring->next_avail = ring->seen_avail = (uint16_t)base;
-    ring->next_used = guest_load16(ring_at(ring, VIONET_AREA_DEVICE, USED_IDX, 2));
+    ring->next_used = WORD16(guest_load16(ring_at(ring, VIONET_AREA_DEVICE, USED_IDX, 2)));
 }
 
 /* As many as went back were taken, and what was taken beyond that is taken again. */
 static void split_recover(struct ring *ring)
 {
-    split_set_base(ring, guest_load16(ring_at(ring, VIONET_AREA_DEVICE, USED_IDX, 2)));
+    split_set_base(ring, WORD16(guest_load16(ring_at(ring, VIONET_AREA_DEVICE, USED_IDX, 2))));
     ring->next_used = ring->next_avail;
 }
 
@@ -450,7 +469,7 @@ static const char *split_state_wrong(const struct ring_setup *setup)
     return wrong ? "a buffer is out that it does not have, or twice" : NULL;
 }
 
-const struct ring_ops ring_format_split = {
+const struct ring_ops FORMAT = {
     .area_size = split_area_size,
     .area_align = {16, 2, 4},
     .area_written = {false, false, true},

@@ -3,6 +3,7 @@
  * The PCI function (VIRTIO 1.4, 4.1): configuration space with its capabilities, BARs, interrupts.
  * Called by the emulator that the function is plugged into.
  *
+ *     BAR 0   I/O: the legacy header and configuration, if the function is transitional
  *     BAR 1   MSI-X table, then pending bits at the next page
  *     BAR 4   common configuration, ISR status, device configuration, notifications: a page each
  */
@@ -15,6 +16,9 @@
 
 #define PAGE 4096u
 
+#define DEFAULT_SUBSYSTEM 0x1100
+
+#define BAR_LEGACY 0
 #define BAR_MSIX   1
 #define BAR_VIRTIO 4
 
@@ -38,17 +42,22 @@
 #define PCI_INTERRUPT_PIN    0x3d
 #define PCI_FIRST_CAP        0x40
 
+#define COMMAND_IO           0x0001u
 #define COMMAND_MEMORY       0x0002u
 #define COMMAND_MASTER       0x0004u
 #define COMMAND_INTX_DISABLE 0x0400u
 #define STATUS_INTERRUPT     0x08u
 #define STATUS_CAPABILITIES  0x10u
+#define BAR_IO               0x01u
 #define BAR_64_PREFETCHABLE  0x0cu
 
 #define CAP_ID_VENDOR        0x09
 #define CAP_ID_MSIX          0x11
 #define MSIX_CONTROL_MASKED  0x4000u
 #define MSIX_CONTROL_ENABLED 0x8000u
+
+/* A power of two in which the legacy header and the configuration fit. */
+#define LEGACY_SIZE 64u
 
 /* The largest notification area: 513 queues at 64 KiB fit. */
 #define MAX_MULTIPLIER 65536u
@@ -61,20 +70,20 @@ void vionet_pci_config_init(VionetPciConfig *config)
         .n_vectors = VIONET_PCI_VECTORS_AUTO,
         .notify_multiplier = 4, /* suits every form of notification and reading of 4.1.4.4.1 */
         .subsystem_vendor = VIRTIO_PCI_VENDOR_ID,
-        .subsystem_device = 0x1100,
+        .subsystem_device = DEFAULT_SUBSYSTEM,
     };
 }
 
 /* ---- interrupts ---- */
 
-static bool msix_on(VionetPci *pci)
+bool pci_msix_on(VionetPci *pci)
 {
     return atomic_load(&pci->msix.enabled); /* never without the capability */
 }
 
 static bool intx_level(VionetPci *pci)
 {
-    return atomic_load(&pci->isr) && !msix_on(pci) && !atomic_load(&pci->intx_disabled);
+    return atomic_load(&pci->isr) && !pci_msix_on(pci) && !atomic_load(&pci->intx_disabled);
 }
 
 /*
@@ -103,7 +112,7 @@ static void pci_interrupt(void *opaque, unsigned queue)
     if (config_change) {
         atomic_fetch_or(&pci->isr, VIRTIO_PCI_ISR_CONFIG);
     }
-    if (msix_on(pci)) {
+    if (pci_msix_on(pci)) {
         msix_raise(&pci->msix, config_change ? atomic_load(&pci->config_vector)
                                              : atomic_load(&pci->queue_vectors[queue]));
         return;
@@ -114,7 +123,7 @@ static void pci_interrupt(void *opaque, unsigned queue)
     update_intx(pci);
 }
 
-static uint8_t read_isr(VionetPci *pci)
+uint8_t pci_take_isr(VionetPci *pci)
 {
     uint8_t isr = atomic_exchange(&pci->isr, 0);
 
@@ -134,13 +143,21 @@ static uint64_t device_read(VionetPci *pci, uint32_t offset, unsigned size)
     return get_le64(octets);
 }
 
+static void device_write(VionetPci *pci, uint32_t offset, unsigned size, uint64_t value)
+{
+    uint8_t octets[8];
+
+    put_le64(octets, value);
+    vionet_device_config_write(pci->device, offset, octets, size);
+}
+
 static uint64_t virtio_read(VionetPci *pci, uint32_t offset, unsigned size)
 {
     switch (offset / PAGE) {
     case OFFSET_COMMON / PAGE:
         return pci_common_read(pci, offset, size);
     case OFFSET_ISR / PAGE:
-        return offset == OFFSET_ISR ? read_isr(pci) : 0;
+        return offset == OFFSET_ISR ? pci_take_isr(pci) : 0;
     case OFFSET_DEVICE / PAGE:
         return device_read(pci, offset - OFFSET_DEVICE, size);
     default:
@@ -157,7 +174,7 @@ static void virtio_write(VionetPci *pci, uint32_t offset, unsigned size, uint64_
     case OFFSET_ISR / PAGE:
         break; /* read-only */
     case OFFSET_DEVICE / PAGE:
-        vionet_device_config_write(pci->device, offset - OFFSET_DEVICE, size);
+        device_write(pci, offset - OFFSET_DEVICE, size, value);
         break;
     default:
         if (offset - OFFSET_NOTIFY < pci->notify_len) {
@@ -213,8 +230,14 @@ uint64_t vionet_pci_bar_read(VionetPci *pci, unsigned bar, uint64_t offset, unsi
     if (!access_valid(pci, bar, offset, size)) {
         return 0;
     }
-    return bar == BAR_MSIX ? msix_read(pci, (uint32_t)offset, size)
-                           : virtio_read(pci, (uint32_t)offset, size);
+    switch (bar) {
+    case BAR_LEGACY:
+        return pci_legacy_read(pci, (uint32_t)offset, size);
+    case BAR_MSIX:
+        return msix_read(pci, (uint32_t)offset, size);
+    default:
+        return virtio_read(pci, (uint32_t)offset, size);
+    }
 }
 
 void vionet_pci_bar_write(VionetPci *pci, unsigned bar, uint64_t offset, unsigned size,
@@ -223,10 +246,16 @@ void vionet_pci_bar_write(VionetPci *pci, unsigned bar, uint64_t offset, unsigne
     if (!access_valid(pci, bar, offset, size)) {
         return;
     }
-    if (bar == BAR_MSIX) {
+    switch (bar) {
+    case BAR_LEGACY:
+        pci_legacy_write(pci, (uint32_t)offset, size, value);
+        break;
+    case BAR_MSIX:
         msix_write(pci, (uint32_t)offset, size, value);
-    } else {
+        break;
+    default:
         virtio_write(pci, (uint32_t)offset, size, value);
+        break;
     }
 }
 
@@ -238,7 +267,8 @@ uint64_t vionet_pci_bar_size(const VionetPci *pci, unsigned bar)
 bool vionet_pci_notify_address(const VionetPci *pci, unsigned queue, unsigned *bar,
                                uint64_t *offset)
 {
-    if (queue >= vionet_device_num_queues(pci->device) || pci->config.notify_multiplier == 0) {
+    if (queue >= vionet_device_num_queues(pci->device) || pci->config.notify_multiplier == 0 ||
+        pci->config.no_modern) {
         return false;
     }
     *bar = BAR_VIRTIO;
@@ -269,7 +299,7 @@ static bool touches_cfg_data(const VionetPci *pci, uint32_t offset, unsigned siz
 {
     const uint32_t data = pci->cfg_cap + offsetof(struct virtio_pci_cfg_cap, pci_cfg_data);
 
-    return offset < data + 4 && data < offset + size;
+    return pci->cfg_cap && offset < data + 4 && data < offset + size;
 }
 
 static void cfg_data_read(VionetPci *pci)
@@ -311,8 +341,8 @@ uint32_t vionet_pci_config_read(VionetPci *pci, uint32_t offset, unsigned size)
     if (touches_cfg_data(pci, offset, size)) {
         cfg_data_read(pci);
     }
-    pci->space[PCI_STATUS] = STATUS_CAPABILITIES;
-    if (atomic_load(&pci->isr) && !msix_on(pci)) {
+    pci->space[PCI_STATUS] = pci->space[PCI_CAPABILITIES] ? STATUS_CAPABILITIES : 0;
+    if (atomic_load(&pci->isr) && !pci_msix_on(pci)) {
         pci->space[PCI_STATUS] |= STATUS_INTERRUPT;
     }
     for (unsigned i = 0; i < size; i++) {
@@ -489,13 +519,15 @@ static void add_cfg_cap(VionetPci *pci, unsigned *at, uint8_t *link)
 
 static void build_header(VionetPci *pci)
 {
+    const bool legacy = pci->config.legacy;
     uint8_t *space = pci->space;
 
     put_le16(space + PCI_VENDOR, VIRTIO_PCI_VENDOR_ID);
-    put_le16(space + PCI_DEVICE, VIRTIO_PCI_DEVICE_ID_NET);
-    put_le16(pci->writable + PCI_COMMAND, COMMAND_MEMORY | COMMAND_MASTER | COMMAND_INTX_DISABLE);
-    space[PCI_STATUS] = STATUS_CAPABILITIES;
-    space[PCI_REVISION] = 1;
+    put_le16(space + PCI_DEVICE,
+             legacy ? VIRTIO_PCI_DEVICE_ID_NET_TRANSITIONAL : VIRTIO_PCI_DEVICE_ID_NET);
+    put_le16(pci->writable + PCI_COMMAND,
+             (legacy ? COMMAND_IO : 0) | COMMAND_MEMORY | COMMAND_MASTER | COMMAND_INTX_DISABLE);
+    space[PCI_REVISION] = legacy ? 0 : 1;
     put_le16(space + PCI_CLASS, 0x0200); /* Ethernet controller */
     put_le16(space + PCI_SUBSYSTEM_VENDOR, pci->config.subsystem_vendor);
     put_le16(space + PCI_SUBSYSTEM, pci->config.subsystem_device);
@@ -514,6 +546,12 @@ static void build_space(VionetPci *pci)
     if (pci->msix.n_vectors) {
         add_msix_cap(pci, &at, &link);
         set_bar(pci, BAR_MSIX, round_up_to_power(pba_offset(pci) + msix_pba_size(&pci->msix)), 0);
+    }
+    if (pci->config.legacy) {
+        set_bar(pci, BAR_LEGACY, LEGACY_SIZE, BAR_IO);
+    }
+    if (pci->config.no_modern) {
+        return;
     }
     add_virtio_cap(pci, &at, &link, VIRTIO_PCI_CAP_COMMON_CFG, sizeof(struct virtio_pci_cap),
                    OFFSET_COMMON, sizeof(struct virtio_pci_common_cfg));
@@ -587,8 +625,15 @@ static bool complete_config(const VionetDevice *device, const VionetPciConfig *c
     if (full->n_vectors > VIONET_PCI_MAX_VECTORS || (full->n_vectors && !ops->msi)) {
         return refuse(error, "MSI-X vectors are 0 to 2048, and need the msi operation");
     }
-    if (full->subsystem_device < 0x40) {
-        return refuse(error, "subsystem device must be 0x40 or more");
+    if (full->no_modern && !full->legacy) {
+        return refuse(error, "a function without the modern interface must have the legacy one");
+    }
+    if (full->legacy && full->subsystem_device == DEFAULT_SUBSYSTEM) {
+        full->subsystem_device = VIRTIO_ID_NET;
+    }
+    if (full->legacy ? full->subsystem_device != VIRTIO_ID_NET : full->subsystem_device < 0x40) {
+        return refuse(error, "subsystem device must be 0x40 or more, but 1 with the legacy "
+                             "interface");
     }
     return check_notify(device, full, error);
 }
@@ -598,6 +643,7 @@ static void reset_registers(VionetPci *pci)
     pci->device_feature_select = 0;
     pci->driver_feature_select = 0;
     pci->queue_select = 0;
+    pci->any_layout = false;
     atomic_store(&pci->notify_form, NOTIFY_BY_INDEX);
     atomic_store(&pci->config_vector, VIRTIO_MSI_NO_VECTOR);
     for (unsigned i = 0; i < vionet_device_num_queues(pci->device); i++) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The PCI function as its own files see it: pci.c is the function (configuration space, BARs,
- * interrupts), pci_common.c the common configuration structure, pci_notify.c notifications. They reach
- * the device through vionet/transport.h like any transport.
+ * interrupts), pci_common.c the common configuration structure, pci_legacy.c the legacy header,
+ * pci_notify.c notifications. They reach the device through vionet/transport.h like any transport.
  */
 #ifndef VIONET_TRANSPORT_PCI_H
 #define VIONET_TRANSPORT_PCI_H
@@ -44,11 +44,22 @@ struct VionetPci {
     uint32_t device_feature_select;
     uint32_t driver_feature_select;
     uint16_t queue_select;
+    bool any_layout; /* a legacy driver accepted VIRTIO_F_ANY_LAYOUT */
 };
+
+/* Whether MSI-X is enabled. */
+bool pci_msix_on(VionetPci *pci);
+
+/* ISR status, which reading clears. */
+uint8_t pci_take_isr(VionetPci *pci);
 
 /* The common configuration structure, accesses of any width and alignment. */
 uint64_t pci_common_read(VionetPci *pci, uint32_t offset, unsigned size);
 void pci_common_write(VionetPci *pci, uint32_t offset, unsigned size, uint64_t value);
+
+/* The legacy header and the configuration behind it, accesses of any width and alignment. */
+uint64_t pci_legacy_read(VionetPci *pci, uint32_t offset, unsigned size);
+void pci_legacy_write(VionetPci *pci, uint32_t offset, unsigned size, uint64_t value);
 
 /* A write to the notification area. A data function if it notifies a receive or transmit queue. */
 void pci_notify_write(VionetPci *pci, uint32_t offset, unsigned size, uint64_t value);

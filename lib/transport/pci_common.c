@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The common configuration structure (VIRTIO 1.4, 4.1.4.3) as a table of registers. 64-bit fields
- * are two registers, as drivers write them. Reads have no side effects, so that an access of any
- * width and alignment is put together from, or merged into, the registers that it touches.
+ * are two registers, as drivers write them.
  */
-#include "transport/pci.h"
+#include "transport/pci_registers.h"
 
 #include <glib.h>
 
@@ -43,43 +42,9 @@ static void write_driver_feature(VionetPci *pci, uint32_t value)
     vionet_device_write_driver_features(pci->device, pci->driver_feature_select, value);
 }
 
-/* The vector that is in effect: NO_VECTOR for one that does not exist (4.1.5.1.2.1). */
-static uint16_t usable_vector(VionetPci *pci, unsigned queue, uint32_t value)
-{
-    if (value < pci->msix.n_vectors) {
-        return (uint16_t)value;
-    }
-    if (value != VIRTIO_MSI_NO_VECTOR) {
-        vionet_device_violation(pci->device, VIONET_VIOLATION_VECTOR_RANGE, queue, VIONET_NONE,
-                                value);
-    }
-    return VIRTIO_MSI_NO_VECTOR;
-}
-
-static uint32_t read_config_vector(VionetPci *pci)
-{
-    return atomic_load(&pci->config_vector);
-}
-
-static void write_config_vector(VionetPci *pci, uint32_t value)
-{
-    atomic_store(&pci->config_vector, usable_vector(pci, VIONET_NONE, value));
-}
-
 static uint32_t read_num_queues(VionetPci *pci)
 {
     return vionet_device_num_queues(pci->device);
-}
-
-static uint32_t read_status(VionetPci *pci)
-{
-    return vionet_device_status(pci->device);
-}
-
-static void write_status(VionetPci *pci, uint32_t value)
-{
-    vionet_device_write_status(pci->device, (uint8_t)value);
-    pci_status_written(pci);
 }
 
 static uint32_t read_generation(VionetPci *pci)
@@ -87,46 +52,9 @@ static uint32_t read_generation(VionetPci *pci)
     return vionet_device_config_generation(pci->device);
 }
 
-static uint32_t read_queue_select(VionetPci *pci)
-{
-    return pci->queue_select;
-}
-
-static void write_queue_select(VionetPci *pci, uint32_t value)
-{
-    pci->queue_select = (uint16_t)value;
-}
-
-static uint32_t read_queue_size(VionetPci *pci)
-{
-    return vionet_device_queue_size(pci->device, pci->queue_select);
-}
-
 static void write_queue_size(VionetPci *pci, uint32_t value)
 {
     vionet_device_write_queue_size(pci->device, pci->queue_select, (uint16_t)value);
-}
-
-static bool queue_exists(VionetPci *pci)
-{
-    return read_queue_size(pci) != 0;
-}
-
-static uint32_t read_queue_vector(VionetPci *pci)
-{
-    return queue_exists(pci) ? atomic_load(&pci->queue_vectors[pci->queue_select])
-                             : VIRTIO_MSI_NO_VECTOR;
-}
-
-static void write_queue_vector(VionetPci *pci, uint32_t value)
-{
-    if (!queue_exists(pci)) {
-        vionet_device_violation(pci->device, VIONET_VIOLATION_QUEUE_SELECT, pci->queue_select,
-                                VIONET_NONE, 0);
-        return;
-    }
-    atomic_store(&pci->queue_vectors[pci->queue_select],
-                 usable_vector(pci, pci->queue_select, value));
 }
 
 static uint32_t read_queue_enable(VionetPci *pci)
@@ -141,7 +69,7 @@ static void write_queue_enable(VionetPci *pci, uint32_t value)
 
 static uint32_t read_notify_off(VionetPci *pci)
 {
-    return queue_exists(pci) ? pci->queue_select : 0;
+    return pci_queue_exists(pci) ? pci->queue_select : 0;
 }
 
 static uint32_t read_area(VionetPci *pci, VionetQueueArea area, unsigned half)
@@ -182,7 +110,7 @@ AREA_REGISTERS(queue_device, VIONET_AREA_DEVICE)
 
 static uint32_t read_notif_config_data(VionetPci *pci)
 {
-    if (!queue_exists(pci) || atomic_load(&pci->notify_form) != NOTIFY_BY_CONFIG) {
+    if (!pci_queue_exists(pci) || atomic_load(&pci->notify_form) != NOTIFY_BY_CONFIG) {
         return 0;
     }
     return (uint16_t)(vionet_device_config(pci->device)->notif_config_base + pci->queue_select);
@@ -202,14 +130,6 @@ static void write_queue_reset(VionetPci *pci, uint32_t value)
     }
 }
 
-struct pci_register {
-    const char *name;
-    uint8_t offset;
-    uint8_t size;
-    uint32_t (*read)(VionetPci *pci);
-    void (*write)(VionetPci *pci, uint32_t value); /* NULL: read-only */
-};
-
 /* clang-format off */
 #define FIELD(name, size, read, write)                                                            \
     {#name, offsetof(struct virtio_pci_common_cfg, name), size, read, write}
@@ -227,13 +147,13 @@ static const struct pci_register registers[] = {
     FIELD(device_feature, 4, read_device_feature, NULL),
     FIELD(driver_feature_select, 4, read_driver_feature_select, write_driver_feature_select),
     FIELD(driver_feature, 4, read_driver_feature, write_driver_feature),
-    FIELD(config_msix_vector, 2, read_config_vector, write_config_vector),
+    FIELD(config_msix_vector, 2, pci_read_config_vector, pci_write_config_vector),
     FIELD(num_queues, 2, read_num_queues, NULL),
-    FIELD(device_status, 1, read_status, write_status),
+    FIELD(device_status, 1, pci_read_status, pci_write_status),
     FIELD(config_generation, 1, read_generation, NULL),
-    FIELD(queue_select, 2, read_queue_select, write_queue_select),
-    FIELD(queue_size, 2, read_queue_size, write_queue_size),
-    FIELD(queue_msix_vector, 2, read_queue_vector, write_queue_vector),
+    FIELD(queue_select, 2, pci_read_queue_select, pci_write_queue_select),
+    FIELD(queue_size, 2, pci_read_queue_size, write_queue_size),
+    FIELD(queue_msix_vector, 2, pci_read_queue_vector, pci_write_queue_vector),
     FIELD(queue_enable, 2, read_queue_enable, write_queue_enable),
     FIELD(queue_notify_off, 2, read_notify_off, NULL),
     HALVES(queue_desc),
@@ -246,56 +166,12 @@ static const struct pci_register registers[] = {
 };
 /* clang-format on */
 
-/* The first octet that an access and a register have in common, and how many. */
-static bool overlap(const struct pci_register *reg, uint32_t offset, unsigned size, uint32_t *first,
-                    unsigned *n)
-{
-    const uint32_t end = MIN(reg->offset + (uint32_t)reg->size, offset + size);
-
-    *first = MAX(reg->offset, offset);
-    *n = end > *first ? end - *first : 0;
-    return *n > 0;
-}
-
-static uint64_t octets_mask(unsigned n)
-{
-    return n >= 8 ? UINT64_MAX : (UINT64_C(1) << 8 * n) - 1;
-}
-
 uint64_t pci_common_read(VionetPci *pci, uint32_t offset, unsigned size)
 {
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < G_N_ELEMENTS(registers); i++) {
-        const struct pci_register *reg = &registers[i];
-        uint64_t part;
-        uint32_t first;
-        unsigned n;
-
-        if (overlap(reg, offset, size, &first, &n)) {
-            part = (uint64_t)reg->read(pci) >> 8 * (first - reg->offset) & octets_mask(n);
-            value |= part << 8 * (first - offset);
-        }
-    }
-    return value;
+    return pci_registers_read(pci, registers, G_N_ELEMENTS(registers), offset, size);
 }
 
 void pci_common_write(VionetPci *pci, uint32_t offset, unsigned size, uint64_t value)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(registers); i++) {
-        const struct pci_register *reg = &registers[i];
-        uint64_t mask, merged;
-        uint32_t first;
-        unsigned n;
-
-        if (!reg->write || !overlap(reg, offset, size, &first, &n)) {
-            continue;
-        }
-        mask = octets_mask(n) << 8 * (first - reg->offset);
-        merged = (value >> 8 * (first - offset) << 8 * (first - reg->offset)) & mask;
-        if (n < reg->size) {
-            merged |= reg->read(pci) & ~mask;
-        }
-        reg->write(pci, (uint32_t)merged);
-    }
+    pci_registers_write(pci, registers, G_N_ELEMENTS(registers), offset, size, value);
 }

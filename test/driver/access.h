@@ -6,6 +6,8 @@
  * significant octet first on the bus. The members are looked up at each access, so a suite may put
  * another device behind a running driver (one restored from a saved state). Guest memory is the
  * other half: guest.h.
+ *
+ * Of a device over MMIO (driver options) the window is BAR 0, and there is no configuration space.
  */
 #ifndef TEST_DRIVER_ACCESS_H
 #define TEST_DRIVER_ACCESS_H

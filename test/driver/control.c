@@ -247,6 +247,22 @@ static void append32(GByteArray *octets, uint32_t value)
     g_byte_array_append(octets, value_le, sizeof(value_le));
 }
 
+/* Numbers of the commands that a legacy driver has too, in its order. */
+static uint16_t ordered16(const struct guest_net *net, uint16_t value)
+{
+    return net->driver->options.big_endian ? __builtin_bswap16(value) : value;
+}
+
+static uint32_t ordered32(const struct guest_net *net, uint32_t value)
+{
+    return net->driver->options.big_endian ? __builtin_bswap32(value) : value;
+}
+
+static uint64_t ordered64(const struct guest_net *net, uint64_t value)
+{
+    return net->driver->options.big_endian ? __builtin_bswap64(value) : value;
+}
+
 int net_control_rx(struct guest_net *net, uint8_t command, bool on)
 {
     uint8_t octet = on;
@@ -259,9 +275,9 @@ int net_control_mac_table(struct guest_net *net, const void *unicast, uint32_t n
 {
     GByteArray *payload = g_byte_array_new();
 
-    append32(payload, n_unicast);
+    append32(payload, ordered32(net, n_unicast));
     g_byte_array_append(payload, unicast, 6 * n_unicast);
-    append32(payload, n_multicast);
+    append32(payload, ordered32(net, n_multicast));
     g_byte_array_append(payload, multicast, 6 * n_multicast);
     return send(net, VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_TABLE_SET, payload);
 }
@@ -273,10 +289,10 @@ int net_control_mac(struct guest_net *net, const uint8_t mac[6])
 
 static int vlan(struct guest_net *net, uint8_t command, uint16_t id)
 {
-    uint8_t id_le[2];
+    uint8_t payload[2];
 
-    bytes_put16(id_le, id);
-    return net_control(net, VIRTIO_NET_CTRL_VLAN, command, id_le, sizeof(id_le), NULL, 0);
+    bytes_put16(payload, ordered16(net, id));
+    return net_control(net, VIRTIO_NET_CTRL_VLAN, command, payload, sizeof(payload), NULL, 0);
 }
 
 int net_control_vlan_add(struct guest_net *net, uint16_t id)
@@ -335,11 +351,11 @@ GByteArray *net_hash_encode(const struct net_rss *hash)
 
 int net_control_pairs(struct guest_net *net, uint16_t pairs)
 {
-    uint8_t pairs_le[2];
+    uint8_t payload[2];
 
-    bytes_put16(pairs_le, pairs);
-    return net_control(net, VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, pairs_le,
-                       sizeof(pairs_le), NULL, 0);
+    bytes_put16(payload, ordered16(net, pairs));
+    return net_control(net, VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, payload,
+                       sizeof(payload), NULL, 0);
 }
 
 int net_control_rss(struct guest_net *net, const struct net_rss *rss)
@@ -354,11 +370,11 @@ int net_control_hash(struct guest_net *net, const struct net_rss *hash)
 
 int net_control_offloads(struct guest_net *net, uint64_t offloads)
 {
-    uint8_t offloads_le[8];
+    uint8_t payload[8];
 
-    bytes_put64(offloads_le, offloads);
+    bytes_put64(payload, ordered64(net, offloads));
     return net_control(net, VIRTIO_NET_CTRL_GUEST_OFFLOADS, VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET,
-                       offloads_le, sizeof(offloads_le), NULL, 0);
+                       payload, sizeof(payload), NULL, 0);
 }
 
 static int coalesce(struct guest_net *net, uint8_t command, uint32_t max_packets,

@@ -8,6 +8,8 @@
 
 #include "pci.h"
 
+struct guest_driver;
+
 /* Octets of all the fields. */
 #define CONFIG_SIZE 28
 
@@ -27,9 +29,9 @@ struct net_config {
 };
 
 /* All fields of one generation. False, with a complaint, if the generation never stands still. */
-bool config_load(struct pci_function *pci, struct net_config *config);
+bool config_load(struct guest_driver *driver, struct net_config *config);
 
-/* One access of 1, 2 or 4 octets, without a look at the generation; 0 beyond the structure. */
+/* One access of 1, 2 or 4 octets over PCI, without a look at the generation; 0 beyond the structure. */
 uint32_t config_field(struct pci_function *pci, uint32_t offset, unsigned size);
 
 #endif

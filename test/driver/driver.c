@@ -23,6 +23,7 @@ struct guest_driver *guest_driver_new(const struct guest_access *access,
     if (options) {
         driver->options = *options;
     }
+    driver->transport = driver->options.transport ? driver->options.transport : &transport_pci;
     return driver;
 }
 
@@ -82,17 +83,27 @@ static void set_up_interrupts(struct guest_driver *driver)
     }
 }
 
+unsigned transport_count_queues(struct guest_driver *driver)
+{
+    unsigned n = 0;
+
+    do {
+        common_put(driver, queue_select, n);
+    } while (common_get(driver, queue_size) != 0 && n++ < UINT16_MAX);
+    return n;
+}
+
 bool guest_driver_probe(struct guest_driver *driver)
 {
     forget_rings(driver);
     g_free(driver->queues);
     driver->queues = NULL;
     driver->n_queues = 0;
-    driver->probed = pci_probe(&driver->pci, driver->access, driver->complaints);
+    driver->probed = driver->transport->probe(driver);
     if (!driver->probed) {
         return false;
     }
-    driver->n_queues = common_get(driver, num_queues);
+    driver->n_queues = driver->transport->count_queues(driver);
     driver->queues = g_new0(struct guest_queue, driver->n_queues);
     set_up_interrupts(driver);
     return true;
@@ -147,6 +158,9 @@ void guest_driver_write_features(struct guest_driver *driver, struct guest_featu
 
 bool guest_driver_features_ok(struct guest_driver *driver)
 {
+    if (driver->transport->legacy) {
+        return true; /* it cannot be refused */
+    }
     guest_driver_add_status(driver, VIRTIO_STATUS_FEATURES_OK);
     return guest_driver_status(driver) & VIRTIO_STATUS_FEATURES_OK;
 }
@@ -187,22 +201,22 @@ void guest_driver_add_status(struct guest_driver *driver, uint8_t bits)
 
 uint8_t guest_driver_isr(struct guest_driver *driver)
 {
-    return (uint8_t)pci_read(&driver->pci, &driver->pci.isr, 0, 1);
+    return driver->transport->isr(driver);
 }
 
 bool guest_driver_read_config(struct guest_driver *driver)
 {
-    return config_load(&driver->pci, &driver->config);
+    return config_load(driver, &driver->config);
 }
 
 uint32_t guest_common_read(struct guest_driver *driver, uint32_t offset, unsigned size)
 {
-    return (uint32_t)pci_read(&driver->pci, &driver->pci.common, offset, size);
+    return driver->transport->read(driver, offset, size);
 }
 
 void guest_common_write(struct guest_driver *driver, uint32_t offset, unsigned size, uint32_t value)
 {
-    pci_write(&driver->pci, &driver->pci.common, offset, size, value);
+    driver->transport->write(driver, offset, size, value);
 }
 
 void guest_driver_msi(struct guest_driver *driver, unsigned vector)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A virtio-net driver's view of its device over PCI: the life cycle of VIRTIO 1.4, 3.1, a step a
+ * A virtio-net driver's view of its device, over PCI unless the options say otherwise: the life cycle of VIRTIO 1.4, 3.1, a step a
  * function, and guest_driver_start for all of it. Queues are in queue.h, frames in net.h.
  *
  *     driver = guest_driver_new(&access, memory, NULL);
@@ -19,6 +19,7 @@
 #include "feature_set.h"
 #include "guest.h"
 #include "pci.h"
+#include "transport.h"
 #include "virtq.h"
 
 #define GUEST_MAX_VECTORS 2048
@@ -28,6 +29,19 @@ struct guest_driver_options {
     uint16_t pairs;       /* queue pairs to set up; 0 or too many: all the device has */
     uint16_t max_vectors; /* MSI-X vectors to use; 0: as many as make sense */
     bool intx;            /* leave MSI-X off */
+    const struct guest_transport *transport; /* NULL: transport_pci */
+    bool big_endian;                         /* the guest, with a legacy transport */
+};
+
+/* What a transport remembers of registers that it does not have, or that cannot be read. */
+struct guest_shadow {
+    uint32_t device_window;
+    uint32_t driver_window;
+    uint32_t driver_features; /* as last written */
+    uint32_t size;            /* of the queue selected, 0: not written */
+    uint64_t desc_gpa;        /* as last written */
+    uint64_t driver_gpa;
+    uint64_t device_gpa;
 };
 
 /*
@@ -51,6 +65,8 @@ struct guest_driver {
     struct guest_memory *memory;
     struct complaints *complaints;
     struct guest_driver_options options;
+    const struct guest_transport *transport;
+    struct guest_shadow shadow;
     bool probed;
     struct pci_function pci;
     struct guest_features offered;

@@ -18,19 +18,37 @@ unsigned header_size(const struct guest_features *accepted)
         features_has(accepted, VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO)) {
         return 24;
     }
-    return features_has(accepted, VIRTIO_NET_F_HASH_REPORT) ? 20 : 12;
+    if (features_has(accepted, VIRTIO_NET_F_HASH_REPORT)) {
+        return 20;
+    }
+    return features_has(accepted, VIRTIO_F_VERSION_1) ||
+                   features_has(accepted, VIRTIO_NET_F_MRG_RXBUF)
+               ? 12
+               : 10;
 }
 
-void header_load(const uint8_t *octets, unsigned size, struct net_header *header)
+static uint16_t get16(const uint8_t *octets, bool big_endian)
+{
+    const uint16_t value = bytes_get16(octets);
+
+    return big_endian ? __builtin_bswap16(value) : value;
+}
+
+static void put16(uint8_t *octets, bool big_endian, uint16_t value)
+{
+    bytes_put16(octets, big_endian ? __builtin_bswap16(value) : value);
+}
+
+void header_load(const uint8_t *octets, unsigned size, bool big_endian, struct net_header *header)
 {
     *header = (struct net_header){
         .flags = octets[0],
         .gso_type = octets[1],
-        .hdr_len = bytes_get16(octets + 2),
-        .gso_size = bytes_get16(octets + 4),
-        .csum_start = bytes_get16(octets + 6),
-        .csum_offset = bytes_get16(octets + 8),
-        .num_buffers = bytes_get16(octets + 10),
+        .hdr_len = get16(octets + 2, big_endian),
+        .gso_size = get16(octets + 4, big_endian),
+        .csum_start = get16(octets + 6, big_endian),
+        .csum_offset = get16(octets + 8, big_endian),
+        .num_buffers = size >= 12 ? get16(octets + 10, big_endian) : 1,
     };
     if (size >= 20) {
         header->hash_value = bytes_get32(octets + 12);
@@ -47,15 +65,17 @@ void header_load(const uint8_t *octets, unsigned size, struct net_header *header
     }
 }
 
-void header_store(uint8_t *octets, unsigned size, const struct net_header *header)
+void header_store(uint8_t *octets, unsigned size, bool big_endian, const struct net_header *header)
 {
     octets[0] = header->flags;
     octets[1] = header->gso_type;
-    bytes_put16(octets + 2, header->hdr_len);
-    bytes_put16(octets + 4, header->gso_size);
-    bytes_put16(octets + 6, header->csum_start);
-    bytes_put16(octets + 8, header->csum_offset);
-    bytes_put16(octets + 10, header->num_buffers);
+    put16(octets + 2, big_endian, header->hdr_len);
+    put16(octets + 4, big_endian, header->gso_size);
+    put16(octets + 6, big_endian, header->csum_start);
+    put16(octets + 8, big_endian, header->csum_offset);
+    if (size >= 12) {
+        put16(octets + 10, big_endian, header->num_buffers);
+    }
     if (size >= 20) {
         bytes_put32(octets + 12, header->hash_value);
         bytes_put16(octets + 16, header->hash_report);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The header in front of every packet (VIRTIO 1.4, 5.1.6, struct virtio_net_hdr), in the driver's
- * byte order. How much of it there is depends on the accepted features; what there is not is 0.
+ * byte order. How much of it there is depends on the accepted features; what there is not is 0, but for
+ * the number of buffers, which is 1.
  */
 #ifndef TEST_DRIVER_HEADER_H
 #define TEST_DRIVER_HEADER_H
@@ -30,10 +31,13 @@ struct net_header {
     uint16_t outer_nh_offset;
 };
 
-/* Octets of the header with these features: 12, 20, 24 or 32. */
+/* Octets of the header with these features: 12, 20, 24 or 32; 10 or 12 without VERSION_1. */
 unsigned header_size(const struct guest_features *accepted);
-/* From and to the octets in front of a packet; size is one of these. */
-void header_load(const uint8_t *octets, unsigned size, struct net_header *header);
-void header_store(uint8_t *octets, unsigned size, const struct net_header *header);
+/*
+ * From and to the octets in front of a packet; size is one of these. Those of the first 12 octets are a
+ * legacy driver's too, and can be big-endian.
+ */
+void header_load(const uint8_t *octets, unsigned size, bool big_endian, struct net_header *header);
+void header_store(uint8_t *octets, unsigned size, bool big_endian, const struct net_header *header);
 
 #endif

@@ -190,7 +190,8 @@ static struct virtq *packed_make(struct guest_memory *memory, const struct virtq
 
 /* ---- Making available ---- */
 
-static void packed_write_segments(uint8_t *table, const struct virtq_segment *segments, unsigned n)
+static void packed_write_segments(const struct virtq *vq, uint8_t *table,
+                                  const struct virtq_segment *segments, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         uint8_t *entry = table + DESC * (size_t)i;

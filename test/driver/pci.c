@@ -34,8 +34,6 @@
 #define ASSIGN_MEMORY UINT64_C(0xe0000000)
 #define ASSIGN_WIDE   UINT64_C(0x8000000000)
 
-#define VIRTIO_PCI_DEVICE_ID_NET_TRANSITIONAL 0x1000
-
 #define MSI_ADDRESS UINT64_C(0xfee00000)
 
 /* The least octets of each structure that a driver can do with. */
@@ -319,6 +317,34 @@ bool pci_probe(struct pci_function *pci, const struct guest_access *access,
     }
     read_notify(pci);
     find_config_access(pci);
+    find_msix(pci);
+    pci_enable(pci, true);
+    return true;
+}
+
+bool pci_probe_legacy(struct pci_function *pci, const struct guest_access *access,
+                      struct complaints *complaints)
+{
+    *pci = (struct pci_function){.access = access, .complaints = complaints};
+    if (!identify(pci)) {
+        return false;
+    }
+    if (pci->device_id != VIRTIO_PCI_DEVICE_ID_NET_TRANSITIONAL || pci->revision != 0 ||
+        pci->subsystem_id != VIRTIO_ID_NET) {
+        complaints_add(complaints, "device %04x, revision %u, subsystem %04x is not transitional",
+                       pci->device_id, pci->revision, pci->subsystem_id);
+        return false;
+    }
+    pci_enable(pci, false);
+    set_up_bars(pci);
+    if (!pci->bars[0].io || pci->bars[0].size < VIRTIO_PCI_LEGACY_CONFIG(true)) {
+        complaints_add(complaints, "BAR 0 is not the legacy interface's");
+        return false;
+    }
+    pci->legacy = (struct pci_window){.present = true, .length = (uint32_t)pci->bars[0].size};
+    if (config_read(pci, PCI_STATUS, 2) & PCI_STATUS_CAP_LIST) {
+        walk_caps(pci);
+    }
     find_msix(pci);
     pci_enable(pci, true);
     return true;

@@ -72,6 +72,7 @@ struct pci_function {
     struct pci_window notify;
     struct pci_window isr;
     struct pci_window device;
+    struct pci_window legacy; /* pci_probe_legacy: all of BAR 0 */
     uint8_t config_access_at; /* of the PCI configuration access capability; 0: none */
     uint32_t notify_off_multiplier;
     uint16_t notify_data;      /* of the draft of January 2020: if cap_len is at least 24 */
@@ -86,6 +87,10 @@ struct pci_function {
  */
 bool pci_probe(struct pci_function *pci, const struct guest_access *access,
                struct complaints *complaints);
+
+/* The same for a driver of the legacy interface: it goes by identity, an I/O BAR 0 and MSI-X. */
+bool pci_probe_legacy(struct pci_function *pci, const struct guest_access *access,
+                      struct complaints *complaints);
 
 /* Memory and I/O decoding and bus mastering on or off. */
 void pci_enable(struct pci_function *pci, bool on);

@@ -79,7 +79,7 @@ static uint16_t choose_size(struct guest_driver *driver, unsigned index, uint16_
     if (size == 0) {
         size = driver->options.queue_size;
     }
-    if (size == 0 || size > max) {
+    if (size == 0 || size > max || driver->transport->fixed_sizes) {
         size = max;
     }
     common_put(driver, queue_size, size);
@@ -92,6 +92,13 @@ static uint16_t choose_size(struct guest_driver *driver, unsigned index, uint16_
     return size;
 }
 
+static bool alloc_area(struct guest_driver *driver, uint16_t size, struct virtq_area *area)
+{
+    return driver->transport->legacy
+               ? virtq_area_alloc_legacy(driver->memory, size, GUEST_LEGACY_ALIGN, area)
+               : virtq_area_alloc(driver->memory, size, area);
+}
+
 static bool make_ring(struct guest_driver *driver, unsigned index, uint16_t size)
 {
     struct guest_queue *queue = &driver->queues[index];
@@ -101,17 +108,21 @@ static bool make_ring(struct guest_driver *driver, unsigned index, uint16_t size
         .event_idx = guest_driver_has(driver, VIRTIO_F_EVENT_IDX),
         .indirect = guest_driver_has(driver, VIRTIO_F_INDIRECT_DESC),
         .in_order = guest_driver_has(driver, VIRTIO_F_IN_ORDER),
+        .big_endian = driver->options.big_endian,
     };
     char name[32];
 
     name_of(driver, index, name, sizeof(name));
     if (size > queue->area_size) {
-        if (!virtq_area_alloc(driver->memory, size, &queue->area)) {
+        if (!alloc_area(driver, size, &queue->area)) {
             complaints_add(driver->complaints, "%s: no guest memory for %u entries", name, size);
             queue->area_size = 0;
             return false;
         }
         queue->area_size = size;
+    }
+    if (driver->transport->legacy) {
+        queue->area = virtq_area_legacy(queue->area.desc_gpa, size, GUEST_LEGACY_ALIGN);
     }
     virtq_free(queue->vq);
     options.area = queue->area;
@@ -175,8 +186,10 @@ bool guest_queue_setup(struct guest_driver *driver, unsigned index, uint16_t siz
         return false;
     }
     put_address(driver, "queue_desc", COMMON_AT(queue_desc), queue->area.desc_gpa);
-    put_address(driver, "queue_driver", COMMON_AT(queue_driver), queue->area.driver_gpa);
-    put_address(driver, "queue_device", COMMON_AT(queue_device), queue->area.device_gpa);
+    if (!driver->transport->legacy) {
+        put_address(driver, "queue_driver", COMMON_AT(queue_driver), queue->area.driver_gpa);
+        put_address(driver, "queue_device", COMMON_AT(queue_device), queue->area.device_gpa);
+    }
     learn_notification(driver, index);
     if (driver->vectors) {
         guest_queue_vector(driver, index, vector_of(driver, index));
@@ -231,7 +244,7 @@ void guest_queue_notify_raw(struct guest_driver *driver, unsigned index, unsigne
         return;
     }
     driver->queues[index].notifications++;
-    pci_write(&driver->pci, &driver->pci.notify, driver->queues[index].notify_at, size, value);
+    driver->transport->notify(driver, index, size, value);
 }
 
 void guest_queue_notify(struct guest_driver *driver, unsigned index)

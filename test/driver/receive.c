@@ -292,7 +292,7 @@ static const char *make_packet(struct guest_net *net, struct net_receive_queue *
     packet->raw_header = first->host;
     packet->data = first->host + net->header_size;
     packet->len = len - net->header_size;
-    header_load(first->host, net->header_size, &packet->header);
+    header_load(first->host, net->header_size, net->driver->options.big_endian, &packet->header);
     packet->n_buffers = packet->header.num_buffers;
     if (packet->n_buffers == 0 || (packet->n_buffers > 1 && !net->allowed.multiple)) {
         return "num_buffers is impossible";

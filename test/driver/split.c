@@ -56,10 +56,37 @@ static uint16_t *word(uint8_t *part, size_t offset)
     return (uint16_t *)(void *)(part + offset);
 }
 
+/* Numbers in the order of the ring, and back: little-endian, or a legacy driver's. */
+static uint16_t ordered16(const struct virtq *vq, uint16_t value)
+{
+    return vq->options.big_endian ? __builtin_bswap16(value) : value;
+}
+
+static uint32_t ordered32(const struct virtq *vq, uint32_t value)
+{
+    return vq->options.big_endian ? __builtin_bswap32(value) : value;
+}
+
+static uint64_t ordered64(const struct virtq *vq, uint64_t value)
+{
+    return vq->options.big_endian ? __builtin_bswap64(value) : value;
+}
+
 static void put_avail(struct split *split, size_t offset, uint16_t value)
 {
-    bytes_put16(split->avail_copy + offset, value);
-    bytes_store16(word(split->avail, offset), value);
+    const uint16_t ordered = ordered16(&split->base, value);
+
+    bytes_put16(split->avail_copy + offset, ordered);
+    bytes_store16(word(split->avail, offset), ordered);
+}
+
+static void put_entry(const struct virtq *vq, uint8_t *entry, uint64_t addr, uint32_t len,
+                      uint16_t flags, uint16_t next)
+{
+    bytes_put64(entry, ordered64(vq, addr));
+    bytes_put32(entry + 8, ordered32(vq, len));
+    bytes_put16(entry + 12, ordered16(vq, flags));
+    bytes_put16(entry + 14, ordered16(vq, next));
 }
 
 static void put_desc(struct split *split, unsigned i, uint64_t addr, uint32_t len, uint16_t flags,
@@ -67,10 +94,7 @@ static void put_desc(struct split *split, unsigned i, uint64_t addr, uint32_t le
 {
     uint8_t *copy = split->desc_copy + 16 * (size_t)i;
 
-    bytes_put64(copy, addr);
-    bytes_put32(copy + 8, len);
-    bytes_put16(copy + 12, flags);
-    bytes_put16(copy + 14, next);
+    put_entry(&split->base, copy, addr, len, flags, next);
     memcpy(split->desc + 16 * (size_t)i, copy, 16);
 }
 
@@ -125,16 +149,15 @@ static uint16_t segment_flags(const struct virtq_segment *segment, bool last)
     return (segment->writable ? VIRTQ_DESC_F_WRITE : 0) | (last ? 0 : VIRTQ_DESC_F_NEXT);
 }
 
-static void split_write_segments(uint8_t *table, const struct virtq_segment *segments, unsigned n)
+static void split_write_segments(const struct virtq *vq, uint8_t *table,
+                                 const struct virtq_segment *segments, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         uint8_t *entry = table + 16 * (size_t)i;
         bool last = i + 1 == n;
 
-        bytes_put64(entry, segments[i].gpa);
-        bytes_put32(entry + 8, segments[i].len);
-        bytes_put16(entry + 12, segment_flags(&segments[i], last));
-        bytes_put16(entry + 14, last ? 0 : (uint16_t)(i + 1));
+        put_entry(vq, entry, segments[i].gpa, segments[i].len, segment_flags(&segments[i], last),
+                  last ? 0 : (uint16_t)(i + 1));
     }
 }
 
@@ -174,14 +197,14 @@ static void split_publish(struct virtq *vq)
     struct split *split = of(vq);
 
     split->shown_idx = split->avail_idx;
-    bytes_put16(split->avail_copy + AVAIL_IDX, split->avail_idx);
     /* Descriptors and ring entries before the index that shows them. */
-    bytes_release16(word(split->avail, AVAIL_IDX), split->avail_idx);
+    split_write_avail_idx(vq, split->avail_idx);
 }
 
 static uint16_t avail_event(struct split *split)
 {
-    return bytes_load16(word(split->used, USED_RING(split->base.options.size)));
+    return ordered16(&split->base,
+                     bytes_load16(word(split->used, USED_RING(split->base.options.size))));
 }
 
 static bool split_must_kick(struct virtq *vq)
@@ -200,7 +223,7 @@ static bool split_must_kick(struct virtq *vq)
     if (vq->options.event_idx) {
         return (uint16_t)(new - avail_event(split) - 1) < (uint16_t)(new - old);
     }
-    flags = bytes_load16(word(split->used, USED_FLAGS));
+    flags = ordered16(vq, bytes_load16(word(split->used, USED_FLAGS)));
     if (flags > VIRTQ_USED_F_NO_NOTIFY) {
         virtq_complain(vq, "used flags are 0x%x", flags);
     }
@@ -219,7 +242,7 @@ static unsigned count_used(struct split *split)
     unsigned n;
 
     /* The index before the elements it shows. */
-    split->used_idx = bytes_acquire16(word(split->used, USED_IDX));
+    split->used_idx = split_read_used_idx(vq);
     n = (uint16_t)(split->used_idx - split->last_used);
     if (n > vq->published + vq->foreign) {
         virtq_break(vq, "used idx went from %u to %u with %u buffers available", split->last_used,
@@ -256,8 +279,8 @@ static bool split_used(struct virtq *vq, uint32_t *id, uint32_t *len)
     if (split->used_idx == split->last_used && !count_used(split) && !rearm(split)) {
         return false;
     }
-    *id = bytes_load32((const uint32_t *)(const void *)element);
-    *len = bytes_load32((const uint32_t *)(const void *)(element + 4));
+    *id = ordered32(vq, bytes_load32((const uint32_t *)(const void *)element));
+    *len = ordered32(vq, bytes_load32((const uint32_t *)(const void *)(element + 4)));
     return true;
 }
 
@@ -338,7 +361,7 @@ static bool split_verify(struct virtq *vq)
 {
     struct split *split = of(vq);
     uint16_t size = vq->options.size;
-    uint16_t flags = bytes_load16(word(split->used, USED_FLAGS));
+    uint16_t flags = ordered16(vq, bytes_load16(word(split->used, USED_FLAGS)));
     bool good = flags <= (vq->options.event_idx ? 0 : VIRTQ_USED_F_NO_NOTIFY);
 
     if (!good) {
@@ -402,10 +425,10 @@ bool split_read_desc(struct virtq *vq, unsigned i, struct split_desc *desc)
         return false;
     }
     at = of(vq)->desc + 16 * (size_t)i;
-    desc->addr = bytes_get64(at);
-    desc->len = bytes_get32(at + 8);
-    desc->flags = bytes_get16(at + 12);
-    desc->next = bytes_get16(at + 14);
+    desc->addr = ordered64(vq, bytes_get64(at));
+    desc->len = ordered32(vq, bytes_get32(at + 8));
+    desc->flags = ordered16(vq, bytes_get16(at + 12));
+    desc->next = ordered16(vq, bytes_get16(at + 14));
     return true;
 }
 
@@ -433,6 +456,7 @@ bool split_write_avail(struct virtq *vq, unsigned slot, uint16_t head)
 void split_write_avail_idx(struct virtq *vq, uint16_t idx)
 {
     if (is_split(vq)) {
+        idx = ordered16(vq, idx);
         bytes_put16(of(vq)->avail_copy + AVAIL_IDX, idx);
         bytes_release16(word(of(vq)->avail, AVAIL_IDX), idx);
     }
@@ -454,17 +478,20 @@ void split_write_used_event(struct virtq *vq, uint16_t idx)
 
 uint16_t split_read_avail_idx(struct virtq *vq)
 {
-    return is_split(vq) ? bytes_load16(word(of(vq)->avail, AVAIL_IDX)) : 0;
+    return is_split(vq) ? ordered16(vq, bytes_load16(word(of(vq)->avail, AVAIL_IDX))) : 0;
 }
 
 uint16_t split_read_used_flags(struct virtq *vq)
 {
-    return is_split(vq) ? bytes_load16(word(of(vq)->used, USED_FLAGS)) : 0;
+    return is_split(vq) ? ordered16(vq, bytes_load16(word(of(vq)->used, USED_FLAGS))) : 0;
 }
 
 uint16_t split_read_used_idx(const struct virtq *vq)
 {
-    return is_split(vq) ? bytes_acquire16(word(((const struct split *)vq)->used, USED_IDX)) : 0;
+    if (!is_split(vq)) {
+        return 0;
+    }
+    return ordered16(vq, bytes_acquire16(word(((const struct split *)vq)->used, USED_IDX)));
 }
 
 bool split_read_used(struct virtq *vq, unsigned slot, uint32_t *id, uint32_t *len)
@@ -475,8 +502,8 @@ bool split_read_used(struct virtq *vq, unsigned slot, uint32_t *id, uint32_t *le
         return false;
     }
     element = of(vq)->used + USED_RING(slot);
-    *id = bytes_get32(element);
-    *len = bytes_get32(element + 4);
+    *id = ordered32(vq, bytes_get32(element));
+    *len = ordered32(vq, bytes_get32(element + 4));
     return true;
 }
 

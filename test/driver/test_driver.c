@@ -566,18 +566,34 @@ static void test_header_layout(void)
 
     for (gsize i = 0; i < G_N_ELEMENTS(sizes); i++) {
         memset(stored, 0xee, sizeof(stored));
-        header_store(stored, sizes[i], &header);
+        header_store(stored, sizes[i], false, &header);
         g_assert_cmpmem(stored, sizes[i], octets, sizes[i]);
         g_assert_cmphex(stored[sizes[i]], ==, 0xee);
     }
-    header_load(octets, 20, &loaded);
+    header_load(octets, 20, false, &loaded);
     g_assert_cmphex(loaded.hash_value, ==, 0x0d0e0f10);
     g_assert_cmphex(loaded.hash_report_tunnel, ==, 0x13);
     g_assert_cmphex(loaded.outer_th_offset, ==, 0);
-    header_load(octets, 32, &loaded);
-    header_store(stored, 32, &loaded);
+    header_load(octets, 32, false, &loaded);
+    header_store(stored, 32, false, &loaded);
     g_assert_cmpmem(stored, 32, octets, 32);
 
+    header_load(octets, 10, true, &loaded);
+    g_assert_cmphex(loaded.hdr_len, ==, 0x0403);
+    g_assert_cmphex(loaded.gso_size, ==, 0x0605);
+    g_assert_cmphex(loaded.csum_start, ==, 0x0807);
+    g_assert_cmphex(loaded.csum_offset, ==, 0x0a09);
+    g_assert_cmpuint(loaded.num_buffers, ==, 1);
+    memset(stored, 0xee, sizeof(stored));
+    header_store(stored, 10, true, &loaded);
+    g_assert_cmpmem(stored, 10, octets, 10);
+    g_assert_cmphex(stored[10], ==, 0xee);
+
+    g_assert_cmpuint(header_size(&features), ==, 10);
+    features_add(&features, VIRTIO_NET_F_MRG_RXBUF);
+    g_assert_cmpuint(header_size(&features), ==, 12);
+    features_remove(&features, VIRTIO_NET_F_MRG_RXBUF);
+    features_add(&features, VIRTIO_F_VERSION_1);
     g_assert_cmpuint(header_size(&features), ==, 12);
     features_add(&features, VIRTIO_NET_F_HASH_REPORT);
     g_assert_cmpuint(header_size(&features), ==, 20);

@@ -270,7 +270,7 @@ bool toy_deliver(struct toy *toy, unsigned pair, const void *frame, uint32_t len
         queue->avail_place = before.avail_place;
     } else {
         header.num_buffers = (uint16_t)(elements->len + toy->buffers_off);
-        header_store(packet->data, size, &header);
+        header_store(packet->data, size, false, &header);
         for (guint i = 0; i < elements->len; i++) {
             struct element *one = &g_array_index(elements, struct element, i);
             uint32_t part = fill(toy, one, packet->data + done, packet->len - done);

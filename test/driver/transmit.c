@@ -144,7 +144,8 @@ bool net_transmit_add(struct guest_net *net, unsigned pair, const struct net_lay
     if (!buffer) {
         return false;
     }
-    header_store(buffer->host, net->header_size, header ? header : &nothing);
+    header_store(buffer->host, net->header_size, net->driver->options.big_endian,
+                 header ? header : &nothing);
     if (len) {
         memcpy(buffer->host + net->header_size, data, len);
     }

@@ -44,6 +44,27 @@ bool virtq_area_alloc(struct guest_memory *memory, uint16_t size, struct virtq_a
            area->device_gpa != GUEST_NONE;
 }
 
+bool virtq_area_alloc_legacy(struct guest_memory *memory, uint16_t size, uint32_t align,
+                             struct virtq_area *area)
+{
+    const uint64_t used_at = virtq_area_legacy(0, size, align).device_gpa;
+    const uint64_t gpa = guest_alloc(memory, used_at + VIRTQ_USED_SIZE(size), align);
+
+    *area = virtq_area_legacy(gpa, size, align);
+    return gpa != GUEST_NONE;
+}
+
+struct virtq_area virtq_area_legacy(uint64_t gpa, uint16_t size, uint32_t align)
+{
+    struct virtq_area area = {.desc_gpa = gpa, .driver_gpa = gpa + 16 * (uint64_t)size};
+
+    area.device_gpa = area.driver_gpa + 2 * (3 + (uint64_t)size);
+    while (area.device_gpa % align) {
+        area.device_gpa++;
+    }
+    return area;
+}
+
 static uint32_t power_of_two_above(uint32_t n)
 {
     uint32_t power = 1;
@@ -176,7 +197,7 @@ bool virtq_add_indirect(struct virtq *vq, const struct virtq_segment *segments, 
     if (!table) {
         return false;
     }
-    vq->format->write_table(table, segments + n_direct, n - n_direct);
+    vq->format->write_table(vq, table, segments + n_direct, n - n_direct);
     return add(vq, &list, writable_octets(segments, n), cookie);
 }
 

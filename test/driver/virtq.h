@@ -49,6 +49,7 @@ struct virtq_options {
     bool event_idx;
     bool indirect;
     bool in_order;
+    bool big_endian;        /* words of the ring, which a legacy driver's can be (split) */
     struct virtq_area area; /* from virtq_area_alloc, or chosen by the caller */
 };
 
@@ -56,6 +57,14 @@ struct virtq;
 
 /* Take memory for the three parts of a queue of so many entries, in either format; false if none. */
 bool virtq_area_alloc(struct guest_memory *memory, uint16_t size, struct virtq_area *area);
+
+/*
+ * The same in one piece, as the legacy interface has it: the device area at a multiple of align behind the
+ * others; and where the parts are of such a queue that begins at gpa, a multiple of align.
+ */
+bool virtq_area_alloc_legacy(struct guest_memory *memory, uint16_t size, uint32_t align,
+                             struct virtq_area *area);
+struct virtq_area virtq_area_legacy(uint64_t gpa, uint16_t size, uint32_t align);
 
 /*
  * Make an empty queue, its parts filled with zeroes. NULL with a complaint if an option is

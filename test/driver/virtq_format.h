@@ -33,7 +33,8 @@ struct virtq_format {
     struct virtq *(*make)(struct guest_memory *memory, const struct virtq_options *options);
     void (*destroy)(struct virtq *vq);
     /* Write the n segments of an indirect table. */
-    void (*write_table)(uint8_t *table, const struct virtq_segment *segments, unsigned n);
+    void (*write_table)(const struct virtq *vq, uint8_t *table,
+                        const struct virtq_segment *segments, unsigned n);
     /* Put a list into the ring, where there is room for it, and say its id. */
     uint16_t (*place)(struct virtq *vq, const struct virtq_list *list, unsigned entries);
     void (*publish)(struct virtq *vq);

@@ -455,6 +455,48 @@ def transport(test):
         test.ok("two interrupts, MSI-X", "MSI" in interrupts and lines == 2, interrupts)
 
 
+@case(kernels=BOTH, variants=("alone", "vectors-0", "mrg-rxbuf-off", "offloads", "transitional"))
+def legacy(test):
+    """The legacy interface: files in both directions; and the modern one of the same function."""
+    net = Internet()
+    properties = {
+        "alone": "disable-modern=on",
+        "vectors-0": "disable-modern=on,vectors=0",
+        "mrg-rxbuf-off": "disable-modern=on,mrg_rxbuf=off",  # a header of 10 octets
+        "offloads": "disable-modern=on," + on_off(OFFLOADS),
+        "transitional": "disable-modern=off",
+    }[test.variant]
+    daemon = test.daemon(net.netdev, "disable-legacy=off," + properties)
+    with test.guest(daemon, net.script("""
+vt ids "$(cat /sys/class/net/eth0/device/../device /sys/class/net/eth0/device/../revision | tr '\n' ' ')"
+vt_test "DHCP" vt_dhcp eth0
+vt_test "ping" ping -c 3 10.0.2.2
+vt_test "a receive mode" ip link set eth0 allmulticast on
+vt_test "the interface down and up" ip link set eth0 down
+ip link set eth0 up; vt_test "DHCP again" vt_dhcp eth0
+fetch out
+serve
+vt_sync served
+""")) as guest:
+        guest.reach("served")
+        test.ok("a file from the guest", get(net.url) == CONTENT)
+        guest.go("served")
+        result = test.said(guest.finish())
+    test.same("a file to the guest", result.values.get("sha.out"), DIGEST)
+    test.same("device and revision", result.values.get("ids"), "0x1000 0x00 ")
+    expected = DEFAULT_BITS
+    if test.variant != "transitional":
+        expected = DEFAULT_BITS - {32, 40} | {27}
+    if test.variant == "offloads":
+        expected = expected | OFFLOAD_BITS
+    elif test.variant == "mrg-rxbuf-off":
+        expected = expected - {15}
+    bits = bits_of(result.values["features"])
+    test.ok("the features are negotiated", expected <= bits,
+            f"missing {test.program.feature_names(expected - bits)}")
+    test.same("features above bit 31", max(bits) > 31, test.variant == "transitional")
+
+
 @case(kernels=BOTH, variants=("alone", "in-order", "event-idx-off", "indirect-off", "all"), inside=("sid",))
 def packed(test):
     """Packed rings: files in both directions, twice, with rings of another size in between."""

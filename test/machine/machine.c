@@ -47,6 +47,27 @@ struct guest_access machine_access(VionetPci *const *pci)
     };
 }
 
+static uint64_t window_read(void *opaque, unsigned bar, uint64_t offset, unsigned size)
+{
+    (void)bar;
+    return vionet_mmio_read(*(VionetMmio *const *)opaque, offset, size);
+}
+
+static void window_write(void *opaque, unsigned bar, uint64_t offset, unsigned size, uint64_t value)
+{
+    (void)bar;
+    vionet_mmio_write(*(VionetMmio *const *)opaque, offset, size, value);
+}
+
+static struct guest_access mmio_access(VionetMmio *const *mmio)
+{
+    return (struct guest_access){
+        .opaque = (void *)mmio,
+        .bar_read = window_read,
+        .bar_write = window_write,
+    };
+}
+
 /* ---- the device's host ---- */
 
 static void host_kick(void *opaque, unsigned queue)
@@ -184,6 +205,34 @@ static void choose_ring(struct machine *machine, enum machine_ring ring)
     }
 }
 
+/* By enum machine_transport. */
+static const struct {
+    const char *word;
+    const struct guest_transport *driver;
+    bool mmio;
+    bool big_endian;
+} transports[] = {
+    [MACHINE_PCI] = {"pci", &transport_pci, false, false},
+    [MACHINE_PCI_LEGACY] = {"pci-legacy", &transport_pci_legacy, false, false},
+    [MACHINE_PCI_LEGACY_BIG] = {"pci-legacy-big", &transport_pci_legacy, false, true},
+    [MACHINE_MMIO] = {"mmio", &transport_mmio, true, false},
+    [MACHINE_MMIO_LEGACY] = {"mmio-legacy", &transport_mmio_legacy, true, false},
+    [MACHINE_MMIO_LEGACY_BIG] = {"mmio-legacy-big", &transport_mmio_legacy, true, true},
+};
+
+static enum machine_transport default_transport(void)
+{
+    const char *asked = g_getenv("VIONET_TEST_TRANSPORT");
+
+    for (unsigned i = MACHINE_PCI; asked && i < G_N_ELEMENTS(transports); i++) {
+        if (strcmp(asked, transports[i].word) == 0) {
+            return i;
+        }
+    }
+    g_assert_null(asked);
+    return MACHINE_PCI;
+}
+
 /* Some pages of a region, remote or not. */
 static bool map_part(VionetDevice *device, const struct guest_region *region, uint64_t at,
                      uint64_t size, bool remote, GError **error)
@@ -225,7 +274,32 @@ static bool map_memory(struct machine *machine, VionetDevice *device, GError **e
     return true;
 }
 
-/* A device with a PCI function, of the machine's setup. What was made is left to be freed. */
+static VionetPci *make_pci(struct machine *machine, VionetDevice *device, GError **error)
+{
+    const VionetPciOps bus = {
+        .size = sizeof(bus),
+        .msi = machine->setup.no_msi ? NULL : host_msi,
+        .intx = machine->setup.no_intx ? NULL : host_intx,
+    };
+    VionetPciConfig config = machine->setup.pci;
+
+    config.legacy |= transports[machine->transport].driver->legacy;
+    config.legacy_big_endian = transports[machine->transport].big_endian;
+    return vionet_pci_new(device, &config, &bus, machine, error);
+}
+
+static VionetMmio *make_mmio(struct machine *machine, VionetDevice *device, GError **error)
+{
+    const VionetMmioOps board = {.size = sizeof(board), .interrupt = host_intx};
+    VionetMmioConfig config;
+
+    vionet_mmio_config_init(&config);
+    config.version = transports[machine->transport].driver->legacy ? 1 : 2;
+    config.legacy_big_endian = transports[machine->transport].big_endian;
+    return vionet_mmio_new(device, &config, &board, machine, error);
+}
+
+/* A device with its transport, of the machine's setup. What was made is left to be freed. */
 static bool make_device(struct machine *machine, struct machine_device *made, GError **error)
 {
     const struct machine_setup *setup = &machine->setup;
@@ -239,18 +313,17 @@ static bool make_device(struct machine *machine, struct machine_device *made, GE
         .dma_read = host_dma_read,
         .dma_write = host_dma_write,
     };
-    const VionetPciOps bus = {
-        .size = sizeof(bus),
-        .msi = setup->no_msi ? NULL : host_msi,
-        .intx = setup->no_intx ? NULL : host_intx,
-    };
 
     made->device = vionet_device_new(&setup->device, &host, machine, error);
     if (!made->device) {
         return false;
     }
-    made->pci = vionet_pci_new(made->device, &setup->pci, &bus, machine, error);
-    return made->pci != NULL;
+    if (transports[machine->transport].mmio) {
+        made->mmio = make_mmio(machine, made->device, error);
+    } else {
+        made->pci = make_pci(machine, made->device, error);
+    }
+    return made->mmio || made->pci;
 }
 
 static bool build(struct machine *machine, const struct machine_setup *setup, GError **error)
@@ -265,10 +338,14 @@ static bool build(struct machine *machine, const struct machine_setup *setup, GE
             vionet_features_set(machine->setup.device.features, bit, true);
         }
     }
+    if (transports[machine->transport].mmio) {
+        vionet_features_set(machine->setup.device.features, VIRTIO_F_NOTIF_CONFIG_DATA, false);
+    }
     machine->on_trace = setup->on_trace;
     good = make_device(machine, &made, error);
     machine->device = made.device;
     machine->pci = made.pci;
+    machine->mmio = made.mmio;
     if (!good) {
         return false;
     }
@@ -282,15 +359,20 @@ static bool build(struct machine *machine, const struct machine_setup *setup, GE
 struct machine *machine_new(const struct machine_setup *setup, GError **error)
 {
     struct machine *machine = g_new0(struct machine, 1);
+    struct guest_driver_options options = setup->driver;
 
     machine->now_ns = 1;
     machine->net_options = setup->net;
-    machine->access = machine_access(&machine->pci);
+    machine->transport = setup->transport ? setup->transport : default_transport();
+    machine->access = transports[machine->transport].mmio ? mmio_access(&machine->mmio)
+                                                          : machine_access(&machine->pci);
     if (!build(machine, setup, error)) {
         machine_free(machine);
         return NULL;
     }
-    machine->driver = guest_driver_new(&machine->access, machine->memory, &setup->driver);
+    options.transport = transports[machine->transport].driver;
+    options.big_endian = transports[machine->transport].big_endian;
+    machine->driver = guest_driver_new(&machine->access, machine->memory, &options);
     return machine;
 }
 
@@ -310,6 +392,7 @@ void machine_free(struct machine *machine)
         guest_driver_free(driver);
     }
     vionet_pci_free(machine->pci);
+    vionet_mmio_free(machine->mmio);
     vionet_device_free(machine->device);
     if (machine->memory) {
         guest_memory_free(machine->memory);
@@ -355,16 +438,18 @@ struct machine_device machine_make_device(struct machine *machine)
 void machine_free_device(struct machine_device *made)
 {
     vionet_pci_free(made->pci);
+    vionet_mmio_free(made->mmio);
     vionet_device_free(made->device);
     *made = (struct machine_device){0};
 }
 
 void machine_replace(struct machine *machine, struct machine_device *made)
 {
-    struct machine_device old = {machine->device, machine->pci};
+    struct machine_device old = {machine->device, machine->pci, machine->mmio};
 
     machine->device = made->device;
     machine->pci = made->pci;
+    machine->mmio = made->mmio;
     *made = (struct machine_device){0};
     machine_free_device(&old);
     vionet_device_set_paused(machine->device, false);

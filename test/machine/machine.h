@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The machine that tests run in: one vionet PCI function, guest memory mapped into it, and the guest
+ * The machine that tests run in: one vionet PCI function or MMIO window, guest memory mapped into it, and the guest
  * driver model wired to its registers and interrupts. Suites, vionet-replay, benchmarks and fuzzers
  * build it and then speak to the guest side (driver, net) or the host side (device, pci).
  *
@@ -15,6 +15,7 @@
 #define TEST_MACHINE_H
 
 #include <vionet/device.h>
+#include <vionet/mmio.h>
 #include <vionet/pci.h>
 #include <vionet/state.h>
 
@@ -38,6 +39,21 @@ enum machine_memory { MACHINE_DEFAULT, MACHINE_MAPPED, MACHINE_REMOTE, MACHINE_M
  */
 enum machine_ring { MACHINE_NEGOTIATED, MACHINE_SPLIT, MACHINE_PACKED };
 
+/*
+ * How the driver reaches the device. VIONET_TEST_TRANSPORT in the environment is for machines whose test
+ * does not say: pci, pci-legacy, mmio, mmio-legacy; a legacy one with -big behind it has a big-endian
+ * guest. Without either it is PCI.
+ */
+enum machine_transport {
+    MACHINE_ANY_TRANSPORT,
+    MACHINE_PCI,
+    MACHINE_PCI_LEGACY,
+    MACHINE_PCI_LEGACY_BIG,
+    MACHINE_MMIO,
+    MACHINE_MMIO_LEGACY,
+    MACHINE_MMIO_LEGACY_BIG,
+};
+
 /* All zero (machine_setup_init) is a machine with the library's defaults. */
 struct machine_setup {
     VionetConfig device;
@@ -48,7 +64,8 @@ struct machine_setup {
     uint64_t memory_size;                      /* 0: 64 MiB */
     enum machine_memory kind;
     enum machine_ring ring;
-    struct guest_driver_options driver;
+    enum machine_transport transport;
+    struct guest_driver_options driver; /* but for its transport */
     struct net_options net;
     void (*on_trace)(struct machine *machine,
                      const VionetTrace *trace); /* NULL: no trace operation */
@@ -58,7 +75,9 @@ struct machine_setup {
 
 struct machine {
     VionetDevice *device;
-    VionetPci *pci;
+    enum machine_transport transport;
+    VionetPci *pci;   /* NULL over MMIO */
+    VionetMmio *mmio; /* NULL over PCI */
     struct guest_access access;
     struct guest_memory *memory;
     struct guest_driver *driver;
@@ -115,6 +134,7 @@ struct machine *machine_booted(const struct machine_setup *setup, struct guest_f
 struct machine_device {
     VionetDevice *device;
     VionetPci *pci;
+    VionetMmio *mmio;
 };
 struct machine_device machine_make_device(struct machine *machine);
 void machine_free_device(struct machine_device *made);

@@ -509,6 +509,51 @@ def pci_inputs():
            .act('bar_write', 0xc0, 2, 0, 12, 1).act('bar_write', 1, 3, 0x60, 0, *[0] * 8).traffic().octets)
 
 
+# ---- fuzz_mmio ----
+
+MMIO_ACTIONS = {'boot': 0, 'post': 1, 'deliver': 3, 'transmit': 5, 'notify': 6, 'queue': 7, 'register': 8,
+                'read': 10, 'write': 11, 'machine': 12, 'acknowledge': 15, 'reset': 17}
+MMIO_WINDOWS = 5
+
+
+class Mmio:
+    """A program for fuzz_mmio. how: pairs, window << 2."""
+
+    def __init__(self, how=0):
+        self.octets = bytes([how])
+        self.is_mmio = how >> 2 not in (2, 4)
+
+    def act(self, action, *operands):
+        self.octets += bytes([MMIO_ACTIONS[action], *operands])
+        return self
+
+    def acknowledge(self):
+        return self.act('acknowledge', *([3] if self.is_mmio else []))
+
+    def traffic(self):
+        return (self.act('post', 0x40).act('post', 0x21).act('deliver', 1).act('transmit', 0x40).acknowledge()
+                .act('deliver', 0).acknowledge())
+
+
+def mmio_inputs():
+    for window in range(MMIO_WINDOWS):
+        how = window << 2
+        for features in range(8):
+            yield Mmio(how | features % 3).act('boot', features).traffic().act('reset').act(
+                'boot', features ^ 7).traffic().octets
+            yield Mmio(how).act('boot', 0x80 | features).traffic().act('machine', 1).act('machine', 0x81).act(
+                'machine', 0).act('machine', 0x80).acknowledge().traffic().octets
+        for queue in range(8):
+            yield Mmio(how | 1).act('boot', 7).traffic().act('queue', queue).traffic().act(
+                'queue', 0x80 | queue, 0x11).act('notify', queue).traffic().octets
+        for register in range(0, 128, 4):
+            program = Mmio(how).act('boot', 3)
+            for at in range(register, register + 4):
+                program.act('register', at, 0).act('register', at, 1).act('register', at, 0xff, *[0xff] * 4)
+                program.act('read', at, 2).act('write', at, 1, 0x44)
+            yield program.traffic().octets
+
+
 # ---- fuzz_vfio_user ----
 
 VFIO_ACTIONS = {'version': 0, 'version_text': 1, 'map': 2, 'unmap': 4, 'ask': 5, 'set_irqs': 7, 'read': 9,
@@ -978,6 +1023,7 @@ TARGETS = {
     'fuzz_control': control_inputs,
     'fuzz_dissect': dissect_inputs,
     'fuzz_merge': merge_inputs,
+    'fuzz_mmio': mmio_inputs,
     'fuzz_packed': packed_inputs,
     'fuzz_pci': pci_inputs,
     'fuzz_ring': ring_inputs,

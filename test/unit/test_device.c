@@ -335,7 +335,7 @@ static void test_ops_sizes(void)
         vionet_device_write_status(device, 0);
         vionet_device_kick(device, 1);
         vionet_device_set_link(device, false);
-        vionet_device_config_write(device, 0, 1);
+        vionet_device_config_write(device, 0, "", 1);
         vionet_device_free(device);
     }
 }
@@ -800,7 +800,7 @@ static void intrude_config(struct bench *bench)
     vionet_device_set_link(bench->device, false);
     vionet_device_announce(bench->device);
     vionet_device_config_read(bench->device, 0, space, sizeof(space));
-    vionet_device_config_write(bench->device, 0, 1);
+    vionet_device_config_write(bench->device, 0, "", 1);
     vionet_device_set_link(bench->device, true);
     for (uint32_t offset = 0; offset < 256; offset += 4) {
         vionet_pci_config_read(bench->pci, offset, 4);

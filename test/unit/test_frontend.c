@@ -313,6 +313,21 @@ static void test_link_and_lenience(void)
                    "property notify-data-lenient=very: expected on or off");
 }
 
+/* A transitional function, by QEMU's names. */
+static void test_legacy(void)
+{
+    g_assert_false(parse("").pci.legacy);
+    g_assert_false(parse("disable-legacy=on").pci.legacy);
+    g_assert_true(parse("disable-legacy=off").pci.legacy);
+    g_assert_false(parse("disable-legacy=off").pci.no_modern);
+    g_assert_true(parse("disable-modern=on,disable-legacy=off").pci.no_modern);
+    g_assert_false(parse("disable-legacy=off").pci.legacy_big_endian);
+    g_assert_true(parse("disable-legacy=off,legacy-endian=big").pci.legacy_big_endian);
+    assert_refused("disable-legacy=auto", "property disable-legacy=auto: expected on or off");
+    assert_refused("legacy-endian=middle", "property legacy-endian=middle: expected little or big");
+    assert_refused("disable-modern=on", "property disable-modern=on contradicts disable-legacy=on");
+}
+
 static void test_mac(void)
 {
     static const char *const wrong[] = {
@@ -1091,6 +1106,7 @@ int main(int argc, char **argv)
     g_test_add_func("/properties/numbers", test_numeric_properties);
     g_test_add_func("/properties/turn-on", test_what_properties_turn_on);
     g_test_add_func("/properties/link-and-lenience", test_link_and_lenience);
+    g_test_add_func("/properties/legacy", test_legacy);
     g_test_add_func("/properties/mac", test_mac);
     g_test_add_func("/properties/switch-words", test_switch_words);
     g_test_add_func("/properties/every-feature", test_every_feature);

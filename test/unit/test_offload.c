@@ -299,7 +299,8 @@ static void check_receive(struct machine *machine, const struct guest_features *
         whole[header->csum_start + header->csum_offset + 1] = (uint8_t)sum;
     }
     g_assert_cmpmem(packet.data, packet.len, whole, LEN);
-    header_store(octets, net_header_size(machine->net), &expected_header);
+    header_store(octets, net_header_size(machine->net), machine->driver->options.big_endian,
+                 &expected_header);
     g_assert_cmpmem(packet.raw_header, net_header_size(machine->net), octets,
                     net_header_size(machine->net));
 }

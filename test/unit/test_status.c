@@ -464,12 +464,12 @@ static void test_event_again_after_reset(void)
 
     machine_forget_events(machine);
     for (unsigned i = 0; i < 100; i++) {
-        vionet_device_config_write(machine->device, 6, 1);
+        vionet_device_config_write(machine->device, 6, "\xff\xff\xff\xff", 1);
     }
     g_assert_cmpuint(machine->n_events, ==, 1);
     g_assert_true(machine_boot(machine, features_known()));
     machine_forget_events(machine);
-    vionet_device_config_write(machine->device, 6, 1);
+    vionet_device_config_write(machine->device, 6, "\xff\xff\xff\xff", 1);
     g_assert_nonnull(machine_violation(machine, VIONET_VIOLATION_CONFIG_WRITE));
     g_assert_cmpuint(vionet_device_violations(machine->device, VIONET_VIOLATION_CONFIG_WRITE), ==,
                      101);
