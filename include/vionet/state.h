@@ -35,6 +35,7 @@ typedef enum VionetStateError {
     VIONET_STATE_ERROR_CONFIG,     /* the device saved was made with another configuration */
     VIONET_STATE_ERROR_FEATURES,   /* it had features that this one does not offer */
     VIONET_STATE_ERROR_VALUE,      /* a field is out of range, or contradicts another */
+    VIONET_STATE_ERROR_LEGACY,     /* the driver uses the legacy interface, of which nothing is saved */
 } VionetStateError;
 
 /* The version of the format that is written; all up to it are read. */
@@ -53,7 +54,8 @@ VIONET_EXPORT void vionet_device_set_paused(VionetDevice *device, bool paused);
 /*
  * The state of a paused device, which stays as it is and may go on. Frames taken by transmit and not
  * completed are for this device's host to send; the one that is loaded gives their buffers back to the
- * driver. NULL with VIONET_STATE_ERROR_NOT_PAUSED.
+ * driver. The registers of a PCI function are part of it, those of an MMIO window are not. NULL with
+ * VIONET_STATE_ERROR_NOT_PAUSED or _LEGACY.
  */
 VIONET_EXPORT GBytes *vionet_device_save(VionetDevice *device, GError **error);
 

@@ -177,6 +177,17 @@ static void take_flows(const struct flow_table *table, struct state_flows *state
     g_free(flows);
 }
 
+static void take_counters(const struct queue *queue, struct record_list *list)
+{
+    uint64_t values[VIONET_N_COUNTERS];
+
+    for (unsigned i = 0; i < VIONET_N_COUNTERS; i++) {
+        values[i] = atomic_load_explicit((_Atomic uint64_t *)queue_counter(queue, (VionetCounter)i),
+                                         memory_order_relaxed);
+    }
+    record_list_set(list, values, VIONET_N_COUNTERS, sizeof(values[0]));
+}
+
 static struct state *take(VionetDevice *device)
 {
     const struct view *view = device_view(device);
@@ -196,8 +207,7 @@ static struct state *take(VionetDevice *device)
     for (unsigned i = 0; i < device->n_queues; i++) {
         if (device_queue_kind(device, i) != QUEUE_NONE) {
             take_queue(&device->queues[i], &state->queues[i]);
-            take_counts(&state->counters[i].counters, device->queues[i].counters,
-                        VIONET_N_COUNTERS);
+            take_counters(&device->queues[i], &state->counters[i].counters);
             take_counts(&state->counters[i].verdicts, device->queues[i].verdicts,
                         VIONET_N_VERDICTS);
             state->has_queue[i] = true;
@@ -590,6 +600,14 @@ static void apply_counts(const struct record_list *list, _Atomic uint64_t *count
     }
 }
 
+static void apply_counters(const struct record_list *list, struct queue *queue)
+{
+    apply_counts(list, queue->counters, VIONET_N_COUNTERS);
+    atomic_store_explicit(&queue->kicks, queue->counters[VIONET_COUNTER_KICKS],
+                          memory_order_relaxed);
+    queue->counters[VIONET_COUNTER_KICKS] = 0;
+}
+
 static void apply_flows(const struct state_flows *state, struct flow_table *table)
 {
     const uint16_t *flows = state->flows.items;
@@ -641,7 +659,7 @@ static void apply(VionetDevice *device, const struct state *state)
             struct queue *queue = &device->queues[i];
 
             apply_queue(&state->queues[i], queue);
-            apply_counts(&state->counters[i].counters, queue->counters, VIONET_N_COUNTERS);
+            apply_counters(&state->counters[i].counters, queue);
             apply_counts(&state->counters[i].verdicts, queue->verdicts, VIONET_N_VERDICTS);
         }
     }
@@ -823,6 +841,10 @@ GBytes *vionet_device_save(VionetDevice *device, GError **error)
 
     if (!device->paused) {
         state_refuse(error, VIONET_STATE_ERROR_NOT_PAUSED, "the device is not paused");
+        return NULL;
+    }
+    if (device_view(device)->legacy) {
+        state_refuse(error, VIONET_STATE_ERROR_LEGACY, "the driver uses the legacy interface");
         return NULL;
     }
     state = take(device);

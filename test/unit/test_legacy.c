@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <vionet/spec.h>
+#include <vionet/state.h>
 #include <vionet/transport.h>
 
 #include "driver/bytes.h"
@@ -783,6 +784,29 @@ static void test_looking_changes_nothing(void)
     finish(machine);
 }
 
+/* ---- saved state ---- */
+
+/* What would be missing is said, not left out; and a driver that is reset is a legacy one no more. */
+static void test_not_saved(void)
+{
+    struct machine *machine = make(false);
+    GError *error = NULL;
+    GBytes *state;
+
+    put(machine, 18, 1, 1); /* ACKNOWLEDGE */
+    vionet_device_set_paused(machine->device, true);
+    g_assert_null(vionet_device_save(machine->device, &error));
+    g_assert_error(error, VIONET_STATE_ERROR, VIONET_STATE_ERROR_LEGACY);
+    g_clear_error(&error);
+    vionet_device_set_paused(machine->device, false);
+    put(machine, 18, 1, 0);
+    vionet_device_set_paused(machine->device, true);
+    state = vionet_device_save(machine->device, &error);
+    g_assert_no_error(error);
+    g_bytes_unref(state);
+    finish(machine);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -815,5 +839,6 @@ int main(int argc, char **argv)
     g_test_add_func("/legacy/both/after-features-ok", test_legacy_after_features_ok);
     g_test_add_func("/legacy/both/features-ok-is-not-for-legacy", test_features_ok_of_legacy);
     g_test_add_func("/legacy/both/looking-changes-nothing", test_looking_changes_nothing);
+    g_test_add_func("/legacy/state/not-saved", test_not_saved);
     return g_test_run();
 }
