@@ -57,6 +57,8 @@ class Report(NamedTuple):
 _POINT = re.compile(r'(not )?ok\b\s*(\d+)?\s*(?:- )?(.*?)\s*(?:#\s*(skip|todo)\b\S*\s*(.*))?$',
                     re.IGNORECASE)
 _PLAN = re.compile(r'1\.\.(\d+)\s*(?:#\s*skip\S*\s*(.*))?$', re.IGNORECASE)
+# What GLib says of tests that the one who starts the program does not ask for: they are none of the run.
+_NOT_ASKED_FOR = 'by request (-s option)'
 _BAIL_OUT = re.compile(r'Bail out!\s*(.*)$')
 
 
@@ -75,10 +77,14 @@ def _point(match):
 
 def parse(text):
     """Reads the TAP in text; lines that are not TAP are passed over."""
-    points, plan, problem, skipped = [], None, '', ''
+    points, plan, problem, skipped, passed_over = [], None, '', '', 0
     for line in text.splitlines():
         if match := _POINT.match(line):
-            points.append(_point(match))
+            point = _point(match)
+            if point.detail == _NOT_ASKED_FOR and point.status == 'skipped':
+                passed_over += 1
+            else:
+                points.append(point)
         elif match := _PLAN.match(line):
             plan = int(match[1])
             skipped = match[2] if plan == 0 and match[2] else ''
@@ -87,8 +93,8 @@ def parse(text):
     if not problem and not skipped:
         if plan is None:
             problem = 'no plan: it ended early' if points else 'it reported no test'
-        elif plan != len(points):
-            problem = f'{len(points)} of {plan} planned tests reported'
+        elif plan != len(points) + passed_over:
+            problem = f'{len(points) + passed_over} of {plan} planned tests reported'
         elif plan == 0:
             problem = 'it reported no test'
     return Report(points, problem, skipped)
