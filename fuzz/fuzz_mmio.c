@@ -109,6 +109,11 @@ static void window_write(struct run *run, uint64_t offset, unsigned size, uint64
     } else {
         vionet_pci_bar_write(run->pci, BAR_LEGACY, offset, size, value);
     }
+    /* A queue that was taken away may break once more. */
+    for (unsigned i = 0; i < run->rig.n_queues; i++) {
+        run->rig.faulted[i] =
+            run->rig.faulted[i] && vionet_device_queue_enabled(run->rig.device, i);
+    }
 }
 
 static void put(struct run *run, unsigned which, uint32_t value)

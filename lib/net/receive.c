@@ -538,6 +538,7 @@ static void deliver_to(struct burst *burst, struct queue *queue, unsigned pair,
     struct hand hand; /* large: only what is used is set */
     uint32_t checked = 0;
     uint32_t packets = 0;
+    uint32_t too_long = UINT32_MAX; /* for the buffers that there are */
     uint64_t octets = 0;
     bool held = false;
 
@@ -549,8 +550,10 @@ static void deliver_to(struct burst *burst, struct queue *queue, unsigned pair,
             continue;
         }
         station->pending = false;
-        if (held || !queue->live) {
-            station->verdict = held ? VIONET_HELD : VIONET_DROP_NOT_RUNNING;
+        if (!queue->live) {
+            station->verdict = VIONET_DROP_NOT_RUNNING;
+        } else if (held || station->len >= too_long) {
+            station->verdict = VIONET_HELD;
         } else {
             station->verdict = deliver_next(burst, queue, &hand, station, left, outcome);
         }
@@ -562,6 +565,7 @@ static void deliver_to(struct burst *burst, struct queue *queue, unsigned pair,
             continue;
         }
         if (station->verdict == VIONET_HELD) {
+            too_long = MIN(too_long, station->len);
             held = burst->hold;
             station->verdict = held ? VIONET_HELD : VIONET_DROP_NO_BUFFER;
         }

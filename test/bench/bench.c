@@ -3,7 +3,8 @@
  * What a frame costs: dissecting and hashing it, receiving it through the ring, transmitting it.
  * Every figure is the median of interleaved rounds on one core and stands beside its yardstick from
  * the same rounds: bitwise Toeplitz for hashing, memcpy of the same octets between the same buffers
- * for the ring. Then how far queue pairs on threads of their own keep out of each other's way. Run by meson test --benchmark; docs/performance.md says how to read it.
+ * for the ring. Then how far queue pairs on threads of their own keep out of each other's way. Run by meson
+ * test --benchmark; docs/performance.md says how to read it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -493,6 +494,38 @@ static double transmit_some(struct bench *bench, unsigned burst, unsigned frames
     return timing_per_frame(&timing, burst);
 }
 
+/* What the device finds out about the same frames, without it: in bursts, or singly. */
+static double hash_some(struct bench *bench, const VionetHashKey *key, bool singly, unsigned frames)
+{
+    static struct timing timing;
+    const uint8_t *data[BURST];
+    VionetFrameHash hashes[BURST];
+    size_t lens[BURST];
+
+    timing.n = 0;
+    for (unsigned done = 0; done < frames; done += BURST) {
+        double start = now_ns();
+
+        for (unsigned i = 0; i < BURST; i++) {
+            data[i] = bench->iov[bench->next + i].iov_base;
+            lens[i] = bench->iov[bench->next + i].iov_len;
+            if (singly) {
+                VionetFlow flow;
+
+                vionet_dissect(data[i], lens[i], VIONET_TUNNEL_ALL, &flow);
+                hashes[i].hash = vionet_hash_flow(key, &flow, vionet_flow_report(&flow, 0x1ff));
+            }
+        }
+        if (!singly) {
+            vionet_hash_frames(key, data, lens, BURST, VIONET_TUNNEL_ALL, 0x1ff, hashes);
+        }
+        sink = hashes[BURST - 1].hash;
+        timing_add(&timing, now_ns() - start);
+        bench->next = (bench->next + BURST) % SOURCES;
+    }
+    return timing_per_frame(&timing, BURST);
+}
+
 /* Reading the clock twice, which every burst pays. */
 static double clock_cost(void)
 {
@@ -507,7 +540,8 @@ static double clock_cost(void)
     return timing_per_frame(&timing, 1);
 }
 
-static void ring_round(struct bench *plain, struct bench *hashing, unsigned len)
+static void ring_round(struct bench *plain, struct bench *hashing, const VionetHashKey *key,
+                       unsigned len)
 {
     static const unsigned bursts[] = {1, BURST};
     char name[64];
@@ -521,6 +555,10 @@ static void ring_round(struct bench *plain, struct bench *hashing, unsigned len)
         g_snprintf(name, sizeof(name), "receive+hash %u octets, burst %u", len, burst);
         record(name, receive_some(hashing, burst, 16384) - clock);
         if (burst == BURST) {
+            g_snprintf(name, sizeof(name), "dissect+hash %u octets, burst %u", len, burst);
+            record(name, hash_some(hashing, key, false, 16384) - clock);
+            g_snprintf(name, sizeof(name), "dissect+hash %u octets, singly", len);
+            record(name, hash_some(hashing, key, true, 16384) - clock);
             g_snprintf(name, sizeof(name), "memcpy %u octets, burst %u", len, burst);
             record(name, copy_some(plain, burst, 16384, len) - clock);
         }
@@ -535,6 +573,8 @@ static const unsigned lengths[] = {114, 1514};
 
 static void measure_ring(void)
 {
+    VionetHashKey *key = vionet_hash_key_new(key_octets, sizeof(key_octets));
+
     for (unsigned l = 0; l < G_N_ELEMENTS(lengths); l++) {
         struct bench plain, hashing;
 
@@ -543,11 +583,12 @@ static void measure_ring(void)
         receive_some(&plain, BURST, 4096); /* also finds the targets */
         receive_some(&hashing, BURST, 4096);
         for (unsigned round = 0; round < ROUNDS; round++) {
-            ring_round(&plain, &hashing, lengths[l]);
+            ring_round(&plain, &hashing, key, lengths[l]);
         }
         bench_free(&plain);
         bench_free(&hashing);
     }
+    vionet_hash_key_free(key);
 }
 
 /* ---- the report ---- */
@@ -592,6 +633,29 @@ static void report_ring(void)
     }
 }
 
+/* What RSS and hash report add to receiving, beside the same found out alone. */
+static void report_added(void)
+{
+    static const char *const hows[] = {"burst 32", "singly"};
+    char what[64];
+
+    printf("\nRSS and hash report, ns that they add to a received frame of a burst of %u.\n\n",
+           BURST);
+    for (unsigned l = 0; l < G_N_ELEMENTS(lengths); l++) {
+        double added;
+
+        g_snprintf(what, sizeof(what), "receive+hash %u octets, burst %u", lengths[l], BURST);
+        added = median(what);
+        g_snprintf(what, sizeof(what), "receive %u octets, burst %u", lengths[l], BURST);
+        added -= median(what);
+        for (unsigned h = 0; h < G_N_ELEMENTS(hows); h++) {
+            g_snprintf(what, sizeof(what), "dissect+hash %u octets, %s", lengths[l], hows[h]);
+            printf("%4u octets %36.1f ns   %-34s %9.1f ns   ratio %6.2f\n", lengths[l], added, what,
+                   median(what), added / median(what));
+        }
+    }
+}
+
 static void report_pairs(void)
 {
     printf(
@@ -611,6 +675,7 @@ int main(void)
     measure_ring();
     report_hashing();
     report_ring();
+    report_added();
     report_pairs();
     return 0;
 }

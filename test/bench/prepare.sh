@@ -19,7 +19,7 @@ fi
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
 
-packages=(dpdk dpdk-dev libdpdk-dev libglib2.0-0t64 libslirp0 libpcap0.8t64 gcc libc6-dev pkgconf)
+packages=(dpdk dpdk-dev libdpdk-dev libglib2.0-0t64 libslirp0 libpcap0.8t64 gcc libc6-dev pkgconf valgrind)
 
 missing()
 {

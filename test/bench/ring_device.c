@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include <vionet/device.h>
+#include <vionet/spec.h>
 
 #include "copy.h"
 
@@ -57,6 +58,14 @@ void ring_device_prepare(const struct ring_frame *from, unsigned n)
     for (unsigned i = 0; i < n && i < RING_DEVICE_FRAMES; i++) {
         ranges[i] = (struct iovec){from[i].data, from[i].len};
         frames[i] = (VionetFrame){.iov = &ranges[i], .n_iov = 1};
+        if (from[i].segmented) {
+            frames[i].flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+            frames[i].gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+            frames[i].hdr_len = 54;
+            frames[i].gso_size = 1448;
+            frames[i].csum_start = 34;
+            frames[i].csum_offset = 16;
+        }
     }
 }
 

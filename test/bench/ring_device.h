@@ -16,6 +16,7 @@
 struct ring_frame {
     void *data;
     uint32_t len;
+    bool segmented; /* TCP over IPv4, without options: to be cut to 1448 octets each */
 };
 
 /* Waits at path with these properties (as vionet-device --device); false with a message on stderr. */

@@ -4,14 +4,16 @@
  * the device, once with vionet. Built and run by rings.py, against DPDK, which is why it is no part of the
  * Meson build.
  *
- *     ring_yardstick EAL-ARGUMENTS -- dpdk|vionet one|two SOCKET DRIVER FEATURES LENGTH
+ *     ring_yardstick EAL-ARGUMENTS -- dpdk|vionet one|two SOCKET DRIVER FEATURES LENGTH [ROUNDS]
  *
  * one: both ends on one core, with bursts in turn, so that no line travels between cores; prints what a
  * frame costs, in ns: "receive" (to the driver), "transmit" (from it), and what it costs the driver. two:
  * each end on a core of its own, the device on CPU 0; prints how many frames came through, in millions a
- * second. DRIVER are net_virtio_user's arguments, FEATURES the device's properties, LENGTH 0 is an IMIX.
- * Figures are medians.
+ * second. DRIVER are net_virtio_user's arguments, FEATURES the device's properties, LENGTH 0 is an IMIX; frames
+ * longer than 9700 octets are TCP to be segmented. ROUNDS are bursts in one sample on one core. Figures are medians.
  */
+#include <inttypes.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -37,6 +39,7 @@
 #define ROUNDS    5000 /* bursts in one sample on one core */
 #define SAMPLE_NS 100000000
 #define MTU_ROOM  9728
+#define TSO_ROOM  65408
 
 /* How a device is driven; all but open() are measured. */
 struct device {
@@ -46,9 +49,16 @@ struct device {
     unsigned (*transmit)(void);
 };
 
-static struct rte_mempool *pool;
+/* Of the device, and of the driver: buffers to receive in, frames to transmit. */
+static struct rte_mempool *pool, *buffers, *frames_out;
 static struct rte_mbuf *sources[SOURCES];
 static unsigned room = ROOM;
+static unsigned n_rounds = ROUNDS;
+
+static int is_segmented(unsigned length)
+{
+    return length > MTU_ROOM;
+}
 
 /* 7 of 64, 4 of 594, 1 of 1518 octets, mixed. */
 static unsigned length_at(unsigned length, unsigned i)
@@ -146,12 +156,37 @@ static const struct device vionet = {vionet_open, vionet_is_running, vionet_rece
 
 /* ---- The driver ---- */
 
+/* Ethernet, IPv4 and the beginning of UDP or TCP; 0x50 is TCP's own length. */
+static void fill(uint8_t *data, unsigned length)
+{
+    static const uint8_t head[54] = {2,  0,    0, 0, 0,  1, 2, 0, 0,    0,    0,    2,   8,
+                                     0,  0x45, 0, 0, 0,  0, 0, 0, 0,    64,   17,   0,   0,
+                                     10, 0,    0, 1, 10, 0, 0, 2, 0x12, 0x34, 0x56, 0x78};
+
+    memcpy(data, head, length < sizeof(head) ? length : sizeof(head));
+    if (is_segmented(length)) {
+        data[23] = IPPROTO_TCP;
+        data[46] = 0x50;
+    }
+}
+
+/* Length and, of a long one, how it is to be segmented. */
+static void describe(struct rte_mbuf *frame, unsigned length)
+{
+    frame->data_len = (uint16_t)length;
+    frame->pkt_len = length;
+    if (is_segmented(length)) {
+        frame->ol_flags = RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IPV4;
+        frame->l2_len = 14;
+        frame->l3_len = 20;
+        frame->l4_len = 20;
+        frame->tso_segsz = 1448;
+    }
+}
+
 static void make_sources(unsigned length)
 {
     struct ring_frame frames[SOURCES];
-    static const uint8_t head[42] = {2,  0,    0, 0, 0,  1, 2, 0, 0,    0,    0,    2,   8,
-                                     0,  0x45, 0, 0, 0,  0, 0, 0, 0,    64,   17,   0,   0,
-                                     10, 0,    0, 1, 10, 0, 0, 2, 0x12, 0x34, 0x56, 0x78};
 
     for (unsigned i = 0; i < SOURCES; i++) {
         const unsigned len = length_at(length, i);
@@ -160,21 +195,32 @@ static void make_sources(unsigned length)
         sources[i] = rte_pktmbuf_alloc(pool);
         data = rte_pktmbuf_mtod(sources[i], uint8_t *);
         memset(data, 0x5a, len);
-        memcpy(data, head, sizeof(head));
-        sources[i]->data_len = (uint16_t)len;
-        sources[i]->pkt_len = len;
-        frames[i] = (struct ring_frame){data, len};
+        fill(data, len);
+        describe(sources[i], len);
+        frames[i] = (struct ring_frame){data, len, is_segmented(len)};
     }
     ring_device_prepare(frames, SOURCES); /* both devices have the same */
 }
 
-static int start_driver(const char *path, const char *arguments, struct rte_mempool *buffers)
+static void fill_frame(struct rte_mempool *from, void *length, void *frame, unsigned i)
+{
+    (void)from;
+    (void)i;
+    fill(rte_pktmbuf_mtod((struct rte_mbuf *)frame, uint8_t *), *(unsigned *)length);
+}
+
+static int start_driver(const char *path, const char *arguments, unsigned length)
 {
     struct rte_eth_conf configuration;
     char all[512];
 
     snprintf(all, sizeof(all), "path=%s,queues=1,queue_size=%u,%s", path, RING_SIZE, arguments);
     memset(&configuration, 0, sizeof(configuration));
+    if (is_segmented(length)) {
+        configuration.rxmode.offloads = RTE_ETH_RX_OFFLOAD_TCP_LRO | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
+        configuration.txmode.offloads = RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+        rte_mempool_obj_iter(frames_out, fill_frame, &length);
+    }
     return rte_vdev_init("net_virtio_user0", all) ||
            rte_eth_dev_configure(0, 1, 1, &configuration) ||
            rte_eth_rx_queue_setup(0, 0, RING_SIZE, 0, NULL, buffers) ||
@@ -190,19 +236,16 @@ static unsigned driver_receive(void)
     return n;
 }
 
-static void driver_transmit(struct rte_mempool *buffers, unsigned length, unsigned *next)
+static void driver_transmit(unsigned length, unsigned *next)
 {
     struct rte_mbuf *frames[BURST];
     unsigned n;
 
-    if (rte_pktmbuf_alloc_bulk(buffers, frames, BURST)) {
+    if (rte_pktmbuf_alloc_bulk(frames_out, frames, BURST)) {
         rte_exit(EXIT_FAILURE, "no buffers left\n");
     }
     for (unsigned i = 0; i < BURST; i++) {
-        const unsigned len = length_at(length, (*next)++);
-
-        frames[i]->data_len = (uint16_t)len;
-        frames[i]->pkt_len = len;
+        describe(frames[i], length_at(length, (*next)++));
     }
     n = rte_eth_tx_burst(0, 0, frames, BURST);
     rte_pktmbuf_free_bulk(frames + n, BURST - n);
@@ -239,15 +282,16 @@ static double median(struct sum *sum)
     return sum->ns[SAMPLES / 2];
 }
 
-static void measure_on_one_core(const struct device *device, struct rte_mempool *buffers,
-                                unsigned length)
+static void measure_on_one_core(const struct device *device, unsigned length)
 {
     static struct sum receive, transmit, driver_in, driver_out;
+    uint64_t received = 0;
+    uint64_t transmitted = 0;
     unsigned next = 0;
     unsigned first = 0;
 
     for (int sample = -1; sample < SAMPLES; sample++) {
-        for (unsigned i = 0; i < ROUNDS; i++, first = (first + BURST) % SOURCES) {
+        for (unsigned i = 0; i < n_rounds; i++, first = (first + BURST) % SOURCES) {
             const uint64_t start = rte_rdtsc();
             uint64_t middle;
 
@@ -258,24 +302,28 @@ static void measure_on_one_core(const struct device *device, struct rte_mempool 
             driver_in.frames += BURST;
             receive.ticks += middle - start;
         }
-        for (unsigned i = 0; i < ROUNDS; i++) {
+        for (unsigned i = 0; i < n_rounds; i++) {
             const uint64_t start = rte_rdtsc();
             uint64_t middle;
 
-            driver_transmit(buffers, length, &next);
+            driver_transmit(length, &next);
             middle = rte_rdtsc();
             driver_out.ticks += middle - start;
             driver_out.frames += BURST;
             transmit.frames += device->transmit();
             transmit.ticks += rte_rdtsc() - middle;
         }
+        received += receive.frames;
+        transmitted += transmit.frames;
         close_sample(&receive, sample);
         close_sample(&transmit, sample);
         close_sample(&driver_in, sample);
         close_sample(&driver_out, sample);
     }
-    printf("receive %.2f transmit %.2f driver-receive %.2f driver-transmit %.2f\n",
-           median(&receive), median(&transmit), median(&driver_in), median(&driver_out));
+    printf("receive %.2f transmit %.2f driver-receive %.2f driver-transmit %.2f received %" PRIu64
+           " transmitted %" PRIu64 "\n",
+           median(&receive), median(&transmit), median(&driver_in), median(&driver_out), received,
+           transmitted);
     fflush(stdout);
 }
 
@@ -315,7 +363,7 @@ static void *run_device(void *opaque)
 }
 
 /* Millions a second. */
-static double sample_two_cores(struct side *side, struct rte_mempool *buffers, unsigned length)
+static double sample_two_cores(struct side *side, unsigned length)
 {
     const uint64_t ticks = (uint64_t)((double)rte_get_tsc_hz() * SAMPLE_NS / 1e9);
     const uint64_t before = atomic_load(&side->transmitted);
@@ -328,7 +376,7 @@ static double sample_two_cores(struct side *side, struct rte_mempool *buffers, u
         if (atomic_load_explicit(&side->receives, memory_order_relaxed)) {
             received += driver_receive();
         } else {
-            driver_transmit(buffers, length, &next);
+            driver_transmit(length, &next);
         }
         now = rte_rdtsc();
     } while (now - start < ticks);
@@ -336,8 +384,7 @@ static double sample_two_cores(struct side *side, struct rte_mempool *buffers, u
            ((double)(now - start) / (double)rte_get_tsc_hz() * 1e9);
 }
 
-static void measure_on_two_cores(const struct device *device, struct rte_mempool *buffers,
-                                 unsigned length)
+static void measure_on_two_cores(const struct device *device, unsigned length)
 {
     static struct side side;
     double rates[2][SAMPLES];
@@ -348,9 +395,9 @@ static void measure_on_two_cores(const struct device *device, struct rte_mempool
     pthread_create(&thread, NULL, run_device, &side);
     for (int receives = 1; receives >= 0; receives--) {
         atomic_store(&side.receives, receives);
-        sample_two_cores(&side, buffers, length);
+        sample_two_cores(&side, length);
         for (unsigned i = 0; i < SAMPLES; i++) {
-            rates[receives][i] = sample_two_cores(&side, buffers, length);
+            rates[receives][i] = sample_two_cores(&side, length);
         }
         qsort(rates[receives], SAMPLES, sizeof(double), compare);
     }
@@ -363,24 +410,31 @@ static void measure_on_two_cores(const struct device *device, struct rte_mempool
 int main(int argc, char **argv)
 {
     const int used = rte_eal_init(argc, argv);
-    struct rte_mempool *buffers;
     const struct device *device;
+    unsigned n_frames;
     unsigned length;
 
-    if (used < 0 || argc - used != 7) {
+    if (used < 0 || (argc - used != 7 && argc - used != 8)) {
         fprintf(stderr,
-                "usage: ring_yardstick EAL -- dpdk|vionet one|two SOCKET DRIVER FEATURES LENGTH\n");
+                "usage: ring_yardstick EAL -- dpdk|vionet one|two SOCKET DRIVER FEATURES LENGTH "
+                "[ROUNDS]\n");
         return 2;
     }
+    n_rounds = argc - used == 8 ? (unsigned)atoi(argv[used + 7]) : ROUNDS;
     argv += used;
     device = strcmp(argv[1], "dpdk") == 0 ? &dpdk : &vionet;
     length = (unsigned)atoi(argv[6]);
-    room = length > 2000 ? MTU_ROOM : ROOM;
-    pool = rte_pktmbuf_pool_create("device", 8192, 256, 0, (uint16_t)room, 0);
-    buffers = rte_pktmbuf_pool_create("driver", 8192, 256, 0, (uint16_t)room, 0);
+    room = is_segmented(length) ? TSO_ROOM : length > 2000 ? MTU_ROOM : ROOM;
+    n_frames = is_segmented(length) ? 1024 : 8192;
+    pool = rte_pktmbuf_pool_create("device", n_frames, 256, 0, (uint16_t)room, 0);
+    buffers = rte_pktmbuf_pool_create("driver", 8192, 256, 0,
+                                      is_segmented(length) ? ROOM : (uint16_t)room, 0);
+    frames_out = is_segmented(length)
+                     ? rte_pktmbuf_pool_create("frames", n_frames, 256, 0, (uint16_t)room, 0)
+                     : buffers;
     unlink(argv[3]);
-    if (!pool || !buffers || device->open(argv[3], argv[5]) ||
-        start_driver(argv[3], argv[4], buffers)) {
+    if (!pool || !buffers || !frames_out || device->open(argv[3], argv[5]) ||
+        start_driver(argv[3], argv[4], length)) {
         rte_exit(EXIT_FAILURE, "cannot be set up\n");
     }
     make_sources(length);
@@ -390,9 +444,9 @@ int main(int argc, char **argv)
     usleep(200000); /* the last messages of starting */
     device->is_running();
     if (strcmp(argv[2], "two") == 0) {
-        measure_on_two_cores(device, buffers, length);
+        measure_on_two_cores(device, length);
     } else {
-        measure_on_one_core(device, buffers, length);
+        measure_on_one_core(device, length);
     }
     unlink(argv[3]);
     _exit(0); /* without the long way down of either side */

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""rings.py [--runs N] [--only REGEX] [--svg FILE] DIR
+"""rings.py [--runs N] [--only REGEX] [--svg FILE] [--instructions] DIR
 
 Frames through a ring, vionet beside DPDK's vhost library with the same driver, DPDK's net_virtio_user: what a
 frame costs the device when both ends share a core, and how many come through when each has its own. Devices take
 turns; prints medians of N runs (5), both figures and their ratio. DIR is where everything is kept, outside the
 tree; the first time takes minutes. Needs root and two cores, and a machine that does nothing else; uses huge
-pages if it can get them. --svg draws the ratios."""
+pages if it can get them. --svg draws the ratios. --instructions counts those of the device for a frame of 64
+octets, by callgrind, which has no AVX-512, and nothing else."""
 import argparse
 import os
 import re
@@ -27,7 +28,8 @@ RINGS = [
     ("packed, mergeable", "packed_vq=1,mrg_rxbuf=1,in_order=0", "packed=on"),
     ("packed, in order, mergeable", "packed_vq=1,mrg_rxbuf=1,in_order=1", "packed=on,in_order=on"),
 ]
-LENGTHS = [("64", 64), ("IMIX", 0), ("1518", 1518), ("9000", 9000)]
+LENGTHS = [("64", 64), ("IMIX", 0), ("1518", 1518), ("9000", 9000), ("64K, TSO", 65000)]
+SEGMENTED = "csum=on,guest_csum=on,host_tso4=on,host_tso6=on,guest_tso4=on,guest_tso6=on"
 MODES = ("one", "two")
 WAYS = ("receive", "transmit")
 COMMON = "mac=52:54:00:12:34:56,rx_queue_size=1024,tx_queue_size=1024,max-frame=65550"
@@ -57,10 +59,11 @@ class Bench:
         run("cp", os.path.join(build, "test/bench/libring-device.so"), os.path.join(HERE, "ring_device.h"),
             os.path.join(HERE, "ring_yardstick.c"), place)
         run("cp", os.path.join(build, "lib/libvionet.so"), os.path.join(place, "libvionet.so.0"))
-        # For this machine, as the device's side of DPDK is chosen at run time.
-        self.in_root("sh", "-euc", "cd /opt/rings; gcc -O3 -D_GNU_SOURCE -Wall -Wextra $(pkg-config --cflags libdpdk)"
-                     " -march=native -o ring_yardstick ring_yardstick.c -L. -lring-device -Wl,-rpath-link,."
-                     " $(pkg-config --libs libdpdk) -lrte_bus_vdev")
+        # For this machine, as the device's side of DPDK is chosen at run time; and for callgrind.
+        for program, machine in ("ring_yardstick", "native"), ("ring_yardstick_counted", "x86-64-v3"):
+            self.in_root("sh", "-euc", "cd /opt/rings; gcc -O3 -D_GNU_SOURCE -Wall -Wextra"
+                         f" $(pkg-config --cflags libdpdk) -march={machine} -o {program} ring_yardstick.c"
+                         " -L. -lring-device -Wl,-rpath-link,. $(pkg-config --libs libdpdk) -lrte_bus_vdev")
 
     def find_memory(self):
         """Huge pages for two pools, if the kernel has or finds them."""
@@ -77,20 +80,40 @@ class Bench:
         if free >= 256:
             self.memory = ["-m", "512", "--in-memory", "--single-file-segments"]
 
-    def measure(self, device, mode, ring, length):
-        _, driver, features = ring
-        features = ",".join(part for part in (COMMON, features) if part)
-        text = self.in_root("env", "LD_LIBRARY_PATH=/opt/rings", "/opt/rings/ring_yardstick", "--lcores", "0@1",
-                            "--no-pci", *self.memory, "--force-max-simd-bitwidth=512", "--log-level=3", "--", device,
-                            mode, SOCKET, driver, features, str(length))
+    def run_yardstick(self, program, memory, bits, *arguments):
+        text = self.in_root("env", "LD_LIBRARY_PATH=/opt/rings", *program, "--lcores", "0@1", "--no-pci", *memory,
+                            f"--force-max-simd-bitwidth={bits}", "--log-level=3", "--", *arguments)
         words = re.search(r"^receive .*$", text, re.M).group().split()
         return dict(zip(words[::2], map(float, words[1::2])))
 
+    def measure(self, device, mode, ring, length):
+        _, driver, features = ring
+        features = ",".join(part for part in (COMMON, features, SEGMENTED if length > 9700 else "") if part)
+        figures = self.run_yardstick(["/opt/rings/ring_yardstick"], self.memory, 512, device, mode, SOCKET, driver,
+                                     features, str(length))
+        return {way: figures[way] for way in WAYS}
+
+    def count(self, device, ring):
+        """Instructions of the device for a frame, each way."""
+        counts = {}
+        for way in WAYS:
+            out = os.path.join(self.root, "tmp/callgrind.out")
+            figures = self.run_yardstick(
+                ["valgrind", "--tool=callgrind", "--callgrind-out-file=/tmp/callgrind.out", "--collect-atstart=no",
+                 f"--toggle-collect={device}_{way}", "/opt/rings/ring_yardstick_counted"],
+                ["--no-huge", "-m", "512"], 256, device, "one", SOCKET, ring[1],
+                ",".join(part for part in (COMMON, ring[2]) if part), "64", "20")
+            with open(out, encoding="utf-8", errors="replace") as file:
+                total = int(re.search(r"^(?:summary|totals): (\d+)", file.read(), re.M).group(1))
+            os.remove(out)
+            counts[way] = total / figures["received" if way == "receive" else "transmitted"]
+        return counts
+
 
 def table(mode, rows):
-    unit = "ns a frame" if mode == "one" else "million frames a second"
-    title = "Both ends on one core" if mode == "one" else "A core for each end"
-    print(f"\n{title}, {unit}: DPDK, vionet, ratio\n")
+    titles = {"one": "Both ends on one core, ns a frame", "two": "A core for each end, million frames a second",
+              "instructions": "Instructions of the device a frame, without AVX-512"}
+    print(f"\n{titles[mode]}: DPDK, vionet, ratio\n")
     print("| ring | octets | to the driver | | | from the driver | | |\n|---|---|--:|--:|--:|--:|--:|--:|")
     for ring, length, figures in rows:
         cells = []
@@ -131,12 +154,18 @@ def main():
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", default="", help="scenarios to run, as 'one split, mergeable 64'")
     parser.add_argument("--svg")
+    parser.add_argument("--instructions", action="store_true")
     parser.add_argument("directory")
     options = parser.parse_args()
     bench = Bench(options.directory)
     try:
         bench.build()
         bench.find_memory()
+        if options.instructions:
+            table("instructions", [(ring[0], "64", {(device, way): count for device in ("dpdk", "vionet")
+                                                    for way, count in bench.count(device, ring).items()})
+                                   for ring in RINGS])
+            return 0
         samples = {}
         scenarios = [(mode, ring, length) for mode in MODES for ring in RINGS for length in LENGTHS
                      if re.search(options.only, f"{mode} {ring[0]} {length[0]}")]

@@ -89,7 +89,7 @@ def rss_old(test):
 def check_refused(test):
     """The device of draft 10 and a driver that took its feature for another."""
     test.expected_complaints = r"command 0x401 .*wrong length"
-    daemon = test.daemon("loopback", "queues=4,mq=on,rss=on,hash=on,hash-tunnel=draft-v10")
+    daemon = test.daemon(test.wire().netdev, "queues=4,mq=on,rss=on,hash=on,hash-tunnel=draft-v10")
     with test.guest(daemon, FUNCTIONS + "vt_run features ethtool -k eth0; quiet\n"
                     "vt_test 'four queue pairs' ethtool -L eth0 combined 4\n") as guest:
         result = test.said(guest.finish())
@@ -145,7 +145,8 @@ ethtool -K eth0 gro off rxhash on || vt_fail rxhash refused
         for name, *_ in steps:
             guest.reach(name)
             for frame in frames:
-                wire.send(frame)
+                if frame or not test.inside:  # QEMU takes an empty datagram for the end
+                    wire.send(frame)
             guest.go(name)
         result = test.said(guest.finish())
     found = bits_of(result.values["features"])

@@ -62,6 +62,7 @@ class Test:
         self.cache = suite.cache
         self.root = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
         self.long = suite.options.long
+        self.inside = bool(suite.options.inside)  # QEMU, with no daemon
         self.points = []  # ("ok", name, good, detail), ("skip", name, why), ("note", text)
         self.daemons = []
         self.wires = []
@@ -72,7 +73,7 @@ class Test:
 
     # What it finds.
     def full(self, name):
-        inside = f"{self.suite.qemu}:" if self.suite.options.inside else ""
+        inside = f"{self.suite.qemu}:" if self.inside else ""
         return " ".join(filter(None, [inside, self.kernel + ":" if self.kernel else "", self.name + ":", name]))
 
     def ok(self, name, good, detail=""):
@@ -91,7 +92,7 @@ class Test:
 
     # What it uses.
     def daemon(self, netdev, device="", **options):
-        if self.suite.options.inside:
+        if self.inside:
             self.daemons.append(Inside(self.suite.options.qemu, self.suite.options.inside, netdev, device))
             return self.daemons[-1]
         directory = tempfile.mkdtemp(dir=self.directory)

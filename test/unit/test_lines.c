@@ -60,6 +60,7 @@ static void add_queue(struct ranges *ranges, struct queue *queue)
 
 static void add_device(struct ranges *ranges, VionetDevice *device)
 {
+    g_assert(device != NULL);
     add(ranges, READ, "device", device, offsetof(VionetDevice, violations));
     add(ranges, READ, "view", device_view(device), sizeof(struct view));
     add(ranges, READ, "flows", device->flows, sizeof(*device->flows));
