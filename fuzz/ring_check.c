@@ -60,6 +60,7 @@ static bool justified(const struct run *run, const struct model *model)
 {
     static struct model_chain chain;
     const bool control = model->queue == rig_control(&run->rig);
+    uint16_t heads[RIG_MAX_SIZE];
 
     if (run->wild || model->rude || model->wrong || !model_parts_good(model, &run->rig)) {
         return true;
@@ -70,6 +71,13 @@ static bool justified(const struct run *run, const struct model *model)
         if (found != MODEL_CHAIN) {
             return found == MODEL_WRONG;
         }
+        /* The same buffer again before it came back, which a frame over several finds. */
+        for (unsigned i = 0; i < ahead && !model->packed; i++) {
+            if (heads[i] == chain.head) {
+                return true;
+            }
+        }
+        heads[ahead] = chain.head;
         if (control ? chain.out_len < 2 || chain.in_len < 1
                     : model->queue % 2 == 0 && chain.in_len < run->hdr_len) {
             return true;
