@@ -76,12 +76,24 @@ static void follow_link(VionetFrontend *frontend)
     }
 }
 
-/* Lets frames move, and asks to be called again if that takes longer. */
+/* Lets frames move: those of a peer that has just come find the link up, those of one that has gone too. */
+static bool move_frames(VionetFrontend *frontend)
+{
+    bool more;
+
+    if (backend_has_link(frontend->backend)) {
+        follow_link(frontend);
+    }
+    more = pump_run(frontend->pump);
+    follow_link(frontend);
+    return more;
+}
+
+/* The same, and asks to be called again if that takes longer. */
 static bool run(VionetFrontend *frontend)
 {
-    const bool more = pump_run(frontend->pump);
+    const bool more = move_frames(frontend);
 
-    follow_link(frontend);
     if (more && frontend->ops.wake) {
         frontend->ops.wake(frontend->opaque);
     }
@@ -352,8 +364,6 @@ VionetBackend *vionet_frontend_backend(const VionetFrontend *frontend)
 
 bool vionet_frontend_poll(VionetFrontend *frontend, size_t n)
 {
-    bool more;
-
     if (!frontend->device) {
         return false;
     }
@@ -361,9 +371,7 @@ bool vionet_frontend_poll(VionetFrontend *frontend, size_t n)
         workers_wake(frontend->workers);
     }
     pump_want(frontend->pump, n);
-    more = pump_run(frontend->pump);
-    follow_link(frontend);
-    return more;
+    return move_frames(frontend);
 }
 
 static void backend_is_ready(void *opaque)

@@ -75,7 +75,8 @@ def move(test, source, daemon, script, path, cpus, meanwhile=None):
     return target, state, time.monotonic() - begun
 
 
-@case(kernels=(), needs_tap=True, variants=("", "packed"), inside=("sid",))
+# A guest of QEMU 7.2 under TCG may panic in a migration, with its own virtio-net-pci too (NOTES.md).
+@case(kernels=(), needs_tap=True, variants=("", "packed"), inside=("sid",), not_inside_of=("QEMU 7.2",))
 def migration(test):
     """There and back, with a download and pings on their way: not an octet is wrong, no ping lost for good, and each
     flow has the hash and the queue that it had."""
@@ -86,8 +87,6 @@ def migration(test):
     daemons = [test.daemon(switch.port(), properties) for _ in range(times + 1)]
     switch.start()
     stream = Stream(f"{net}.2")
-    # A guest of QEMU 7.2 under TCG does not survive a slow migration, with its own virtio-net-pci neither (NOTES.md).
-    slowly = test.suite.qemu != "QEMU 7.2"
     script = FUNCTIONS.replace("WEB", "0") + f"""
 ip link set eth0 up; vt_wait_link eth0
 ip address add {net}.15/24 dev eth0
@@ -106,7 +105,7 @@ kill -INT $pings; wait $pings
 ethtool -x eth0 | vt_text after.config
 tell after
 kill -CONT $reader
-for _ in $(seq {100 if slowly else 1}); do [ "$(wc -c </tmp/unread)" = {UNREAD} ] && break; sleep 0.05; done
+for _ in $(seq 100); do [ "$(wc -c </tmp/unread)" = {UNREAD} ] && break; sleep 0.05; done
 vt sha.unread "$(sha256sum </tmp/unread | cut -d ' ' -f 1)"
 vt sha.stream "$(cat /tmp/sum)"
 tail -n 2 /tmp/pings | vt_text pings
@@ -124,7 +123,7 @@ tail -n 2 /tmp/pings | vt_text pings
             guest_before = guest
             guest, state, seconds = move(test, guest, daemons[i + 1], script,
                                          os.path.join(test.directory, f"migration{i}"), cpus,
-                                         (lambda: digests.append(unread(net))) if i == 0 and slowly else None)
+                                         (lambda: digests.append(unread(net))) if i == 0 else None)
             test.ok(f"migration {i + 1}", True)
             test.note(f"{test.full('')} migration {i + 1}: {seconds:.1f} s, down for {state.get('downtime')} ms, "
                       f"{(stream.sent - before) >> 10} KiB went meanwhile")
@@ -142,8 +141,7 @@ tail -n 2 /tmp/pings | vt_text pings
         switch.close()
     test.note(f"{test.full('')} {stream.sent >> 10} KiB, {result.text('pings')!r}")
     test.ok("there was traffic", stream.sent > 1 << 20, stream.sent)
-    if slowly:
-        test.same("what waited unread in the device's buffers", result.values.get("sha.unread"), digests[0])
+    test.same("what waited unread in the device's buffers", result.values.get("sha.unread"), digests[0])
     test.same("every octet", result.values.get("sha.stream"), stream.digest.hexdigest())
     test.same("the driver's configuration", result.texts["after.config"], result.texts["before.config"])
     before, after = flows_in(result.texts["before"]), flows_in(result.texts["after"])

@@ -30,22 +30,24 @@ CASES = []
 
 
 class Case:
-    def __init__(self, name, function, kernels, quick, needs_tap, inside):
+    def __init__(self, name, function, kernels, quick, needs_tap, inside, not_inside_of):
         self.name = name
         self.function = function
         self.kernels = kernels
         self.quick = quick
         self.needs_tap = needs_tap
         self.inside = inside
+        self.not_inside_of = not_inside_of
 
 
-def case(kernels=("sid",), quick=False, needs_tap=False, variants=("",), inside=()):
+def case(kernels=("sid",), quick=False, needs_tap=False, variants=("",), inside=(), not_inside_of=()):
     """Declares a test case: a function of a Test. One for each variant, which it finds in test.variant. The
-    kernels of inside are those with which it runs on the device inside QEMU."""
+    kernels of inside are those with which it runs on the device inside QEMU, but for the versions not_inside_of."""
     def declare(function):
         for variant in variants:
             name = function.__name__.replace("_", "-") + (f"-{variant}" if variant else "")
-            CASES.append((variant, Case(name, function, kernels, quick, needs_tap, inside)))
+            CASES.append((variant, Case(name, function, kernels, quick, needs_tap, inside,
+                                        not_inside_of)))
         return function
     return declare
 
@@ -173,7 +175,7 @@ class Suite:
             if only and not any(declared.name == name or declared.name.startswith(name + "-")
                                 for name in only):
                 continue
-            if self.options.quick and not declared.quick:
+            if self.options.quick and not declared.quick or self.qemu in declared.not_inside_of:
                 continue
             for kernel in declared.inside if self.options.inside else declared.kernels:
                 if kernel in kernels:

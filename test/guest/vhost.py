@@ -2,6 +2,7 @@
 """The cases over vhost-user: QEMU has the PCI function and, with its own virtio-net, the control queue; the daemon
 has the data path. It is killed and started again under the guest, and guests migrate."""
 import collections
+import contextlib
 import fcntl
 import hashlib
 import http.server
@@ -158,6 +159,7 @@ class Switch:
         interface_up(name, address)
         self.directory, self.ports, self.where = directory, [], None
         self.waiting = collections.deque()  # for the guest
+        self.reached = set()
         self.closed = False
         self.thread = threading.Thread(target=self._run, daemon=True)
 
@@ -173,14 +175,19 @@ class Switch:
                 f"remote.type=unix,remote.path={name}.switch")
 
     def start(self):
-        for ours, theirs in self.ports:
-            ours.connect(theirs)  # then it can be told when there is room: the queue of such a socket is ten long
         self.thread.start()
+
+    def _reach(self, ours, theirs):
+        """Once connected it can be told when there is room: the queue of such a socket is ten long."""
+        if ours not in self.reached:
+            ours.connect(theirs)
+            self.reached.add(ours)
 
     def _from_guest(self, port):
         """What waits for the guest at another port is lost when it moves, as in any switch."""
         frame = port.recv(1 << 17)
         if self.where != port:
+            self._reach(port, dict(self.ports)[port])
             self.where = port
             self.waiting.clear()
         os.write(self.tap, frame)
@@ -188,8 +195,10 @@ class Switch:
     def _to_guest(self):
         self.waiting.append(os.read(self.tap, 1 << 17))
         if not self.where:
-            for ours, _ in self.ports:
-                ours.send(self.waiting[0])
+            for ours, theirs in self.ports:
+                with contextlib.suppress(OSError):  # who is not there yet
+                    self._reach(ours, theirs)
+                    ours.send(self.waiting[0])
             self.waiting.clear()
 
     def _run(self):

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <glib.h>
@@ -775,6 +776,39 @@ static void test_guest_hears_a_peer(void)
     g_main_context_unref(context);
     g_free(text);
     g_free(octets);
+}
+
+/* A peer that comes and sends in one breath finds the link up, by the time its frame is looked at. */
+static void test_guest_hears_a_newcomer(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    GMainContext *context = g_main_context_new();
+    char *dir = g_dir_make_tmp("backends-XXXXXX", NULL);
+    char *text = g_strdup_printf("stream,server=on,addr.type=unix,addr.path=%s/s", dir);
+    struct bench *bench = bench_up("", text, NULL);
+
+    g_snprintf(address.sun_path, sizeof(address.sun_path), "%s/s", dir);
+    vionet_frontend_attach(bench->frontend, context);
+    for (unsigned i = 0; i < 3; i++) {
+        uint8_t octets[104] = {0, 0, 0, 100};
+        const int peer = socket(AF_UNIX, SOCK_STREAM, 0);
+
+        fill_frame(octets + 4, 100, i);
+        g_assert_cmpint(connect(peer, (struct sockaddr *)&address, sizeof(address)), ==, 0);
+        g_assert_cmpint(send(peer, octets, sizeof(octets), 0), ==, sizeof(octets));
+        while (g_main_context_iteration(context, FALSE)) {
+        }
+        guest_expect(bench, 100, i);
+        close(peer);
+        while (g_main_context_iteration(context, FALSE)) {
+        }
+    }
+    bench_free(bench);
+    g_remove(address.sun_path);
+    g_rmdir(dir);
+    g_main_context_unref(context);
+    g_free(text);
+    g_free(dir);
 }
 
 #ifdef WITH_SLIRP
@@ -1662,6 +1696,7 @@ int main(int argc, char **argv)
     g_test_add_func("/guest/loopback", test_guest_hears_itself);
     g_test_add_func("/guest/loopback-pairs", test_guest_hears_all_its_pairs);
     g_test_add_func("/guest/stream", test_guest_hears_a_peer);
+    g_test_add_func("/guest/stream-newcomer", test_guest_hears_a_newcomer);
 #ifdef WITH_SLIRP
     g_test_add_func("/guest/user", test_guest_finds_the_gateway);
 #endif
