@@ -400,6 +400,30 @@ void machine_free(struct machine *machine)
     g_free(machine);
 }
 
+void machine_assert_no_complaints(struct machine *machine)
+{
+    char *text = complaints_text(guest_driver_complaints(machine->driver));
+
+    g_assert_cmpstr(text, ==, "");
+    g_free(text);
+}
+
+void machine_finish(struct machine *machine)
+{
+    machine_assert_no_complaints(machine);
+    machine_free(machine);
+}
+
+bool machine_violated(struct machine *machine, VionetViolation violation)
+{
+    const uint64_t before = machine->violations[violation];
+
+    for (unsigned i = 0; i < VIONET_N_VIOLATIONS; i++) {
+        machine->violations[i] = vionet_device_violations(machine->device, (VionetViolation)i);
+    }
+    return machine->violations[violation] > before;
+}
+
 bool machine_boot(struct machine *machine, struct guest_features wanted)
 {
     wanted = features_without(features_or(wanted, machine->ring_on), machine->ring_off);

@@ -90,6 +90,7 @@ struct machine {
     /* what the host was told */
     unsigned n_events; /* all; the first MACHINE_MAX_EVENTS are kept */
     VionetEvent events[MACHINE_MAX_EVENTS];
+    uint64_t violations[VIONET_N_VIOLATIONS];       /* as machine_violated() found them */
     uint64_t kicks;                                 /* kick operations, all queues */
     unsigned last_kick;                             /* queue of the last */
     uint64_t now_ns;                                /* the clock: moves only when a test moves it */
@@ -114,6 +115,13 @@ void machine_setup_offer_all(struct machine_setup *setup);
 /* Builds the machine; the driver has not touched the device yet. */
 struct machine *machine_new(const struct machine_setup *setup, GError **error);
 void machine_free(struct machine *machine);
+
+/* Nothing is to be said against the device by its driver; and the same, before the machine is freed. */
+void machine_assert_no_complaints(struct machine *machine);
+void machine_finish(struct machine *machine);
+
+/* Whether the driver was found to have violated a rule since this, whatever the rule, was last asked. */
+bool machine_violated(struct machine *machine, VionetViolation violation);
 
 /* What a guest can do to *pci, which is looked up at each access; pci must outlive it. */
 struct guest_access machine_access(VionetPci *const *pci);

@@ -49,15 +49,6 @@ static struct machine *boot(void)
     return boot_with(false, true, 0);
 }
 
-static void finish(struct machine *machine)
-{
-    char *text = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-    machine_free(machine);
-}
-
 /* Used buffer notifications of a queue since the last question. */
 static uint64_t interrupts(struct machine *machine, unsigned queue)
 {
@@ -124,7 +115,7 @@ static void test_off(void)
             g_assert_cmpuint(interrupts(machine, 1), ==, 1);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_by_packets(void)
@@ -141,7 +132,7 @@ static void test_by_packets(void)
             g_assert_cmpuint(interrupts(machine, 1), ==, n % limit == 0);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_by_time(void)
@@ -163,7 +154,7 @@ static void test_by_time(void)
         machine_advance(machine, 1000 * USEC);
         g_assert_cmpuint(interrupts(machine, 0), ==, 0);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_transmit_by_time(void)
@@ -177,7 +168,7 @@ static void test_transmit_by_time(void)
     g_assert_cmpuint(interrupts(machine, 3), ==, 0);
     machine_advance(machine, USEC);
     g_assert_cmpuint(interrupts(machine, 3), ==, 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /*
@@ -222,7 +213,7 @@ static void test_completed_in_disorder(void)
     }
     machine_advance(machine, 1000 * USEC);
     g_assert_cmpuint(interrupts(machine, 1), ==, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_whichever_first(void)
@@ -241,7 +232,7 @@ static void test_whichever_first(void)
     g_assert_cmpuint(interrupts(machine, 0), ==, 0);
     machine_advance(machine, 5 * USEC);
     g_assert_cmpuint(interrupts(machine, 0), ==, 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_timer_for_nothing(void)
@@ -256,7 +247,7 @@ static void test_timer_for_nothing(void)
     for (unsigned i = 0; i < 2 * PAIRS; i++) {
         g_assert_cmpuint(interrupts(machine, i), ==, 0);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Packets are counted, not buffers. */
@@ -283,7 +274,7 @@ static void test_packets_not_buffers(void)
         g_assert_cmpuint(interrupts(machine, 0), ==, n % 3 == 0);
     }
     g_free(large);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* One burst, one decision. */
@@ -303,7 +294,7 @@ static void test_bursts(void)
     g_assert_cmpuint(interrupts(machine, 0), ==, 1);
     g_assert_cmpuint(vionet_device_receive(machine->device, 0, frames, 20, NULL, 0), ==, 20);
     g_assert_cmpuint(interrupts(machine, 0), ==, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* the last packet is always announced in the end, and a driver is not starved of buffers. */
@@ -332,7 +323,7 @@ static void test_extreme_values(void)
         g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
     }
     g_assert_cmpuint(interrupts(machine, 0), ==, 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- which queues ---- */
@@ -352,7 +343,7 @@ static void test_class_wide(void)
     for (uint16_t i = 0; i < 2 * PAIRS; i++) {
         assert_queue(machine, i, i % 2 ? 11 : 21, i % 2 ? 12 : 22);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_last_set_wins(void)
@@ -383,7 +374,7 @@ static void test_last_set_wins(void)
     for (uint16_t i = 0; i < 2 * PAIRS; i++) {
         assert_queue(machine, i, i % 2 ? 7 : 5, i % 2 ? 8 : 6);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* What VQ_SET sets is in force, and for that queue only. */
@@ -400,7 +391,7 @@ static void test_one_queue(void)
         receive_one(machine);
         g_assert_cmpuint(interrupts(machine, 0), ==, 1);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_not_a_queue(void)
@@ -425,7 +416,7 @@ static void test_not_a_queue(void)
         g_assert_true(guest_queue_setup(machine->driver, queue, 0));
         assert_queue(machine, queue, 0, 0);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_never_enabled(void)
@@ -453,7 +444,7 @@ static void test_never_enabled(void)
     g_assert_true(guest_queue_setup(machine->driver, 3, 0));
     assert_queue(machine, 2, 5, 6);
     assert_queue(machine, 3, 0, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* A set that is too short to say what to set is answered with an error, and sets nothing. */
@@ -473,7 +464,7 @@ static void test_refused(void)
     for (uint16_t queue = 0; queue < 2 * PAIRS; queue++) {
         assert_queue(machine, queue, queue % 2 ? 4 : 3, queue % 2 ? 40 : 30);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_reserved(void)
@@ -493,7 +484,7 @@ static void test_reserved(void)
         g_assert_cmpint(net_control(machine->net, 6, 3, asked, 4, told, 8), ==, VIRTIO_NET_OK);
         g_assert_cmpmem(told, 8, payload + 4, 8);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_control_queue(void)
@@ -508,7 +499,7 @@ static void test_control_queue(void)
         g_assert_cmpint(net_control_vlan_add(machine->net, 1), ==, VIRTIO_NET_OK);
         g_assert_cmpuint(interrupts(machine, control), ==, 1);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- a change under way ---- */
@@ -543,7 +534,7 @@ static void test_change_makes_due(void)
         machine_advance(machine, 2000 * USEC);
         g_assert_cmpuint(interrupts(machine, 0), ==, 1);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* The count goes on under the new number. */
@@ -557,7 +548,7 @@ static void test_change_keeps_count(void)
     g_assert_cmpuint(interrupts(machine, 0), ==, 0);
     receive_one(machine);
     g_assert_cmpuint(interrupts(machine, 0), ==, 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* So does the time: what the new number says counts from the first packet, which may be over. */
@@ -576,7 +567,7 @@ static void test_change_of_time(void)
     machine_advance(machine, 500 * USEC);
     set_rx(machine, 10, 400);
     g_assert_cmpuint(interrupts(machine, 0), ==, 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Commands that come more often than the time they set must not put the notification off for ever. */
@@ -592,7 +583,7 @@ static void test_repeated_commands(void)
         seen += interrupts(machine, 0);
     }
     g_assert_cmpuint(seen, ==, 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_change_of_others(void)
@@ -605,7 +596,7 @@ static void test_change_of_others(void)
     g_assert_cmpuint(interrupts(machine, 0), ==, 0);
     machine_advance(machine, 1000 * USEC);
     g_assert_cmpuint(interrupts(machine, 0), ==, 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- resets ---- */
@@ -631,7 +622,7 @@ static void test_queue_reset(void)
         receive_one(machine);
         g_assert_cmpuint(interrupts(machine, 0), ==, n % 5 == 0);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Set while the queue is away: it has it when it comes back. */
@@ -643,7 +634,7 @@ static void test_set_during_queue_reset(void)
     set_rx(machine, 9, 10);
     g_assert_true(guest_queue_setup(machine->driver, 0, 0));
     assert_queue(machine, 0, 9, 10);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* What waited for its time has gone with the queue. */
@@ -662,7 +653,7 @@ static void test_queue_reset_forgets_pending(void)
         receive_one(machine);
     }
     g_assert_cmpuint(interrupts(machine, 0), ==, 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Time counts from the first packet of the queue's new life. */
@@ -679,7 +670,7 @@ static void test_queue_reset_and_time(void)
     g_assert_cmpuint(interrupts(machine, 0), ==, 0);
     machine_advance(machine, USEC);
     g_assert_cmpuint(interrupts(machine, 0), ==, 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /*
@@ -721,7 +712,7 @@ static void test_as_linux_resizes(void)
         }
         machine_advance(machine, 3000 * USEC);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* With VQ_NOTF_COAL alone nothing is set for a kind: a queue comes back with 0. */
@@ -746,7 +737,7 @@ static void test_queue_reset_without_class_wide(void)
         g_assert_true(net_reset_queue(machine->net, queue, 64));
         assert_queue(machine, queue, 0, 0);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* The parameters are the queue's: another that is reset, or pairs that come and go, leave them. */
@@ -763,7 +754,7 @@ static void test_other_resets(void)
     assert_queue(machine, 0, 5, 1000);
     assert_queue(machine, 2, 70, 80);
     assert_queue(machine, 4, 5, 1000);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_device_reset(void)
@@ -789,7 +780,7 @@ static void test_device_reset(void)
         receive_one(machine);
         g_assert_cmpuint(interrupts(machine, 0), ==, 1);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- the driver's suppression ---- */
@@ -813,7 +804,7 @@ static void test_flags_decide(void)
         g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
         g_assert_cmpuint(interrupts(machine, 0), ==, n % 3 == 0);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /*
@@ -837,7 +828,7 @@ static void test_event_index_decides(void)
             g_assert_cmpuint(interrupts(machine, 0), ==, n == 15);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_event_index_by_time(void)
@@ -861,7 +852,7 @@ static void test_event_index_by_time(void)
     }
     machine_advance(machine, 50 * USEC);
     g_assert_cmpuint(interrupts(machine, 0), ==, 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 int main(int argc, char **argv)

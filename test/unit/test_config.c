@@ -165,15 +165,6 @@ static struct machine *boot_usual(void)
     return machine_booted(&setup, features_known());
 }
 
-static void finish(struct machine *machine)
-{
-    char *text = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-    machine_free(machine);
-}
-
 static uint8_t generation(struct machine *machine)
 {
     return (uint8_t)guest_common_read(machine->driver,
@@ -209,7 +200,7 @@ static void test_writes(void)
     g_assert_cmpmem(before, SPACE, after, SPACE);
     g_assert_nonnull(machine_violation(machine, VIONET_VIOLATION_CONFIG_WRITE));
     g_assert_cmphex(guest_driver_status(machine->driver), ==, 0xf);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- the generation count ---- */
@@ -255,7 +246,7 @@ static void test_torn_reads(void)
             g_assert_false(torn_read_goes_unseen(machine, first, second));
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_generation_moves_with_what_is_read(void)
@@ -276,7 +267,7 @@ static void test_generation_moves_with_what_is_read(void)
         g_assert_cmpuint(before, !=, after);
         vionet_device_set_link(machine->device, true);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_generation_rests(void)
@@ -290,7 +281,7 @@ static void test_generation_rests(void)
         guest_driver_read_config(machine->driver);
         g_assert_cmpuint(generation(machine), ==, before);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_generation_over_reset(void)
@@ -305,7 +296,7 @@ static void test_generation_over_reset(void)
     guest_driver_read_config(machine->driver);
     g_assert_cmpmem(machine->driver->config.mac, 6, vionet_device_config(machine->device)->mac, 6);
     g_assert_cmpuint(generation(machine), !=, before);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- link ---- */
@@ -334,7 +325,7 @@ static void test_link(void)
     g_assert_cmpuint(config_interrupts(machine), ==, 1);
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
     g_assert_cmpuint(vionet_device_verdicts(machine->device, VIONET_DROP_LINK_DOWN), ==, 2);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_link_over_reset(void)
@@ -345,7 +336,7 @@ static void test_link_over_reset(void)
     g_assert_true(machine_boot(machine, features_known()));
     g_assert_cmphex(link_status(machine), ==, 0);
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DROP_LINK_DOWN);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_link_down_at_birth(void)
@@ -361,7 +352,7 @@ static void test_link_down_at_birth(void)
     vionet_device_set_link(machine->device, true);
     g_assert_cmphex(link_status(machine), ==, 1);
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_link_without_status(void)
@@ -379,7 +370,7 @@ static void test_link_without_status(void)
     g_assert_cmphex(link_status(machine), ==, 0);
     vionet_device_set_link(machine->device, true);
     g_assert_cmphex(link_status(machine), ==, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- announcement ---- */
@@ -401,7 +392,7 @@ static void test_announce(void)
     g_assert_cmpint(machine->events[0].kind, ==, VIONET_EVENT_ANNOUNCED);
     /* There is nothing to acknowledge: that is no mistake. */
     g_assert_cmpint(net_control_announce_ack(machine->net), ==, VIRTIO_NET_OK);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_announce_over_reset(void)
@@ -413,7 +404,7 @@ static void test_announce_over_reset(void)
     g_assert_cmphex(link_status(machine), ==, 1);
     g_assert_false(vionet_device_announce(machine->device));
     g_assert_cmphex(link_status(machine), ==, 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_announce_not_negotiated(void)
@@ -430,7 +421,7 @@ static void test_announce_not_negotiated(void)
     g_assert_cmphex(link_status(machine), ==, 1);
     g_assert_cmpuint(config_interrupts(machine), ==, 0);
     g_assert_cmpint(net_control_announce_ack(machine->net), ==, VIRTIO_NET_ERR);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* The bit has gone, and the new address stands there, when the host hears of the command. */
@@ -456,7 +447,7 @@ static void test_effects_at_event(void)
     g_assert_cmpint(net_control_mac(machine->net, other_mac), ==, VIRTIO_NET_OK);
     g_assert_cmpmem(seen, 6, other_mac, 6);
     machine->on_event = NULL;
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- the address ---- */
@@ -476,7 +467,7 @@ static void test_mac_command(void)
     g_assert_true(guest_driver_reset(machine->driver));
     read_mac(machine, mac);
     g_assert_cmpmem(mac, 6, "\x52\x54\x00\x12\x34\x56", 6);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_mac_command_without_mac(void)
@@ -492,7 +483,7 @@ static void test_mac_command_without_mac(void)
     g_assert_cmpint(net_control_mac(machine->net, other_mac), ==, VIRTIO_NET_OK);
     read_mac(machine, mac);
     g_assert_cmpmem(mac, 6, "\x52\x54\x00\x12\x34\x56", 6);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- limits ---- */
@@ -523,7 +514,7 @@ static void test_constant_fields(void)
     g_assert_cmpmem(&machine->driver->config, sizeof(before), &before, sizeof(before));
     g_assert_cmpuint(before.rss_max_key_size, >=, 40);
     g_assert_cmpuint(before.rss_max_indirection_table_length, >=, 128);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Linux refuses a device that takes more (CVE-2024-53082). */

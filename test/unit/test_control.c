@@ -53,15 +53,6 @@ static struct machine *boot_all(const char *dialect)
     return machine_booted(&setup, features_known());
 }
 
-static void finish(struct machine *machine)
-{
-    char *text = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-    machine_free(machine);
-}
-
 static const char *dialect_of(const struct machine *machine)
 {
     return vionet_device_config(machine->device)->dialect->name;
@@ -434,7 +425,7 @@ static void test_changes_are_seen(gconstpointer data)
         g_assert_true(unchanged(machine, off));
         g_bytes_unref(off);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- P-19: every class, command and length ---- */
@@ -548,7 +539,7 @@ static void test_all_lengths(gconstpointer data)
     g_assert_true(
         machine_boot(machine, features_of(VIRTIO_F_VERSION_1, VIRTIO_NET_F_CTRL_VQ, FEATURES_END)));
     sweep(machine);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- P-19: every cut ---- */
@@ -608,7 +599,7 @@ static void test_cuts(gconstpointer data)
             check_cuts(machine, &changes[i]);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Payloads that are short by one octet, cut anywhere: the answer is ERR and nothing has changed. */
@@ -636,7 +627,7 @@ static void test_cuts_of_short_commands(void)
         g_byte_array_unref(payload);
     }
     g_bytes_unref(state);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- answers ---- */
@@ -662,7 +653,7 @@ static void test_answer_room(void)
             g_assert_cmphex(answer[i], ==, 0xff);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* VQ_GET: eight octets, then the answer, if there is room for all of it. */
@@ -691,7 +682,7 @@ static void test_reply_room(void)
             g_assert_cmphex(answer[i], ==, 0xff);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_reply_cuts(void)
@@ -711,7 +702,7 @@ static void test_reply_cuts(void)
                         9);
         g_assert_cmpmem(answer, 9, "\3\0\0\0\4\0\0\0\0", 9);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* A failed VQ_GET answers where the driver looks for it, and tells nothing of the one before. */
@@ -728,7 +719,7 @@ static void test_reply_of_failure(void)
                     VIRTIO_NET_OK);
     g_assert_cmpint(net_control_octets(machine->net, NULL, command, 6, 2, answer, 9, 8), ==, 9);
     g_assert_cmpmem(answer, 9, "\0\0\0\0\0\0\0\0\1", 9);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void check_unanswerable(uint32_t readable, uint32_t writable)
@@ -782,7 +773,7 @@ static void test_counters_and_events(void)
                      2);
     g_assert_cmpuint(vionet_device_counter(machine->device, queue, VIONET_COUNTER_COMMANDS_ERR), ==,
                      3);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- RSS_CONFIG and HASH_CONFIG at every limit (H-06, H-07, H-08, P-22) ---- */
@@ -992,7 +983,7 @@ static void test_rss_config(gconstpointer data)
     run_tunnel_types(machine, false);
     run_tables(machine);
     run_queues(machine);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_hash_config(gconstpointer data)
@@ -1005,7 +996,7 @@ static void test_hash_config(gconstpointer data)
     run_types(machine, true);
     run_tunnel_types(machine, true);
     run_reserved(machine);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* F.3, 3: without the draft's bit negotiated the field is absent, and the types of v7 do not exist. */
@@ -1033,7 +1024,7 @@ static void test_draft_not_negotiated(gconstpointer data)
             run_trial(machine, hash_only, &trial);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- RSS contexts ---- */
@@ -1076,7 +1067,7 @@ static void test_context_ids(void)
             g_assert_cmpint(net_control_context_delete(machine->net, id), ==, VIRTIO_NET_OK);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_context_lengths(void)
@@ -1108,7 +1099,7 @@ static void test_context_lengths(void)
         }
     }
     g_byte_array_unref(payload);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* CAP_GET: two octets, then the answer, if there is room for all of it. */
@@ -1128,7 +1119,7 @@ static void test_context_cap_room(void)
             g_assert_cmphex(answer[i], ==, 0xff);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* No frame goes another way for a context that comes, changes or goes. */
@@ -1148,7 +1139,7 @@ static void test_contexts_steer_nothing(void)
     g_assert_cmpint(net_control_context_delete(machine->net, 1), ==, VIRTIO_NET_OK);
     g_assert_true(unchanged(machine, state));
     g_bytes_unref(state);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* The driver may not set queue pairs while there is one; RSS_CONFIG and HASH_CONFIG it may. */
@@ -1171,7 +1162,7 @@ static void test_contexts_and_pairs(void)
     g_assert_cmpint(net_control_context_delete(machine->net, 1), ==, VIRTIO_NET_OK);
     g_assert_cmpint(context_pairs(machine), ==, VIRTIO_NET_OK);
     g_bytes_unref(state);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* A reset removes them, by register and by the machine; that of a queue does not. */
@@ -1197,7 +1188,7 @@ static void test_contexts_over_resets(void)
         }
     }
     g_assert_cmpint(net_control_context_add(machine->net, 3, &rss), ==, VIRTIO_NET_OK);
-    finish(machine); /* with one there */
+    machine_finish(machine); /* with one there */
 }
 
 static void test_contexts_not_negotiated(void)
@@ -1215,7 +1206,7 @@ static void test_contexts_not_negotiated(void)
     g_assert_cmpint(net_control_context_max(machine->net, &max), ==, VIRTIO_NET_ERR);
     g_assert_cmpint(net_control_context_add(machine->net, 1, &rss), ==, VIRTIO_NET_ERR);
     g_assert_cmpint(context_pairs(machine), ==, VIRTIO_NET_OK);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* The largest command that there can be is taken; one longer than the longest is answered. */
@@ -1252,7 +1243,7 @@ static void test_longest_commands(void)
     }
     g_byte_array_unref(payload);
     g_free((void *)rss.key);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- limits of the others (P-22) ---- */
@@ -1269,7 +1260,7 @@ static void test_pairs_limit(void)
             g_test_fail();
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_tunnel_command_limit(void)
@@ -1297,7 +1288,7 @@ static void test_tunnel_command_limit(void)
     }
     g_assert_cmpint(net_control_hash_tunnel(machine->net, 0), ==, VIRTIO_NET_OK);
     g_bytes_unref(state);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* H-14: three octets are too few, a fifth is passed over; the mask is as it was, or gone by reset. */
@@ -1322,7 +1313,7 @@ static void test_tunnel_command_length(void)
     g_assert_true(unchanged(machine, outer));
     g_bytes_unref(outer);
     g_bytes_unref(inner);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* P-18: counts that lie about the body, or whose product with 6 is small in 32 bits. */
@@ -1358,7 +1349,7 @@ static void test_mac_table_counts(void)
         }
     }
     g_free(payload);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_mac_table_body_short(void)
@@ -1381,7 +1372,7 @@ static void test_mac_table_body_short(void)
     g_assert_true(unchanged(machine, state));
     g_bytes_unref(state);
     g_byte_array_unref(payload);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_addresses_refused(void)
@@ -1396,7 +1387,7 @@ static void test_addresses_refused(void)
     }
     g_assert_true(unchanged(machine, state));
     g_bytes_unref(state);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ADDR_SET is open with either of the bits that the text names for it. */
@@ -1436,7 +1427,7 @@ static void check_many(uint16_t queue_size)
             break;
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_seventy_thousand(void)
@@ -1484,7 +1475,7 @@ static void test_control_flood(void)
         }
     }
     g_assert_cmpuint(heap_octets(), <, before + 256 * 1024);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- from within host operations ---- */
@@ -1561,7 +1552,7 @@ static void test_endless_commands(void)
     }
     g_assert_cmpuint(feeder.answered, ==, 1000);
     machine->on_event = NULL;
-    finish(machine);
+    machine_finish(machine);
 }
 
 struct remapper {
@@ -1614,7 +1605,7 @@ static void test_map_changes_between_commands(void)
     g_assert_cmpuint(answered, ==, 16);
     g_assert_cmpuint(remapper.times, ==, 16);
     machine->on_event = NULL;
-    finish(machine);
+    machine_finish(machine);
     g_aligned_free(remapper.host);
 }
 
@@ -1655,7 +1646,7 @@ static void test_reset_between_commands(void)
         g_assert_cmpuint(virtq_used_total(vq), <=, 1);
         machine->on_event = NULL;
         g_assert_true(machine_works(machine));
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -1676,7 +1667,7 @@ static void test_control_queue_reset(void)
     g_assert_cmpint(net_control_rx(machine->net, 0, false), ==, VIRTIO_NET_OK);
     g_assert_true(unchanged(machine, state));
     g_bytes_unref(state);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void add_for_dialects(const char *path, GTestDataFunc function)

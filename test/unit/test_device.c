@@ -443,15 +443,6 @@ static struct machine *boot_pairs(uint16_t pairs, uint16_t queue_size)
     return machine;
 }
 
-static void finish(struct machine *machine)
-{
-    char *text = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-    machine_free(machine);
-}
-
 /* An event about no queue at all does not name one. */
 static void test_description_without_queue(void)
 {
@@ -469,7 +460,7 @@ static void test_description_without_queue(void)
     }
     g_assert_nonnull(strstr(text, "1000"));
     g_assert_null(strstr(text, "4294967295"));
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_running(void)
@@ -492,7 +483,7 @@ static void test_running(void)
     g_assert_false(vionet_device_running(machine->device));
     guest_driver_ok(machine->driver);
     g_assert_true(vionet_device_running(machine->device));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* 256 pairs, the control queue behind them, and one further. */
@@ -523,7 +514,7 @@ static void test_largest(void)
     vionet_device_complete(machine->device, VIONET_MAX_PAIRS, NULL, 1);
     vionet_device_set_poll(machine->device, control + 1, true);
     vionet_device_timer(machine->device, control + 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_queue_numbers(void)
@@ -547,7 +538,7 @@ static void test_queue_numbers(void)
     }
     g_assert_cmpuint(vionet_device_verdicts(machine->device, VIONET_N_VERDICTS), ==, 0);
     g_assert_cmpuint(vionet_device_verdicts(machine->device, (VionetVerdict)-1), ==, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- host operations that are missing (C-14) ---- */
@@ -959,8 +950,8 @@ static void test_devices_do_not_meet(void)
     g_assert_true(guest_driver_reset(one->driver));
     g_assert_cmpint(machine_deliver(other, frame, sizeof(frame)), ==, VIONET_DELIVERED);
     g_assert_cmpuint(vionet_device_verdicts(other->device, VIONET_DROP_FILTER), ==, 0);
-    finish(one);
-    finish(other);
+    machine_finish(one);
+    machine_finish(other);
 }
 
 /* ---- reset of single queues ---- */
@@ -1006,7 +997,7 @@ static void test_reset_keeps_others(void)
         send_from(machine, gone);
     }
     g_assert_cmpuint(guest_driver_status(machine->driver), ==, 0xf);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Nothing of the queue is executed or touched while it is away, whatever is notified. */
@@ -1069,7 +1060,7 @@ static void test_enable_again(void)
         g_assert_true(net_receive(machine->net, &packet));
         g_assert_cmpuint(virtq_used_total(guest_queue_ring(driver, 0)), ==, 1);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_reset_without_feature(void)
@@ -1085,7 +1076,7 @@ static void test_reset_without_feature(void)
     }
     g_assert_nonnull(machine_violation(machine, VIONET_VIOLATION_QUEUE_RESET));
     send_from(machine, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- reset of everything (H-05) ---- */
@@ -1162,7 +1153,7 @@ static void test_registers_after_reset(void)
         g_bytes_unref(after);
     }
     g_bytes_unref(birth);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* A register of the common configuration structure (4.1.4.3), as after a reset. */
@@ -1305,7 +1296,7 @@ static void test_each_register_after_reset(void)
     }
     machine->driver->probed = false;
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_bus_reset(void)
@@ -1329,7 +1320,7 @@ static void test_bus_reset(void)
     }
     machine->driver->probed = false;
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_counters_after_reset(void)
@@ -1353,7 +1344,7 @@ static void test_counters_after_reset(void)
     /* Violations are counted over a device's whole life. */
     g_assert_cmpuint(vionet_device_violations(machine->device, VIONET_VIOLATION_COMMAND_UNKNOWN),
                      ==, 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 int main(int argc, char **argv)

@@ -313,15 +313,6 @@ static struct machine *booted_with_all(const char *dialect)
     return booted(&all);
 }
 
-static void done(struct machine *machine)
-{
-    char *complaints = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(complaints, ==, "");
-    g_free(complaints);
-    machine_free(machine);
-}
-
 /* Whether a device can be made with nothing but these features and the dialect's. */
 static bool can_offer(const VionetDialect *dialect, const unsigned *features, size_t n)
 {
@@ -427,7 +418,7 @@ static void test_config_fields(void)
         g_assert_cmphex(config->supported_hash_types, ==, fields[i].hash_types);
         g_assert_cmphex(config->supported_tunnel_types, ==, fields[i].tunnel_types);
         g_assert_cmpuint(config->rss_max_key_size, >=, 40);
-        done(machine);
+        machine_finish(machine);
     }
 }
 
@@ -455,7 +446,7 @@ static void test_config_fields_of_a_subset(void)
         g_assert_true(machine_boot(machine, features_known()));
         g_assert_cmphex(machine->driver->config.supported_hash_types, ==, fields[i].hash_types);
         g_assert_cmphex(machine->driver->config.supported_tunnel_types, ==, fields[i].tunnel_types);
-        done(machine);
+        machine_finish(machine);
     }
 }
 
@@ -474,7 +465,7 @@ static void test_config_fields_without_the_feature(void)
         g_assert_true(machine_boot(machine, features_known()));
         g_assert_cmphex(machine->driver->config.supported_hash_types, ==, 0x1ff);
         g_assert_cmphex(machine->driver->config.supported_tunnel_types, ==, 0);
-        done(machine);
+        machine_finish(machine);
     }
 }
 
@@ -517,7 +508,7 @@ static void test_config_fields_of_a_driver_without_the_feature(void)
         g_assert_cmphex(hash_types_shown(machine), ==, 0xfff);
         g_assert_true(guest_driver_reset(machine->driver));
     }
-    done(machine);
+    machine_finish(machine);
 }
 
 /* ---- frames ---- */
@@ -686,7 +677,7 @@ static void test_each_type_alone(const void *data)
     g_assert_cmpint(configure(machine, dialect, ALL_HASH_TYPES, find(dialect)->all_types), ==,
                     VIRTIO_NET_OK);
     assert_hashed(machine, dialect, ALL_HASH_TYPES, find(dialect)->all_types);
-    done(machine);
+    machine_finish(machine);
 }
 
 /* No hash type, no hash, and no tunnel in the report; no fall-back to the outer header either. */
@@ -702,7 +693,7 @@ static void test_hash_types_decide(const void *data)
                         VIRTIO_NET_OK);
         assert_hashed(machine, dialect, types[i], find(dialect)->all_types);
     }
-    done(machine);
+    machine_finish(machine);
 }
 
 /* Initially, after a mask of 0, and after a reset: outer headers. */
@@ -727,7 +718,7 @@ static void test_off_at_first_and_after_reset(const void *data)
                         VIRTIO_NET_OK);
         g_assert_true(boot(machine, &all));
     }
-    done(machine);
+    machine_finish(machine);
 }
 
 /* A driver that leaves the feature is hashed for by outer headers, and cannot set a mask. */
@@ -748,7 +739,7 @@ static void test_not_negotiated(const void *data)
     assert_hashed(machine, dialect, 0, 0);
     g_assert_cmpint(net_control_rss(machine->net, &plain), ==, VIRTIO_NET_OK);
     assert_hashed(machine, dialect, ALL_HASH_TYPES, 0);
-    done(machine);
+    machine_finish(machine);
 }
 
 /* A mask with an unsupported bit is answered ERR, and the one before it stands. */
@@ -785,7 +776,7 @@ static void test_unsupported_types(const void *data)
         }
     }
     assert_hashed(machine, dialect, ALL_HASH_TYPES, supported);
-    done(machine);
+    machine_finish(machine);
 }
 
 /* ---- the commands' layout ---- */
@@ -824,7 +815,7 @@ static void test_exact_length(const void *data)
             spoiled(machine, VIRTIO_NET_CTRL_MQ_HASH_CONFIG, net_hash_encode(&rss), more), ==,
             expected);
     }
-    done(machine);
+    machine_finish(machine);
 }
 
 /* Draft 10: the mask stands right behind a key of any length, at whatever offset that is. */
@@ -851,7 +842,7 @@ static void test_mask_behind_keys_of_every_length(void)
             g_assert_cmphex(received.header.hash_value, ==, expected.hash);
         }
     }
-    done(machine);
+    machine_finish(machine);
 }
 
 /* Draft 10: NONE means outer, alone; beside another bit it means nothing. */
@@ -865,7 +856,7 @@ static void test_none_bit(void)
     assert_hashed(machine, dialect, ALL_HASH_TYPES, 0);
     g_assert_cmpint(configure(machine, dialect, ALL_HASH_TYPES, 1 | 1 << 3), ==, VIRTIO_NET_OK);
     assert_hashed(machine, dialect, ALL_HASH_TYPES, 1 << 3);
-    done(machine);
+    machine_finish(machine);
 }
 
 /* Draft 10: both commands carry the mask, and the last one decides. */
@@ -882,7 +873,7 @@ static void test_last_command_decides(void)
     assert_hashed(machine, dialect, VIRTIO_NET_HASH_TYPE_IPv4, 1 << 2);
     g_assert_cmpint(net_control_rss(machine->net, &gre), ==, VIRTIO_NET_OK);
     assert_hashed(machine, dialect, ALL_HASH_TYPES, 1 << 1);
-    done(machine);
+    machine_finish(machine);
 }
 
 /* Draft 10 without RSS takes the mask by HASH_CONFIG. */
@@ -896,7 +887,7 @@ static void test_hash_config_without_rss(void)
     g_assert_cmpint(net_control_rss(machine->net, &hash), ==, VIRTIO_NET_ERR);
     g_assert_cmpint(net_control_hash(machine->net, &hash), ==, VIRTIO_NET_OK);
     assert_hashed(machine, dialect, ALL_HASH_TYPES, 1 << 3 | 1 << 4);
-    done(machine);
+    machine_finish(machine);
 }
 
 /* Draft 10's feature is a reason of its own to configure hashes; the other dialects' is not. */
@@ -914,7 +905,7 @@ static void test_feature_alone(void)
 
         g_assert_cmpint(net_control_hash(machine->net, &hash), ==, rows[i].ack);
         g_assert_cmpuint(through(machine, &packets[0]).len, ==, packets[0].len);
-        done(machine);
+        machine_finish(machine);
     }
 }
 
@@ -932,7 +923,7 @@ static void test_reserved_of_hash_config(void)
                         VIRTIO_NET_ERR);
     }
     assert_hashed(machine, dialect, 0, 0);
-    done(machine);
+    machine_finish(machine);
 }
 
 /* Ratified: the command takes four octets; fewer are refused, more are passed over. */
@@ -956,7 +947,7 @@ static void test_tunnel_command_lengths(void)
                         ==, VIRTIO_NET_OK);
         assert_hashed(machine, "ratified", ALL_HASH_TYPES, 1 << 4);
     }
-    done(machine);
+    machine_finish(machine);
 }
 
 /* Ratified: the mask stays over other commands, until it is set anew. */
@@ -973,7 +964,7 @@ static void test_mask_outlives_rss_config(void)
     assert_hashed(machine, "ratified", VIRTIO_NET_HASH_TYPE_IPv4, 1 << 6);
     g_assert_cmpint(net_control_hash(machine->net, &rss), ==, VIRTIO_NET_OK);
     assert_hashed(machine, "ratified", VIRTIO_NET_HASH_TYPE_IPv4, 1 << 6);
-    done(machine);
+    machine_finish(machine);
 }
 
 /* The ratified command does not exist in the other dialects. */
@@ -985,7 +976,7 @@ static void test_tunnel_command_is_ratified(void)
         struct machine *machine = booted_with_all(names[i]);
 
         g_assert_cmpint(net_control_hash_tunnel(machine->net, 0), ==, VIRTIO_NET_ERR);
-        done(machine);
+        machine_finish(machine);
     }
 }
 
@@ -1006,7 +997,7 @@ static void test_steering_without_report(const void *data)
         g_assert_cmpuint(through(machine, &packets[i]).pair, ==,
                          expected.report ? expected.hash & 1 : 0);
     }
-    done(machine);
+    machine_finish(machine);
 }
 
 static void add_for_each(const char *path, GTestDataFunc function)

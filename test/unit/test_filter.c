@@ -56,15 +56,6 @@ static struct machine *boot(void)
     return boot_without(127, 127);
 }
 
-static void finish(struct machine *machine)
-{
-    char *text = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-    machine_free(machine);
-}
-
 /* ---- frames ---- */
 
 static size_t put_frame(uint8_t *p, const uint8_t *destination, int vlan, uint16_t type)
@@ -199,7 +190,7 @@ static void test_truth_table(void)
         struct machine *machine = boot_without(missing[i][0], missing[i][1]);
 
         check_product(machine);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -219,7 +210,7 @@ static void test_no_control_queue(void)
         g_assert_cmpint(deliver(machine, p, len), ==,
                         judge(0, i / N_TAGS, i % N_TAGS, false, false));
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_reset_clears(void)
@@ -250,7 +241,7 @@ static void test_reset_clears(void)
             g_assert_cmpint(deliver(machine, p, len), ==, expected);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- addresses ---- */
@@ -266,7 +257,7 @@ static void test_address_command(void)
     g_assert_cmpint(deliver(machine, p, len), ==, VIONET_DELIVERED);
     len = put_kind(p, OWN, UNTAGGED);
     g_assert_cmpint(deliver(machine, p, len), ==, VIONET_DROP_FILTER);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Every octet of an address counts. */
@@ -290,7 +281,7 @@ static void test_address_octets(void)
             g_assert_cmpint(deliver(machine, p, len), ==, expected);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void numbered_mac(uint8_t mac[6], bool group, unsigned n)
@@ -338,7 +329,7 @@ static void test_table_sizes(void)
         check_table_of(machine, false, sizes[i]);
         check_table_of(machine, true, sizes[i]);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* An address of the wrong kind in a table does not pass by it. */
@@ -355,7 +346,7 @@ static void test_table_kinds(void)
     g_assert_cmpint(deliver(machine, p, len), ==, VIONET_DROP_FILTER);
     len = put_kind(p, LISTED_UNICAST, UNTAGGED);
     g_assert_cmpint(deliver(machine, p, len), ==, VIONET_DROP_FILTER);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- VLANs ---- */
@@ -400,7 +391,7 @@ static void test_each_vlan(void)
         g_assert_cmpint(net_control_vlan_del(machine->net, (uint16_t)id), ==, VIRTIO_NET_OK);
         receive_all(machine);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* What stands beside the identifier in a tag does not matter. */
@@ -415,7 +406,7 @@ static void test_tag_control_bits(void)
         p[14] = (uint8_t)(bits << 4 | VLAN_LISTED >> 8);
         g_assert_cmpint(deliver(machine, p, len), ==, VIONET_DELIVERED);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Tags of both kinds that hashing skips are tags here too. */
@@ -433,7 +424,7 @@ static void test_tag_kinds(void)
         len = put_frame(p, macs[OWN], VLAN_OTHER, types[i]);
         g_assert_cmpint(deliver(machine, p, len), ==, i < 2 ? VIONET_DROP_VLAN : VIONET_DELIVERED);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* The outermost tag decides. */
@@ -449,7 +440,7 @@ static void test_two_tags(void)
     p[15] = VLAN_OTHER;
     p[19] = VLAN_LISTED;
     g_assert_cmpint(deliver(machine, p, len), ==, VIONET_DROP_VLAN);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- short frames, frames in pieces (P-14) ---- */
@@ -477,7 +468,7 @@ static void test_short_frames(void)
             g_free(exact);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* The frame cut in two or three at any octet is the same frame. */
@@ -517,7 +508,7 @@ static void test_pieces(void)
             }
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- the MTU ---- */
@@ -575,7 +566,7 @@ static void check_mtu(uint16_t mtu, bool negotiate)
             check_limit(machine, mtu, tags[i], n, negotiate);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_mtu_limit(void)
@@ -613,7 +604,7 @@ static void test_mtu_and_segmentation(void)
     g_assert_cmpint(verdict, ==, VIONET_DROP_MTU);
     receive_all(machine);
     g_free(piece.iov_base);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* NET-CFG-06: what the guest sends of up to the MTU goes out in one piece. */
@@ -634,7 +625,7 @@ static void test_mtu_transmit(void)
         g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 1);
     }
     g_free(p);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- counting ---- */
@@ -658,7 +649,7 @@ static void test_counted(void)
     g_assert_cmpuint(vionet_device_verdicts(machine->device, VIONET_DELIVERED), ==, 0);
     g_assert_true(machine_boot(machine, features_known()));
     g_assert_cmpuint(vionet_device_verdicts(machine->device, VIONET_DROP_FILTER), ==, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- as others see it ---- */
@@ -698,7 +689,7 @@ static void test_described(void)
     vionet_device_filter(machine->device, &part);
     g_assert_cmpmem(part.mac, 6, macs[OTHER_UNICAST], 6);
     g_assert_cmpuint(*((const uint8_t *)&part + part.size), ==, 0x5a);
-    finish(machine);
+    machine_finish(machine);
 }
 
 int main(int argc, char **argv)

@@ -28,14 +28,6 @@ static struct machine *boot(const struct net_options *net)
     return machine_booted(&setup, features_known());
 }
 
-static void assert_no_complaints(struct machine *machine)
-{
-    char *text = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-}
-
 static void deliver(struct machine *machine, const void *data, size_t len)
 {
     struct guest_packet packet;
@@ -100,7 +92,7 @@ static void test_goes_on(void)
             vionet_device_write_queue_enable(machine->device, queue, 1);
         }
     }
-    assert_no_complaints(machine);
+    machine_assert_no_complaints(machine);
     machine_free(machine);
 }
 
@@ -233,7 +225,7 @@ static void test_other_device(void)
         vionet_device_complete(other, 0, &out, 1);
         g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 1);
     }
-    assert_no_complaints(machine);
+    machine_assert_no_complaints(machine);
     vionet_device_free(other);
     machine_free(machine);
 }

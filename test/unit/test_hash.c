@@ -1388,11 +1388,7 @@ static struct rig rig_new(const struct spoken *dialect)
 
 static void rig_free(struct rig *rig)
 {
-    char *complaints = complaints_text(guest_driver_complaints(rig->machine->driver));
-
-    g_assert_cmpstr(complaints, ==, "");
-    g_free(complaints);
-    machine_free(rig->machine);
+    machine_finish(rig->machine);
 }
 
 /* An RSS_CONFIG with the tunnel types in it where the dialect has them there. */

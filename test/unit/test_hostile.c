@@ -79,14 +79,6 @@ static uint64_t memory_size(uint16_t size)
     return size > 256 ? UINT64_C(24) << 20 : UINT64_C(384) << 10;
 }
 
-static void assert_no_complaints(struct machine *machine)
-{
-    char *text = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-}
-
 /* What a device has at least, so that a driver can have a ring of that size. */
 static uint16_t device_size(uint16_t size)
 {
@@ -135,7 +127,7 @@ static struct machine *machine_for(const struct variant *variant)
     g_assert_no_error(error);
     g_assert_true(machine_boot(machine, wanted));
     g_assert_cmpint(net_control_pairs(machine->net, 2), ==, VIRTIO_NET_OK);
-    assert_no_complaints(machine);
+    machine_assert_no_complaints(machine);
     machine_forget_events(machine);
     return machine;
 }
@@ -165,7 +157,7 @@ static void attack_end(struct attack *attack)
     complaints_clear(guest_driver_complaints(attack->machine->driver));
     attack->machine->net->options.hold = false;
     g_assert_true(machine_works(attack->machine));
-    assert_no_complaints(attack->machine);
+    machine_assert_no_complaints(attack->machine);
     machine_free(attack->machine);
     g_free(attack->copy);
 }
@@ -1106,7 +1098,7 @@ static void test_setup(gconstpointer data)
         g_assert_cmpuint(count_violations(machine), ==, 1);
         machine->net->options.hold = false;
         g_assert_true(machine_works(machine));
-        assert_no_complaints(machine);
+        machine_assert_no_complaints(machine);
         machine_free(machine);
     }
 }
@@ -1294,7 +1286,7 @@ static void test_70000_commands(void)
         }
         g_assert_cmpuint(vionet_device_counter(machine->device, 4, VIONET_COUNTER_COMMANDS_OK), ==,
                          70000);
-        assert_no_complaints(machine);
+        machine_assert_no_complaints(machine);
         machine_free(machine);
     }
 }
@@ -1334,7 +1326,7 @@ static void test_most_pairs(void)
     g_assert_nonnull(machine_violation(machine, VIONET_VIOLATION_QUEUE_SELECT));
     g_assert_true(net_transmit(machine->net, 255, NULL, "0123456789abcdef", 16));
     g_assert_cmpuint(machine_drain(machine, 255), ==, 1);
-    assert_no_complaints(machine);
+    machine_assert_no_complaints(machine);
     machine_free(machine);
 }
 
@@ -1396,7 +1388,7 @@ static void test_commands_without_end(void)
             g_assert_cmpuint(machine->kicks, ==, kicks + (refill.calls < 1001));
         }
         g_assert_cmpuint(refill.calls, ==, 1001);
-        assert_no_complaints(machine);
+        machine_assert_no_complaints(machine);
         machine->on_event = NULL;
         machine_free(machine);
     }
@@ -1698,7 +1690,7 @@ static void test_header_is_read_once(void)
     g_assert_cmpuint(frames[0].csum_start, ==, 14);
     g_assert_cmpuint(frames[0].csum_offset, ==, 6);
     vionet_device_complete(machine->device, 0, frames, 1);
-    assert_no_complaints(machine);
+    machine_assert_no_complaints(machine);
     machine_free(machine);
 }
 
@@ -1780,7 +1772,7 @@ static void test_commands_are_read_once(void)
         command_is_read_once(machine, gpa, octets->data, octets->len, 0);
         g_byte_array_unref(octets);
     }
-    assert_no_complaints(machine);
+    machine_assert_no_complaints(machine);
     machine_free(machine);
 }
 
@@ -2049,7 +2041,7 @@ static void test_two_devices(void)
     g_assert_cmpuint(vionet_device_counter(other->device, 0, VIONET_COUNTER_PACKETS), ==, n);
     g_assert_cmpuint(vionet_device_counter(other->device, 3, VIONET_COUNTER_PACKETS), ==, n);
     g_assert_cmpuint(count_violations(other), ==, 0);
-    assert_no_complaints(other);
+    machine_assert_no_complaints(other);
     machine_free(other);
 }
 

@@ -59,15 +59,6 @@ static struct machine *make(bool big_endian)
     return machine;
 }
 
-static void finish(struct machine *machine)
-{
-    char *text = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-    machine_free(machine);
-}
-
 static uint32_t get(struct machine *machine, uint32_t offset, unsigned size)
 {
     return (uint32_t)vionet_pci_bar_read(machine->pci, 0, offset, size);
@@ -76,22 +67,6 @@ static uint32_t get(struct machine *machine, uint32_t offset, unsigned size)
 static void put(struct machine *machine, uint32_t offset, unsigned size, uint32_t value)
 {
     vionet_pci_bar_write(machine->pci, 0, offset, size, value);
-}
-
-/* Whether a driver was found to have done so since this was last asked. */
-static bool violated(struct machine *machine, VionetViolation violation)
-{
-    static uint64_t seen[VIONET_N_VIOLATIONS];
-    const uint64_t before = machine->user ? seen[violation] : 0;
-
-    if (!machine->user) { /* another machine than the last */
-        memset(seen, 0, sizeof(seen));
-        machine->user = seen;
-    }
-    for (unsigned i = 0; i < VIONET_N_VIOLATIONS; i++) {
-        seen[i] = vionet_device_violations(machine->device, (VionetViolation)i);
-    }
-    return seen[violation] > before;
 }
 
 /* ---- identity ---- */
@@ -111,7 +86,7 @@ static void test_identity(void)
     g_assert_cmpuint(vionet_pci_bar_size(machine->pci, 0), ==, 64);
     g_assert_cmpuint(pci->bars[4].size, >=, 16384);
     g_assert_cmpuint(pci->n_caps, ==, 6); /* MSI-X, and the modern interface's */
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_nothing_but_legacy(void)
@@ -135,7 +110,7 @@ static void test_nothing_but_legacy(void)
                                     vionet_pci_config_read(machine->pci, at, 4));
         }
         g_assert_true(machine_works(machine));
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -192,7 +167,7 @@ static void test_features(void)
     g_assert_false(vionet_device_negotiated(machine->device, VIRTIO_F_VERSION_1));
     put(machine, STATUS, 1, 0);
     g_assert_cmphex(get(machine, ACCEPTED, 4), ==, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* What lacks what it needs is left out; the rest holds. */
@@ -202,8 +177,8 @@ static void test_features_that_do_not_hold_together(void)
 
     put(machine, ACCEPTED, 4, 1u << VIRTIO_NET_F_CTRL_RX | 1u << VIRTIO_NET_F_STATUS);
     g_assert_cmphex(get(machine, ACCEPTED, 4), ==, 1u << VIRTIO_NET_F_STATUS);
-    g_assert_true(violated(machine, VIONET_VIOLATION_FEATURES_DEPENDENCY));
-    finish(machine);
+    g_assert_true(machine_violated(machine, VIONET_VIOLATION_FEATURES_DEPENDENCY));
+    machine_finish(machine);
 }
 
 /* C-13: queues do not vanish under a driver that has some. */
@@ -216,13 +191,13 @@ static void test_features_too_late(void)
     accepted = get(machine, ACCEPTED, 4);
     machine_forget_events(machine);
     put(machine, ACCEPTED, 4, 0);
-    g_assert_true(violated(machine, VIONET_VIOLATION_FEATURES_LATE));
+    g_assert_true(machine_violated(machine, VIONET_VIOLATION_FEATURES_LATE));
     g_assert_cmphex(get(machine, ACCEPTED, 4), ==, accepted);
     for (unsigned queue = 0; queue < N_QUEUES; queue++) {
         put(machine, NOTIFY, 2, queue);
     }
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* As iPXE does: the queues stay that there still are. */
@@ -240,7 +215,7 @@ static void test_features_after_queues(void)
     }
     put(machine, NOTIFY, 2, 0); /* and they run */
     put(machine, ACCEPTED, 4, 1u << VIRTIO_F_EVENT_IDX);
-    g_assert_true(violated(machine, VIONET_VIOLATION_FEATURES_LATE));
+    g_assert_true(machine_violated(machine, VIONET_VIOLATION_FEATURES_LATE));
     guest_driver_read_features(driver);
     guest_driver_write_features(driver, features_of(VIRTIO_NET_F_MAC, VIRTIO_NET_F_CTRL_VQ,
                                                     VIRTIO_NET_F_MRG_RXBUF, FEATURES_END));
@@ -257,8 +232,8 @@ static void test_features_after_queues(void)
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
     g_assert_true(net_receive(machine->net, &packet));
     g_assert_cmpint(net_control_mac(machine->net, our_mac), ==, VIRTIO_NET_ERR);
-    g_assert_false(violated(machine, VIONET_VIOLATION_FEATURES_LATE));
-    finish(machine);
+    g_assert_false(machine_violated(machine, VIONET_VIOLATION_FEATURES_LATE));
+    machine_finish(machine);
 }
 
 static void test_queue_registers(void)
@@ -277,15 +252,16 @@ static void test_queue_registers(void)
         g_assert_cmphex(get(machine, ADDRESS, 4), ==, 0);
         put(machine, ADDRESS, 4, 0x12345);
         g_assert_cmphex(get(machine, ADDRESS, 4), ==, size ? 0x12345 : 0);
-        g_assert_cmpint(violated(machine, VIONET_VIOLATION_QUEUE_SELECT), ==, size == 0);
+        g_assert_cmpint(machine_violated(machine, VIONET_VIOLATION_QUEUE_SELECT), ==, size == 0);
         put(machine, ADDRESS, 4, 0x54321); /* it is enabled */
         g_assert_cmphex(get(machine, ADDRESS, 4), ==, size ? 0x12345 : 0);
-        g_assert_cmpint(violated(machine, VIONET_VIOLATION_QUEUE_WRITE_ENABLED), ==, size != 0);
+        g_assert_cmpint(machine_violated(machine, VIONET_VIOLATION_QUEUE_WRITE_ENABLED), ==,
+                        size != 0);
         put(machine, ADDRESS, 4, 0);
         g_assert_cmphex(get(machine, ADDRESS, 4), ==, 0);
         g_assert_cmphex(get(machine, NOTIFY, 2), ==, 0);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Where the used ring is, by size: 2.7.2 worked by hand. */
@@ -311,7 +287,7 @@ static void test_queue_layout(void)
             g_assert_cmphex(vionet_device_queue_area(machine->device, 0, (VionetQueueArea)area), ==,
                             UINT64_C(0xfffff000000) + offsets[area]);
         }
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -360,7 +336,7 @@ static void test_isr(void)
     g_assert_cmphex(get(machine, ISR, 1), ==, VIRTIO_PCI_ISR_QUEUE | VIRTIO_PCI_ISR_CONFIG);
     g_assert_false(guest_driver_intx_level(machine->driver));
     g_assert_cmphex(get(machine, ISR, 1), ==, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* C-01: any offset, any width, any value; a function that works in the end. */
@@ -383,7 +359,7 @@ static void test_each_access(void)
             put(machine, STATUS, 1, 0);
             g_assert_true(machine_works(machine));
         }
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -409,7 +385,7 @@ static void test_widths(void)
             }
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- configuration ---- */
@@ -427,7 +403,7 @@ static void test_config_order(void)
         for (unsigned i = 12; i < 64 - CONFIG; i++) { /* of features above bit 31 */
             g_assert_cmphex(get(machine, CONFIG + i, 1), ==, 0);
         }
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -454,7 +430,7 @@ static void test_mac_is_written(void)
     pci_msix_control(&machine->driver->pci, false, false);
     put(machine, CONFIG, 1, other[0] ^ 4); /* before negotiation */
     g_assert_cmphex(get(machine, CONFIG, 1), ==, other[0] ^ 4);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_config_is_not_written(void)
@@ -464,7 +440,7 @@ static void test_config_is_not_written(void)
     g_assert_true(machine_boot(machine, features_known()));
     machine_forget_events(machine);
     put(machine, 24, 1, 0x66); /* there is a command for it */
-    g_assert_true(violated(machine, VIONET_VIOLATION_CONFIG_WRITE));
+    g_assert_true(machine_violated(machine, VIONET_VIOLATION_CONFIG_WRITE));
     g_assert_cmphex(get(machine, 24, 1), ==, our_mac[0]);
     put(machine, STATUS, 1, 0);
     for (unsigned offset = 5; offset < 30; offset++) {
@@ -473,7 +449,7 @@ static void test_config_is_not_written(void)
         put(machine, 24 + offset, 2, 0x5a5a);
         g_assert_cmphex(get(machine, 24 + offset, 2), ==, before);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- frames ---- */
@@ -506,7 +482,7 @@ static void test_header_of_10(void)
         }
         g_assert_cmpint(machine_deliver(machine, sent, 1515), ==, VIONET_DROP_BUFFER_TOO_SMALL);
         g_assert_cmpint(machine_deliver(machine, sent, 1514), ==, VIONET_DELIVERED);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -537,7 +513,7 @@ static void test_header_order(void)
         g_assert_cmpuint(sent.csum_start, ==, 0x22);
         g_assert_cmpuint(sent.csum_offset, ==, 6);
         vionet_device_complete(machine->device, 0, &sent, 1);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -568,7 +544,7 @@ static void test_command_order(void)
         g_assert_cmpint(machine_deliver(machine, tagged, sizeof(tagged)), ==, VIONET_DELIVERED);
         g_assert_cmpint(net_control_pairs(machine->net, PAIRS), ==, VIRTIO_NET_OK);
         g_assert_cmpint(net_control_pairs(machine->net, PAIRS + 1), ==, VIRTIO_NET_ERR);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -618,7 +594,7 @@ static void test_early_queues(void)
         g_assert_true(guest_driver_reset(machine->driver));
         g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==,
                         VIONET_DROP_NOT_RUNNING);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -642,7 +618,7 @@ static void test_queue_is_taken_away(void)
     g_assert_cmpuint(virtq_used_total(guest_queue_ring(driver, 1)), ==, 0);
     g_assert_true(machine_boot(machine, features_known()));
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* C-10: addresses that lead nowhere stop the queue when it starts, and nothing else. */
@@ -657,11 +633,11 @@ static void test_bad_addresses(void)
         put(machine, SELECT, 2, 0);
         put(machine, ADDRESS, 4, addresses[i]);
         put(machine, STATUS, 1, 7);
-        g_assert_true(violated(machine, VIONET_VIOLATION_RING_ADDRESS));
+        g_assert_true(machine_violated(machine, VIONET_VIOLATION_RING_ADDRESS));
         g_assert_cmphex(get(machine, STATUS, 1) & 0x40, ==, 0x40);
         put(machine, STATUS, 1, 0);
         g_assert_true(machine_works(machine));
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -674,10 +650,10 @@ static void test_each_notification(void)
         for (unsigned value = 0; value < 0x10000; value++) {
             put(machine, NOTIFY, 2, value);
         }
-        g_assert_true(violated(machine, VIONET_VIOLATION_NOTIFY_QUEUE));
+        g_assert_true(machine_violated(machine, VIONET_VIOLATION_NOTIFY_QUEUE));
         g_assert_true(machine_works(machine));
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_failed_driver_stands_still(void)
@@ -689,7 +665,7 @@ static void test_failed_driver_stands_still(void)
     put(machine, NOTIFY, 2, 0);
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DROP_NOT_RUNNING);
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- both interfaces ---- */
@@ -714,7 +690,7 @@ static void test_one_after_the_other(void)
         g_assert_cmpint(vionet_device_negotiated(machine->device, VIRTIO_F_VERSION_1), ==, i % 2);
         g_assert_cmpuint(net_header_size(machine->net), ==, 12);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* A driver that has negotiated VERSION_1 cannot become a legacy one but by a reset. */
@@ -736,7 +712,7 @@ static void test_legacy_after_features_ok(void)
         machine_forget_events(machine);
         put(machine, SELECT, 2, 0);
         put(machine, writes[i].offset, writes[i].size, writes[i].value);
-        g_assert_true(violated(machine, VIONET_VIOLATION_LEGACY_LATE));
+        g_assert_true(machine_violated(machine, VIONET_VIOLATION_LEGACY_LATE));
         g_assert_true(vionet_device_queue_enabled(machine->device, 0));
         g_assert_true(vionet_device_negotiated(machine->device, VIRTIO_F_VERSION_1));
         for (unsigned k = 0; k < 6; k++) { /* looking does no harm */
@@ -744,7 +720,7 @@ static void test_legacy_after_features_ok(void)
         }
         g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Nor can a legacy driver set FEATURES_OK, or enable queues as others do. */
@@ -755,15 +731,15 @@ static void test_features_ok_of_legacy(void)
     put(machine, STATUS, 1, 3);
     put(machine, STATUS, 1, 11);
     g_assert_cmphex(get(machine, STATUS, 1), ==, 3);
-    g_assert_true(violated(machine, VIONET_VIOLATION_FEATURES_DEPENDENCY));
+    g_assert_true(machine_violated(machine, VIONET_VIOLATION_FEATURES_DEPENDENCY));
     vionet_device_write_driver_features(machine->device, 1, 1);
     vionet_device_write_status(machine->device, 11);
     g_assert_cmphex(get(machine, STATUS, 1), ==, 3);
     vionet_device_write_queue_enable(machine->device, 0, 1);
     g_assert_false(vionet_device_queue_enabled(machine->device, 0));
-    g_assert_true(violated(machine, VIONET_VIOLATION_QUEUE_ENABLE_EARLY));
+    g_assert_true(machine_violated(machine, VIONET_VIOLATION_QUEUE_ENABLE_EARLY));
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Looking at the header makes nobody a legacy driver. */
@@ -781,7 +757,7 @@ static void test_looking_changes_nothing(void)
     vionet_device_write_driver_features(machine->device, 1, 1);
     vionet_device_write_status(machine->device, 11);
     g_assert_cmphex(vionet_device_status(machine->device), ==, 11);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- saved state ---- */
@@ -804,7 +780,7 @@ static void test_not_saved(void)
     state = vionet_device_save(machine->device, &error);
     g_assert_no_error(error);
     g_bytes_unref(state);
-    finish(machine);
+    machine_finish(machine);
 }
 
 int main(int argc, char **argv)

@@ -50,15 +50,6 @@ static struct machine *boot(bool legacy)
     return machine;
 }
 
-static void finish(struct machine *machine)
-{
-    char *text = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-    machine_free(machine);
-}
-
 static uint32_t get(struct machine *machine, uint32_t offset)
 {
     return (uint32_t)vionet_mmio_read(machine->mmio, offset, 4);
@@ -67,22 +58,6 @@ static uint32_t get(struct machine *machine, uint32_t offset)
 static void put(struct machine *machine, uint32_t offset, uint32_t value)
 {
     vionet_mmio_write(machine->mmio, offset, 4, value);
-}
-
-/* Whether a driver was found to have done so since this was last asked. */
-static bool violated(struct machine *machine, VionetViolation violation)
-{
-    static uint64_t seen[VIONET_N_VIOLATIONS];
-    const uint64_t before = machine->user ? seen[violation] : 0;
-
-    if (!machine->user) { /* another machine than the last */
-        memset(seen, 0, sizeof(seen));
-        machine->user = seen;
-    }
-    for (unsigned i = 0; i < VIONET_N_VIOLATIONS; i++) {
-        seen[i] = vionet_device_violations(machine->device, (VionetViolation)i);
-    }
-    return seen[violation] > before;
 }
 
 /* ---- registers ---- */
@@ -131,7 +106,7 @@ static void test_first_sight(void)
             g_assert_cmphex(vionet_mmio_read(machine->mmio, 0x100 + i, 1), ==, our_mac[i]);
         }
         g_assert_cmphex(vionet_mmio_read(machine->mmio, 0x1fc, 4), ==, 0);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -158,7 +133,7 @@ static void test_feature_windows(void)
         g_assert_cmphex(vionet_device_driver_features(machine->device, 1), ==, version == 2);
         g_assert_cmpint(vionet_device_negotiated(machine->device, VIRTIO_NET_F_MAC), ==,
                         version == 1);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -187,7 +162,7 @@ static void test_other_widths(void)
                     UINT64_C(0x1563412005452) | UINT64_C(1) << 48); /* MAC, and link up */
     g_assert_cmphex(vionet_mmio_read(machine->mmio, 0x106, 2), ==, 1);
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Any value at any register, of queues that there are and are not; a device that works in the end. */
@@ -212,7 +187,7 @@ static void test_each_write(void)
         g_assert_cmphex(get(machine, 0x060), ==, 0);
         machine->driver->probed = false;
         g_assert_true(machine_works(machine));
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -224,7 +199,7 @@ static void test_queues_that_do_not_exist(void)
         put(machine, 0x030, queue);
         g_assert_cmphex(get(machine, 0x034), ==, 0);
         put(machine, 0x038, 8);
-        g_assert_true(violated(machine, VIONET_VIOLATION_QUEUE_SELECT));
+        g_assert_true(machine_violated(machine, VIONET_VIOLATION_QUEUE_SELECT));
         put(machine, 0x080, 0x1000);
         put(machine, 0x044, 1);
         g_assert_cmphex(get(machine, 0x044), ==, 0);
@@ -236,7 +211,7 @@ static void test_queues_that_do_not_exist(void)
             break;
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- queues ---- */
@@ -249,13 +224,13 @@ static void test_queue_size(void)
     put(machine, 0x030, 1);
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         put(machine, 0x038, bad[i]);
-        g_assert_true(violated(machine, VIONET_VIOLATION_QUEUE_SIZE_WRITE));
+        g_assert_true(machine_violated(machine, VIONET_VIOLATION_QUEUE_SIZE_WRITE));
         g_assert_cmpuint(vionet_device_queue_size(machine->device, 1), ==, 256);
     }
     put(machine, 0x038, 16);
     g_assert_cmpuint(vionet_device_queue_size(machine->device, 1), ==, 16);
     g_assert_cmpuint(get(machine, 0x034), ==, 256); /* the maximum, not the size */
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_addresses(void)
@@ -270,7 +245,7 @@ static void test_addresses(void)
         g_assert_cmphex(vionet_device_queue_area(machine->device, 2, (VionetQueueArea)area), ==,
                         UINT64_C(0x1111111100000000) * (area + 1) | (0xaaaaaaa0 + area));
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_ready_too_early(void)
@@ -279,10 +254,10 @@ static void test_ready_too_early(void)
 
     put(machine, 0x044, 1);
     g_assert_cmphex(get(machine, 0x044), ==, 0);
-    g_assert_true(violated(machine, VIONET_VIOLATION_QUEUE_ENABLE_EARLY));
+    g_assert_true(machine_violated(machine, VIONET_VIOLATION_QUEUE_ENABLE_EARLY));
     put(machine, 0x070, 3 | 4);
-    g_assert_true(violated(machine, VIONET_VIOLATION_DRIVER_OK_EARLY));
-    finish(machine);
+    g_assert_true(machine_violated(machine, VIONET_VIOLATION_DRIVER_OK_EARLY));
+    machine_finish(machine);
 }
 
 /* QueueReady 0 takes a queue away, of which nothing is touched then; 1 makes it a new one. */
@@ -295,9 +270,9 @@ static void test_queue_not_ready(void)
 
     put(machine, 0x030, 0);
     put(machine, 0x044, 2);
-    g_assert_true(violated(machine, VIONET_VIOLATION_QUEUE_DISABLE));
+    g_assert_true(machine_violated(machine, VIONET_VIOLATION_QUEUE_DISABLE));
     put(machine, 0x080, 0); /* it is enabled */
-    g_assert_true(violated(machine, VIONET_VIOLATION_QUEUE_WRITE_ENABLED));
+    g_assert_true(machine_violated(machine, VIONET_VIOLATION_QUEUE_WRITE_ENABLED));
     put(machine, 0x044, 0);
     g_assert_cmphex(get(machine, 0x044), ==, 0);
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DROP_QUEUE_DISABLED);
@@ -310,7 +285,7 @@ static void test_queue_not_ready(void)
     g_assert_true(machine_boot(machine, features_known()));
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
     g_assert_true(net_receive(machine->net, &packet));
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_queue_reset(void)
@@ -326,7 +301,7 @@ static void test_queue_reset(void)
     g_assert_cmphex(get(machine, 0x0c0), ==, 0);
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
     g_assert_true(net_receive(machine->net, &packet));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- interrupts and notifications ---- */
@@ -357,7 +332,7 @@ static void test_interrupt(void)
     put(machine, 0x070, 0);
     g_assert_cmphex(get(machine, 0x060), ==, 0);
     g_assert_false(guest_driver_intx_level(driver));
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_generation(void)
@@ -369,7 +344,7 @@ static void test_generation(void)
     vionet_device_set_link(machine->device, false);
     vionet_mmio_read(machine->mmio, 0x106, 2);
     g_assert_cmphex(get(machine, 0x0fc), !=, before);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_notifications(void)
@@ -396,7 +371,7 @@ static void test_notifications(void)
         }
         g_assert_cmpuint(vionet_device_violations(machine->device, VIONET_VIOLATION_NOTIFY_QUEUE),
                          ==, data ? 4 : N_QUEUES + 4);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -410,8 +385,8 @@ static void test_config_is_not_written(void)
         vionet_mmio_write(machine->mmio, offset, 1, 0x66);
         g_assert_cmphex(vionet_mmio_read(machine->mmio, offset, 1), ==, before);
     }
-    g_assert_true(violated(machine, VIONET_VIOLATION_CONFIG_WRITE));
-    finish(machine);
+    g_assert_true(machine_violated(machine, VIONET_VIOLATION_CONFIG_WRITE));
+    machine_finish(machine);
 }
 
 /* ---- version 1 ---- */
@@ -455,7 +430,7 @@ static void test_legacy_layout(void)
         put(machine, 0x070, 7); /* and it is started, if only to be found wanting */
         put(machine, 0x070, 0);
         g_assert_true(machine_works(machine));
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -466,10 +441,10 @@ static void test_legacy_size_afterwards(void)
 
     put(machine, 0x030, 0);
     put(machine, 0x038, 128);
-    g_assert_true(violated(machine, VIONET_VIOLATION_QUEUE_WRITE_ENABLED));
+    g_assert_true(machine_violated(machine, VIONET_VIOLATION_QUEUE_WRITE_ENABLED));
     g_assert_cmpuint(vionet_device_queue_size(machine->device, 0), ==, 256);
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Registers of the other version are not there. */
@@ -485,7 +460,7 @@ static void test_versions_apart(void)
     g_assert_cmphex(get(machine, 0x044), ==, 0);
     g_assert_cmphex(get(machine, 0x0fc), ==, 0);
     g_assert_cmpuint(machine->n_events, ==, 0);
-    finish(machine);
+    machine_finish(machine);
     machine = boot(false);
     put(machine, 0x030, 0);
     put(machine, 0x028, 4096);
@@ -493,7 +468,7 @@ static void test_versions_apart(void)
     put(machine, 0x040, 0);
     g_assert_true(vionet_device_queue_enabled(machine->device, 0));
     g_assert_cmpuint(machine->n_events, ==, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- life ---- */
@@ -565,7 +540,7 @@ static void test_machine_reset(void)
                         VIONET_DROP_NOT_RUNNING);
         machine->driver->probed = false;
         g_assert_true(machine_works(machine));
-        finish(machine);
+        machine_finish(machine);
     }
 }
 

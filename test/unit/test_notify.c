@@ -79,15 +79,6 @@ static struct machine *boot(const struct form *form, uint32_t multiplier)
     return machine;
 }
 
-static void finish(struct machine *machine)
-{
-    char *text = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-    machine_free(machine);
-}
-
 static uint64_t kicks(const struct machine *machine, unsigned queue)
 {
     return vionet_device_counter(machine->device, queue, VIONET_COUNTER_KICKS);
@@ -172,7 +163,7 @@ static void check_capability(const struct form *form, uint32_t multiplier)
     } else {
         g_assert_cmpuint(pci->notify_data_valid, ==, 0);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- what drivers do ---- */
@@ -201,7 +192,7 @@ static void check_driver(const struct form *form, uint32_t multiplier)
     }
     g_assert_null(machine_violation(machine, VIONET_VIOLATION_NOTIFY_QUEUE));
     g_assert_null(machine_violation(machine, VIONET_VIOLATION_NOTIFY_DATA));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- every value (C-02) ---- */
@@ -246,7 +237,7 @@ static void check_all_values(const struct form *form, uint32_t multiplier)
     g_assert_true(machine_boot(machine, features_known()));
     check_values(machine, form, multiplier);
     g_assert_cmphex(guest_driver_status(machine->driver), ==, 0xf);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Writes that no form knows: one octet, off the queue's address, past the last queue. */
@@ -271,7 +262,7 @@ static void check_places(const struct form *form, uint32_t multiplier)
             }
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Nothing is read from there. */
@@ -290,7 +281,7 @@ static void check_reads(const struct form *form, uint32_t multiplier)
         }
     }
     g_assert_cmpuint(who(machine, before), ==, NOBODY);
-    finish(machine);
+    machine_finish(machine);
 }
 
 struct check {
@@ -336,7 +327,7 @@ static void test_declined(void)
         g_assert_true(machine_boot(machine, wanted));
         g_assert_cmphex(guest_common_read(machine->driver, 56, 2), ==, 0);
         check_values(machine, &index, 4);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -351,7 +342,7 @@ static void test_form_after_reset(void)
     check_values(machine, &index, 4);
     g_assert_true(machine_boot(machine, features_known()));
     check_values(machine, form, 4);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- events ---- */
@@ -367,7 +358,7 @@ static void test_events(void)
     g_assert_nonnull(event);
     g_assert_cmpuint(event->queue, ==, 3);
     g_assert_cmphex(event->value, ==, 0x12345678);
-    finish(machine);
+    machine_finish(machine);
     machine = boot(&forms[0], 0);
     machine_forget_events(machine);
     write_at(machine, 0, 2, 1234);
@@ -376,7 +367,7 @@ static void test_events(void)
     g_assert_cmpuint(event->value, ==, 1234);
     g_assert_cmpuint(vionet_device_violations(machine->device, VIONET_VIOLATION_NOTIFY_QUEUE), ==,
                      1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* notifications without buffers are answered by constant work and no event. */
@@ -391,7 +382,7 @@ static void test_storm(void)
     g_assert_cmpuint(machine->n_events, ==, 0);
     g_assert_cmpuint(kicks(machine, 4), >=, 200000);
     g_assert_cmpint(net_control_rx(machine->net, 0, true), ==, VIRTIO_NET_OK);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- what is not offered together ---- */

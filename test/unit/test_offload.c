@@ -111,15 +111,6 @@ static struct guest_features choose(const uint8_t *bits, unsigned n, unsigned se
     return wanted;
 }
 
-static void finish(struct machine *machine)
-{
-    char *text = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-    machine_free(machine);
-}
-
 /* ---- frames ---- */
 
 static void put_frame(uint8_t p[LEN])
@@ -340,7 +331,7 @@ static void test_receive_product(void)
         }
     }
     g_assert_cmpuint(sets, >, 50);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- receive: offloads switched at run time ---- */
@@ -367,7 +358,7 @@ static void test_switching(void)
             check_all_receive(machine, &on);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* An offload is off with any that it needs (facts: accept, and treat the dependent one as off). */
@@ -447,7 +438,7 @@ static void test_offload_bits(void)
                             mask & one ? VIRTIO_NET_OK : VIRTIO_NET_ERR);
         }
         check_all_receive(machine, &wanted);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -464,7 +455,7 @@ static void test_switched_back_by_reset(void)
     g_assert_cmpint(deliver(machine, p, LEN, &header), ==, VIONET_DROP_OFFLOAD);
     boot(machine, features_known());
     g_assert_cmpint(deliver(machine, p, LEN, &header), ==, VIONET_DELIVERED);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /*
@@ -482,7 +473,7 @@ static void test_two_levels_valid(void)
     g_assert_cmpint(deliver(machine, p, LEN, &header), ==, VIONET_DELIVERED);
     g_assert_true(net_receive(machine->net, &packet));
     g_assert_cmphex(packet.header.flags, ==, DATA_VALID | TUNNEL_CSUM);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- transmit: the rules ---- */
@@ -602,7 +593,7 @@ static void test_transmit_product(void)
         }
     }
     g_assert_cmpuint(sets, >, 20);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /*
@@ -621,7 +612,7 @@ static void test_ecn_alone(void)
     g_assert_true(guest_driver_has(machine->driver, VIRTIO_NET_F_MTU));
     g_assert_true(guest_driver_has(machine->driver, VIRTIO_NET_F_HOST_ECN));
     g_assert_true(transmit(machine, &header, p, LEN, &frame));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* P-08: the honest ones, with hdr_len right, a hint, or nonsense that nothing may depend on. */
@@ -655,7 +646,7 @@ static void test_honest_headers(void)
             }
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- where the checksum is (P-07, P-10) ---- */
@@ -710,7 +701,7 @@ static void test_checksum_places(void)
                 }
             }
         }
-        finish(machines[i]);
+        machine_finish(machines[i]);
     }
 }
 
@@ -825,7 +816,7 @@ static void test_completed_for_guest(void)
         g_assert_cmphex(packet.header.flags, ==, 0);
         g_assert_cmpuint(packet.len, ==, LEN);
         g_assert_cmpuint(packet.data[50] << 8 | packet.data[51], ==, checksum_of(p, LEN, 34));
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -1014,7 +1005,7 @@ static void test_through(void)
         g_assert_cmpmem(packet.data, packet.len, p, len);
         check_segments(&packet, &shape);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* A checksum that the driver did not ask to complete is neither looked at nor vouched for. */
@@ -1040,7 +1031,7 @@ static void test_wrong_checksums(void)
             g_assert_cmphex(packet.header.gso_type, ==, 0);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Flags of features that the device does not have (RSC_EXT, IPSEC) never reach a guest. */
@@ -1059,7 +1050,7 @@ static void test_foreign_flags(void)
         g_assert_true(net_receive(machine->net, &packet));
         g_assert_cmphex(packet.raw_header[0], ==, flags & (NEEDS_CSUM | DATA_VALID));
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /*
@@ -1085,7 +1076,7 @@ static void test_no_outer_header(void)
         g_assert_cmpmem(packet.raw_header + 24, LEN, p, LEN);
         g_assert_cmpmem(packet.data, packet.len, p, LEN);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- P-02 ---- */
@@ -1108,7 +1099,7 @@ static void test_guest_that_took_nothing(void)
     g_assert_cmpuint(dropped, ==, 255);
     g_assert_cmpuint(vionet_device_verdicts(machine->device, VIONET_DROP_OFFLOAD), ==, 255);
     g_assert_cmpstr(vionet_verdict_name(VIONET_DROP_OFFLOAD), ==, "offload");
-    finish(machine);
+    machine_finish(machine);
 }
 
 int main(int argc, char **argv)

@@ -69,15 +69,6 @@ static struct machine *boot_pairs(uint16_t pairs)
     return machine;
 }
 
-static void finish(struct machine *machine)
-{
-    char *text = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-    machine_free(machine);
-}
-
 static uint64_t read_common(struct machine *machine, unsigned offset, unsigned size)
 {
     const struct pci_window *common = &machine->driver->pci.common;
@@ -113,7 +104,7 @@ static void test_identity(void)
     g_assert_cmphex(config(machine, 6, 2) & 0x10, ==, 0x10);
     g_assert_cmphex(config(machine, 0x3d, 1), ==, 1);
     g_assert_cmphex(config(machine, 0x30, 4), ==, 0); /* no expansion ROM */
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_subsystem(void)
@@ -256,7 +247,7 @@ static void test_capabilities(void)
         machine = machine_new(&setup, &error);
         g_assert_no_error(error);
         check_capabilities(machine, rows[i].vectors != 0);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -283,7 +274,7 @@ static void test_device_structure(void)
             g_assert_cmphex(config_field(&machine->driver->pci, offset, 1), ==, 0);
         }
         g_assert_cmphex(config_field(&machine->driver->pci, 24, 4), ==, full ? 0x1ff : 0);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -323,7 +314,7 @@ static void test_bar_sizes(void)
     g_assert_cmphex(sizes[0], ==, 0);
     g_assert_cmphex(sizes[1], !=, 0);
     g_assert_cmphex(sizes[4], !=, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* All that can be read without a side effect. */
@@ -394,7 +385,7 @@ static void test_bar_reads(void)
     }
     g_assert_true(same(machine, before));
     g_bytes_unref(before);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Whether an access of a BAR touches something that a driver may write. */
@@ -440,7 +431,7 @@ static void test_bar_writes(void)
     g_assert_true(same(machine, before));
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
     g_bytes_unref(before);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* And everywhere else, in every state: nothing is promised but that it goes on after a reset. */
@@ -462,7 +453,7 @@ static void test_bar_writes_anywhere(void)
         machine->driver->probed = false;
         g_assert_true(machine_works(machine));
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- configuration space ---- */
@@ -494,7 +485,7 @@ static void test_config_accesses(void)
     vionet_pci_config_write(machine->pci, UINT32_MAX - 3, 4, 0);
     g_assert_true(same(machine, before));
     g_bytes_unref(before);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Bits of configuration space that a driver may change, by octet. */
@@ -535,7 +526,7 @@ static void test_config_writes(void)
     }
     machine->driver->probed = false;
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- configuration access capability ---- */
@@ -557,7 +548,7 @@ static void test_access_reads(void)
     vionet_device_set_link(machine->device, false);
     g_assert_cmphex(pci_config_access_read(pci, pci->isr.bar, pci->isr.offset, 1), ==, 2);
     g_assert_cmphex(pci_config_access_read(pci, pci->isr.bar, pci->isr.offset, 1), ==, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Writes reach the BAR with their first octets. */
@@ -581,7 +572,7 @@ static void test_access_writes(void)
                      kicks + 1);
     pci_config_access_write(pci, pci->common.bar, pci->common.offset + STATUS, 1, 0);
     g_assert_cmphex(guest_driver_status(machine->driver), ==, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static bool access_is_good(const struct machine *machine, uint32_t bar, uint32_t offset,
@@ -625,7 +616,7 @@ static void test_access_nonsense(void)
         }
     }
     g_assert_cmphex(guest_driver_status(machine->driver), ==, 0xf);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* The window in configuration space: aimed by hand, then read or written at any width. */
@@ -677,7 +668,7 @@ static void test_access_read_widths(void)
         g_assert_cmphex(config(machine, machine->driver->pci.config_access_at + 16u + i, 1), ==,
                         mac[i]);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* As many octets as the length says reach the register, and no more. */
@@ -706,7 +697,7 @@ static void test_access_write_widths(void)
             g_assert_cmphex(read_common(machine, DRIVER_FEATURE_SELECT, 4), ==, 0x22222222);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* One that does nothing: reads 0, and a write changes no register. */
@@ -745,7 +736,7 @@ static void test_access_bars(void)
         }
     }
     g_assert_cmphex(guest_driver_status(machine->driver), ==, 0xf);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* C-01: accesses that begin in the BAR and end past it, begin at its end, or wrap around. */
@@ -769,7 +760,7 @@ static void test_access_ends(void)
     }
     check_no_access(machine, bar, size - 2, 4);
     check_no_access(machine, bar, size - 1, 2);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* C-01: lengths that are no access, where an honest one would have an effect. */
@@ -788,7 +779,7 @@ static void test_access_lengths(void)
         check_no_access(machine, pci->notify.bar, pci->notify.offset, lens[i]);
         check_no_access(machine, pci->device.bar, pci->device.offset, lens[i]);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* C-01: offsets that are no multiple of the length. */
@@ -806,7 +797,7 @@ static void test_access_unaligned(void)
             }
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* A notification this way is a notification: frames are announced, a command is executed. */
@@ -840,7 +831,7 @@ static void test_access_notifies(void)
     aim(machine, notify->bar, notify->offset + 4 * multiplier, 2);
     window_write(machine, 2, 4);
     g_assert_cmpuint(guest_differs(machine->memory, gpa + 32, 1, VIRTIO_NET_OK), ==, 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Reading ISR status this way clears it and lowers the pin; aiming, writing and looking about do not. */
@@ -877,7 +868,7 @@ static void test_access_reads_isr(void)
         g_assert_false(guest_driver_intx_level(machine->driver));
         g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 1);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* The window is for the virtio structures (4.1.4.9.2): table and pending bits are not to be had. */
@@ -906,7 +897,7 @@ static void test_access_msix(void)
     }
     g_assert_cmpuint(guest_driver_interrupts(machine->driver, 0), ==, 0);
     g_assert_true(pci_msix_pending(&machine->driver->pci, 0));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- the common configuration structure ---- */
@@ -929,7 +920,7 @@ static void test_common_widths(void)
             g_assert_cmphex(read_common(machine, i, 8), ==, bytes_get64(octets + i));
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Writes by halves and octets in any order put the register together. */
@@ -970,7 +961,7 @@ static void test_common_parts(void)
             g_assert_cmphex(read_common(machine, narrow[i], 4), ==, 0x44332211);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_read_only_registers(void)
@@ -994,7 +985,7 @@ static void test_read_only_registers(void)
         g_assert_cmphex(read_common(machine, ADMIN_INDEX, 4), ==, 0);
     }
     g_assert_cmphex(read_common(machine, NUM_QUEUES, 2), ==, 5);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_feature_windows(void)
@@ -1016,7 +1007,7 @@ static void test_feature_windows(void)
         write_common(machine, DRIVER_FEATURE, 4, offered);
         g_assert_cmphex(read_common(machine, DRIVER_FEATURE, 4) & offered, ==, offered);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* C-05: the maximum is the device's; what is not a size changes nothing. */
@@ -1039,7 +1030,7 @@ static void test_feature_echo(void)
     }
     write_common(machine, STATUS, 1, 0xb);
     g_assert_cmphex(read_common(machine, STATUS, 1), ==, 3);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_queue_sizes(void)
@@ -1069,7 +1060,7 @@ static void test_queue_sizes(void)
         }
     }
     g_assert_nonnull(machine_violation(machine, VIONET_VIOLATION_QUEUE_SIZE_WRITE));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* C-06: nothing is there past the end, in any register. */
@@ -1109,7 +1100,7 @@ static void test_no_queue(void)
     g_assert_true(same(machine, before));
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
     g_bytes_unref(before);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* NET-VQ-01: the control queue is behind the pairs that the driver has taken. */
@@ -1143,7 +1134,7 @@ static void test_queue_places(void)
     check_place(machine, features_without(features_known(), mq), 1, true);
     check_place(machine, few, 1, false);
     check_place(machine, features_known(), 4, true);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* C-11: enable, disable and reset of each index, with and without MQ. */
@@ -1182,7 +1173,7 @@ static void test_each_index(void)
         }
     }
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- writes at the wrong time (C-04) ---- */
@@ -1230,7 +1221,7 @@ static void test_writes_when_enabled(void)
     write_common(machine, DRIVER_FEATURE_SELECT, 4, 3);
     g_assert_true(same(machine, before));
     g_bytes_unref(before);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_enable_before_features_ok(void)
@@ -1244,7 +1235,7 @@ static void test_enable_before_features_ok(void)
         g_assert_cmpuint(read_common(machine, QUEUE_ENABLE, 2), ==, 0);
     }
     g_assert_nonnull(machine_violation(machine, VIONET_VIOLATION_QUEUE_ENABLE_EARLY));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* C-10: rings that are nowhere, misaligned, past the end of addresses, in a BAR. */
@@ -1283,7 +1274,7 @@ static void test_bad_areas(void)
         machine_forget_events(machine);
     }
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- bus mastering ---- */
@@ -1316,7 +1307,7 @@ static void test_no_bus_master(void)
     g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 1);
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
     g_assert_true(net_receive(machine->net, &packet));
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_command_while_no_bus_master(void)
@@ -1336,7 +1327,7 @@ static void test_command_while_no_bus_master(void)
     g_assert_cmpuint(guest_differs(machine->memory, gpa + 32, 1, 0xff), ==, 1);
     master(machine, true);
     g_assert_cmpuint(guest_differs(machine->memory, gpa + 32, 1, 0), ==, 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* A frame that was announced while the device could not reach it is not forgotten. */
@@ -1352,7 +1343,7 @@ static void test_notified_while_no_bus_master(void)
     master(machine, true);
     g_assert_cmpuint(machine->kicks, >, 0);
     g_assert_cmpuint(machine_drain(machine, 0), ==, 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* DRIVER_OK first, bus mastering later: the queues begin then. */
@@ -1372,7 +1363,7 @@ static void test_bus_master_after_driver_ok(void)
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DROP_NOT_RUNNING);
     master(machine, true);
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* A queue that is reset and set up again meanwhile begins with the others. */
@@ -1404,7 +1395,7 @@ static void test_queue_reset_while_no_bus_master(void)
     g_assert_true(net_transmit(machine->net, 1, NULL, frame, sizeof(frame)));
     g_assert_cmpuint(machine_drain(machine, 1), ==, 1);
     g_assert_cmpint(net_control_rx(machine->net, 0, true), ==, VIRTIO_NET_OK);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Frames that the host has when bus mastering goes off, and gives back before it is on again. */
@@ -1428,7 +1419,7 @@ static void test_completion_while_no_bus_master(void)
     g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 1);
     vionet_device_complete(machine->device, 0, &out[0], 1);
     g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- queue reset and completions while bus mastering is off ---- */
@@ -1559,7 +1550,7 @@ static void test_each_queue_reset_while_no_bus_master(void)
         g_assert_true(net_reset_queue(machine->net, index, 2 * size));
         exchange_all(machine);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Away while the bus master is off, and back only when it is on again: the others do not wait. */
@@ -1584,7 +1575,7 @@ static void test_queue_reset_outlasts_no_bus_master(void)
     exchange_all(machine);
     g_assert_cmpuint(virtq_used_total(guest_queue_ring(machine->driver, 2)), ==, 1);
     g_assert_cmphex(guest_driver_status(machine->driver), ==, 0xf);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static struct machine *boot_small(bool intx, bool in_order)
@@ -1663,7 +1654,7 @@ static void test_completions_while_no_bus_master(void)
             complete_in_the_dark(machine);
         }
         exchange(machine, 0);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -1700,7 +1691,7 @@ static void test_frames_out_over_a_queue_reset(void)
         take_out(machine, out, 16); /* every place is free again */
         vionet_device_complete(machine->device, 0, out, 16);
         g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 16);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -1723,7 +1714,7 @@ static void test_frames_out_over_a_reset(void)
     vionet_device_complete(machine->device, 0, out, 16);
     g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 16);
     exchange(machine, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- what a function is not made of ---- */

@@ -37,14 +37,6 @@ static void fill(uint8_t *frame, size_t len, unsigned number)
     memcpy(frame + 6, "\x02\0\0\0\0\1\x88\xb5", 8);
 }
 
-static void assert_no_complaints(struct machine *machine)
-{
-    char *text = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-}
-
 /* ---- Mapping ---- */
 
 static void test_needs_operations(void)
@@ -107,7 +99,7 @@ static void pass_frames(enum machine_memory kind, const struct net_options *net)
     }
     g_assert_cmpuint(machine->n_dma, >, 0);
     g_assert_cmphex(guest_driver_status(machine->driver) & VIRTIO_STATUS_DEVICE_NEEDS_RESET, ==, 0);
-    assert_no_complaints(machine);
+    machine_assert_no_complaints(machine);
     g_free(frame);
     machine_free(machine);
 }
@@ -379,7 +371,7 @@ static void test_oversize(void)
     }
     g_assert_cmpuint(vionet_device_verdicts(machine->device, VIONET_DROP_OVERSIZE), ==, 7);
     g_assert_true(machine_works(machine));
-    assert_no_complaints(machine);
+    machine_assert_no_complaints(machine);
     g_free(octets);
     machine_free(machine);
 }

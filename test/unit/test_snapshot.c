@@ -84,15 +84,6 @@ static struct machine *start(bool event_idx, bool in_order)
     return start_with(&setup, wanted(event_idx, in_order));
 }
 
-static void finish(struct machine *machine)
-{
-    char *text = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-    machine_free(machine);
-}
-
 static struct virtq *ring_of(struct machine *machine, unsigned index)
 {
     return guest_queue_ring(machine->driver, index);
@@ -442,7 +433,7 @@ static void reenter(const struct reentry *reentry, bool event_idx, unsigned max_
     hook_set(machine, NULL);
     bring_back(machine);
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* D-01 to D-06: from within any operation any function may be called, and all is well after. */
@@ -480,7 +471,7 @@ static void test_reset_in_a_violation(void)
         hook_set(machine, NULL);
         complaints_clear(guest_driver_complaints(machine->driver));
         g_assert_true(machine_works(machine));
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -545,7 +536,7 @@ static void test_reset_with_a_fault_to_report(void)
         complaints_clear(guest_driver_complaints(machine->driver));
         machine->net->options.hold = false;
         g_assert_true(machine_works(machine));
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -562,7 +553,7 @@ static void test_reset_after_a_command(void)
     g_assert_cmpuint(hook.late, ==, 0);
     hook_set(machine, NULL);
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* A driver that breaks a queue while it starts, and a host that resets it at once. */
@@ -591,7 +582,7 @@ static void test_reset_while_starting(void)
     g_assert_cmpint(last, ==, VIONET_EVENT_RESET); /* and not that the driver runs */
     machine->on_event = NULL;
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Between two commands of one notification the host maps more, or less. */
@@ -609,7 +600,7 @@ static void test_map_between_commands(void)
         g_assert_cmpuint(counter(machine, 4, VIONET_COUNTER_COMMANDS_OK), ==, before + 3);
         g_assert_cmpuint(counter(machine, 4, VIONET_COUNTER_COMMANDS_ERR), ==, 1);
         hook_set(machine, NULL);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -631,7 +622,7 @@ static void test_unmap_between_commands(void)
     hook_set(machine, NULL);
     bring_back(machine);
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /*
@@ -704,7 +695,7 @@ static void test_link_in_a_command(void)
         g_assert_cmpint(machine_deliver(machine, broadcast, sizeof(broadcast)), ==,
                         VIONET_DROP_LINK_DOWN);
         hook_set(machine, NULL);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -763,7 +754,7 @@ static void test_loop_back(void)
         machine_drain(machine, 0);
         g_assert_cmpuint(counter(machine, 0, VIONET_COUNTER_PACKETS), >, 0);
         g_assert_cmpuint(counter(machine, 1, VIONET_COUNTER_STALE), ==, 0);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -801,7 +792,7 @@ static void test_moved_memory(void)
         g_assert_cmpuint(vionet_device_violations(machine->device, VIONET_VIOLATION_RING_ADDRESS),
                          ==, 0);
         munmap(place[1], MEMORY);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -821,7 +812,7 @@ static void test_other_mappings(void)
             assert_traffic(machine);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Without its memory a queue breaks when it is next used, and touches nothing. */
@@ -853,7 +844,7 @@ static void test_missing_memory(void)
         g_assert_cmpuint(machine_drain(machine, 0), ==, 0); /* broken is broken */
         complaints_clear(guest_driver_complaints(machine->driver));
         g_assert_true(machine_works(machine));
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -962,7 +953,7 @@ static void test_late_completion(gconstpointer data)
         }
         g_assert_cmpuint(machine_drain(machine, 0), ==, OUT);
         g_assert_cmpuint(net_reclaim(machine->net, 0), ==, OUT);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -1003,7 +994,7 @@ static void test_frame_outlives_a_reset(void)
         g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 12);
     }
     vionet_device_complete(machine->device, 0, old, 4);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* The driver's next life finds every place taken: its frames wait for those of the last. */
@@ -1036,7 +1027,7 @@ static void test_every_place_taken(void)
     }
     vionet_device_complete(machine->device, 0, new, 16);
     g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 16);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- The bus off and on ---- */
@@ -1056,7 +1047,7 @@ static void test_kick_while_off(void)
         vionet_device_set_dma(machine->device, true);
         g_assert_cmpuint(machine->kicks, >, kicks);
         g_assert_cmpuint(machine_drain(machine, 0), ==, 1);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -1080,7 +1071,7 @@ static void test_completion_while_off(void)
         send(machine, 0);
         machine_drain(machine, 0);
         g_assert_cmpuint(virtq_used_total(ring_of(machine, 1)), ==, 9);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -1096,7 +1087,7 @@ static void test_timer_while_off(void)
     vionet_device_set_dma(machine->device, true);
     machine_advance(machine, UINT64_C(2000000));
     g_assert_cmpuint(counter(machine, 0, VIONET_COUNTER_INTERRUPTS), ==, 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Z-13: a timer that comes after its queue or device is gone is for nothing. */
@@ -1131,7 +1122,7 @@ static void test_timer_after_the_end(void)
         g_assert_cmpuint(hook.late, ==, 0);
         hook_set(machine, NULL);
         complaints_clear(guest_driver_complaints(machine->driver));
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -1177,7 +1168,7 @@ static void test_decision_after_65536(void)
     g_assert_cmpuint(
         guest_driver_take_interrupts(machine->driver, machine->driver->queues[0].vector), ==, 1);
     g_assert_true(net_receive(machine->net, &packet));
-    finish(machine);
+    machine_finish(machine);
     g_free(frame);
 }
 
@@ -1224,7 +1215,7 @@ static void test_command_flood(void)
     }
     g_assert_cmphex(hashes[0], !=, hashes[1]);
     g_assert_cmpuint(mallinfo2().uordblks, <, used + 65536);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- Single queues again and again ---- */
@@ -1249,7 +1240,7 @@ static void test_queue_restarts(void)
                             VIRTIO_NET_OK);
         }
         g_assert_cmpuint(counter(machine, 1, VIONET_COUNTER_STALE), ==, 0);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -1270,7 +1261,7 @@ static void test_available_before_the_start(void)
         guest_driver_ok(driver);
         g_assert_cmpuint(machine->kicks, ==, 3); /* buffers in two queues, a frame in one */
         g_assert_cmpuint(machine_drain(machine, 0), ==, 1);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 

@@ -15,14 +15,6 @@
 
 static const uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x88, 0xb5};
 
-static void assert_no_complaints(struct machine *machine)
-{
-    char *text = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-}
-
 static struct machine *boot(unsigned pairs)
 {
     struct machine_setup setup;
@@ -122,7 +114,7 @@ static void test_goes_on(void)
     send(machine);
     g_assert_cmpint(net_control_rx(machine->net, VIRTIO_NET_CTRL_RX_PROMISC, true), ==,
                     VIRTIO_NET_OK);
-    assert_no_complaints(machine);
+    machine_assert_no_complaints(machine);
     machine_free(machine);
 }
 
@@ -154,7 +146,7 @@ static void test_frames_out(void)
     net_reclaim(machine->net, 0);
     g_assert_cmpuint(net_transmit_pending(machine->net, 0), ==, 0);
     send(machine);
-    assert_no_complaints(machine);
+    machine_assert_no_complaints(machine);
     machine_free(machine);
 }
 
@@ -178,7 +170,7 @@ static void test_source_goes_on(void)
     g_assert_cmpuint(net_transmit_pending(machine->net, 0), ==, 0);
     deliver(machine);
     send(machine);
-    assert_no_complaints(machine);
+    machine_assert_no_complaints(machine);
     machine_free(machine);
 }
 
@@ -203,7 +195,7 @@ static void test_twice(void)
     g_assert_cmpuint(net_transmit_pending(machine->net, 0), ==, 0);
     deliver(machine);
     send(machine);
-    assert_no_complaints(machine);
+    machine_assert_no_complaints(machine);
     machine_free(machine);
 }
 

@@ -57,15 +57,6 @@ static struct machine *boot(void)
     return machine_booted(&setup, features_known());
 }
 
-static void finish(struct machine *machine)
-{
-    char *text = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-    machine_free(machine);
-}
-
 static bool open_to(const struct type *type, const struct guest_features *features)
 {
     bool any = type->any_of[0] == NONE;
@@ -148,7 +139,7 @@ static void test_types_of_features(void)
             g_assert_cmpuint(answers, ==, expected >> number & 1);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_not_negotiated(void)
@@ -167,7 +158,7 @@ static void test_not_negotiated(void)
     g_assert_cmpint(net_control_stats_get(machine->net, &entry, 1, reply, sizeof(reply)), ==,
                     VIRTIO_NET_ERR);
     g_assert_nonnull(machine_violation(machine, VIONET_VIOLATION_COMMAND_NOT_NEGOTIATED));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- what is refused ---- */
@@ -195,7 +186,7 @@ static void test_query_room(void)
             }
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Entries of 16 octets, one at least, and nothing between them. */
@@ -222,7 +213,7 @@ static void test_get_lengths(void)
             g_assert_cmphex(answer[i], ==, 0xff);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void check_refused(struct machine *machine, struct net_stats_entry bad)
@@ -263,7 +254,7 @@ static void test_one_bad_entry(void)
     machine_forget_events(machine);
     check_refused(machine, (struct net_stats_entry){0, UINT64_MAX});
     assert_reading(read_type(machine, 0, 1), READING(0, 0, 0, 0));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* With one pair there are three queues, however many the device could have. */
@@ -284,7 +275,7 @@ static void test_queues_of_one_pair(void)
         g_assert_cmpint(net_control_stats_get(machine->net, &entry, 1, reply, sizeof(reply)), ==,
                         queue <= 2 ? VIRTIO_NET_OK : VIRTIO_NET_ERR);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- how replies lie ---- */
@@ -344,7 +335,7 @@ static void test_room(void)
             g_assert_cmphex(replies[i], ==, 0xff);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_sizes(void)
@@ -374,7 +365,7 @@ static void test_cuts(void)
         assert_header(answer + 1, 16, 1);
         assert_header(answer + 57, 17, 1);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /*
@@ -415,7 +406,7 @@ static void test_as_linux_asks(void)
         }
         g_free(replies);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- what is counted ---- */
@@ -474,7 +465,7 @@ static void test_receive_basic(void)
     g_assert_cmpuint(machine->driver->queues[0].notifications, >, 0);
     assert_reading(read_type(machine, 2, 0), READING(machine->driver->queues[2].notifications));
     assert_reading(read_type(machine, 0, 3), READING(0));
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void send(struct machine *machine, const struct net_header *header, uint32_t len)
@@ -510,7 +501,7 @@ static void test_transmit_basic(void)
     g_assert_cmpuint(machine->driver->queues[1].notifications, >, 0);
     assert_reading(read_type(machine, 3, 16), READING(machine->driver->queues[3].notifications));
     assert_reading(read_type(machine, 1, 19), READING(0));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* By what the header says that the guest sees, not by what the host said. */
@@ -537,7 +528,7 @@ static void test_receive_offloads(void)
     assert_reading(read_type(machine, 0, 1), READING(1, 3, 5, 0));
     assert_reading(read_type(machine, 0, 2), READING(2, 350, 0, 0));
     g_assert_cmpuint(read_type(machine, 0, 0).at[1], ==, 9);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Both flags in one header count for both. */
@@ -572,7 +563,7 @@ static void test_transmit_offloads(void)
     send(machine, &large, 193); /* dropped */
     assert_reading(read_type(machine, 1, 17), READING(2, 4));
     assert_reading(read_type(machine, 1, 18), READING(3, 573, 0, 0, 3, 573));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* A burst of everything is counted like single frames. */
@@ -593,7 +584,7 @@ static void test_receive_bursts(void)
     g_assert_cmpuint(vionet_device_receive(machine->device, 0, burst, 100, verdicts, 0), ==, 100);
     assert_reading(read_type(machine, 0, 1), READING(25, 25, 50, 0));
     g_assert_cmpuint(read_type(machine, 0, 0).at[1], ==, 100);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* With the command that asks. */
@@ -607,7 +598,7 @@ static void test_control(void)
     g_assert_cmpint(net_control(machine->net, 8, 1, NULL, 0, NULL, 0), ==, VIRTIO_NET_ERR);
     assert_reading(read_type(machine, CONTROL, 32), READING(5, 3));
     assert_reading(read_type(machine, CONTROL, 32), READING(6, 4));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- how long it lasts ---- */
@@ -643,7 +634,7 @@ static void test_resets(void)
     assert_reading(read_type(machine, 0, 1), READING(0));
     assert_reading(read_type(machine, 1, 16),
                    READING(machine->driver->queues[1].notifications - notifications[1]));
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_wrap(void)
@@ -663,7 +654,7 @@ static void test_wrap(void)
     machine->device->queues[CONTROL].counters[VIONET_COUNTER_COMMANDS_OK] = UINT64_MAX;
     assert_reading(read_type(machine, CONTROL, 32), READING(0, 0));
     assert_reading(read_type(machine, CONTROL, 32), READING(1, 1));
-    finish(machine);
+    machine_finish(machine);
 }
 
 int main(int argc, char **argv)

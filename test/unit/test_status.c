@@ -222,15 +222,6 @@ static struct machine *running(void)
     return machine;
 }
 
-static void finish(struct machine *machine)
-{
-    char *text = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-    machine_free(machine);
-}
-
 static uint64_t all_interrupts(const struct machine *machine)
 {
     uint64_t n = guest_driver_intx_count(machine->driver);
@@ -290,7 +281,7 @@ static void test_nothing_before_driver_ok(void)
     g_assert_cmpuint(used_buffers(machine), ==, 0);
     g_assert_cmpuint(all_interrupts(machine), ==, 0);
     g_assert_cmpuint(guest_differs(machine->memory, ack_gpa, 1, 0xff), ==, 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_early_notifications_kept(void)
@@ -309,7 +300,7 @@ static void test_early_notifications_kept(void)
     g_assert_cmpuint(machine_drain(machine, 0), ==, 1);
     g_assert_cmpuint(guest_differs(machine->memory, ack_gpa, 1, VIRTIO_NET_OK), ==, 1);
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_live_from_driver_ok(void)
@@ -326,7 +317,7 @@ static void test_live_from_driver_ok(void)
     virtq_publish(guest_queue_ring(machine->driver, 1));
     notify_all(machine);
     g_assert_cmpuint(machine_drain(machine, 0), ==, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- errors ---- */
@@ -358,7 +349,7 @@ static void test_needs_reset(void)
     g_assert_cmpuint(guest_driver_interrupts(machine->driver, 0), ==, before + 1);
     g_assert_true(machine_works(machine));
     g_assert_cmphex(guest_driver_status(machine->driver) & NEEDS_RESET, ==, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_needs_reset_before_driver_ok(void)
@@ -371,7 +362,7 @@ static void test_needs_reset_before_driver_ok(void)
     g_assert_nonnull(machine_violation(machine, VIONET_VIOLATION_DRIVER_OK_EARLY));
     g_assert_cmpuint(all_interrupts(machine), ==, 0);
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* vionet/device.h: after a fatal violation the queue or device stops until the driver resets it. */
@@ -395,7 +386,7 @@ static void test_early_driver_runs_only_after_reset(void)
     g_assert_cmphex(guest_driver_status(driver) & NEEDS_RESET, ==, NEEDS_RESET);
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DROP_NOT_RUNNING);
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_failed_stops(void)
@@ -412,7 +403,7 @@ static void test_failed_stops(void)
     guest_driver_add_status(machine->driver, DRIVER_OK | FEATURES_OK);
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DROP_NOT_RUNNING);
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_refused_features_run_nothing(void)
@@ -435,7 +426,7 @@ static void test_refused_features_run_nothing(void)
     g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DROP_NOT_RUNNING);
     g_assert_false(vionet_device_negotiated(machine->device, VIRTIO_F_VERSION_1));
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- events ---- */
@@ -455,7 +446,7 @@ static void test_event_for_each_queue(void)
     g_assert_cmpuint(machine->n_events, ==, 2);
     g_assert_cmpuint(machine->events[0].queue, ==, 0);
     g_assert_cmpuint(machine->events[1].queue, ==, 1);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_event_again_after_reset(void)
@@ -473,7 +464,7 @@ static void test_event_again_after_reset(void)
     g_assert_nonnull(machine_violation(machine, VIONET_VIOLATION_CONFIG_WRITE));
     g_assert_cmpuint(vionet_device_violations(machine->device, VIONET_VIOLATION_CONFIG_WRITE), ==,
                      101);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_life_events(void)
@@ -489,7 +480,7 @@ static void test_life_events(void)
         g_assert_cmphex(machine->events[i].queue, ==, VIONET_NONE);
         g_assert_cmphex(machine->events[i].descriptor, ==, VIONET_NONE);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- reset ---- */
@@ -509,7 +500,7 @@ static void test_same_features_again(void)
         g_assert_true(machine_boot(machine, accepted));
         g_assert_true(features_equal(accepted, machine->driver->accepted));
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* The memory that the rings of a queue lie in, before and after. */
@@ -568,7 +559,7 @@ static void test_silence_after_reset(void)
     }
     vionet_device_set_link(machine->device, true);
     g_assert_true(machine_works(machine));
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_reset_from_every_state(void)
@@ -585,7 +576,7 @@ static void test_reset_from_every_state(void)
         g_assert_true(machine_works(machine));
         g_assert_true(guest_driver_reset(machine->driver));
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 int main(int argc, char **argv)

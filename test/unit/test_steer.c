@@ -234,15 +234,6 @@ static struct machine *boot(const char *dialect)
     return boot_without(dialect, 127, 127);
 }
 
-static void finish(struct machine *machine)
-{
-    char *text = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(text, ==, "");
-    g_free(text);
-    machine_free(machine);
-}
-
 static enum reference_dialect reference_of(const char *dialect)
 {
     if (strcmp(dialect, "ratified") == 0) {
@@ -376,7 +367,7 @@ static void test_published_vectors(void)
         check_suite(machine, suite_frame(connection, 6), connection->by_addresses, 1 + v6);
         check_suite(machine, suite_frame(connection, 17), connection->by_addresses, 1 + v6);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_types_cascade(void)
@@ -393,7 +384,7 @@ static void test_types_cascade(void)
             check_hash(machine, suite_frame(&suite[i], 132), &rss, 0);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_table_sizes(void)
@@ -418,7 +409,7 @@ static void test_table_sizes(void)
         check_hash(machine, in_ethernet(g_byte_array_new(), 0x0806), &rss, 0);
     }
     g_rand_free(random);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_unclassified(void)
@@ -434,7 +425,7 @@ static void test_unclassified(void)
         g_assert_cmpuint(pair_of(machine, suite_frame(&suite[5], 6)), ==, queue);
         check_hash(machine, flow(1), &rss, 0);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* H-07: the bits past a short key are zero, whatever key was there before. */
@@ -452,7 +443,7 @@ static void test_short_keys(void)
             check_hash(machine, suite_frame(&suite[i], 6), &rss, 0);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* A key longer than can matter is taken if the device says so. */
@@ -475,7 +466,7 @@ static void test_long_key(void)
         check_suite(machine, suite_frame(&suite[i], 6), suite[i].with_ports,
                     strchr(suite[i].src, ':') ? 5 : 2);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* H-04: only the queue that the table names has buffers; the frame finds them and keeps its hash. */
@@ -502,7 +493,7 @@ static void test_only_the_right_queue(void)
         g_assert_cmpuint(net_post(machine->net, pair, 1), ==, 1);
         check_hash(machine, frame, &rss, 0);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- queues that are not there ---- */
@@ -539,7 +530,7 @@ static void test_rss_queue_in_reset(void)
     }
     g_assert_cmpuint(vionet_device_verdicts(machine->device, VIONET_DROP_QUEUE_DISABLED), >=,
                      PAIRS);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* The pair that the table names for a flow, by the second implementation of the hash. */
@@ -613,7 +604,7 @@ static void test_rss_two_queues_in_reset(void)
         g_assert_cmpuint(disabled_drops(machine) - before, ==, dropped);
         g_assert_cmpuint(check_verdicts(machine, 128, 0), ==, 0);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* What a queue was told and what it counted. */
@@ -667,7 +658,7 @@ static void test_rss_others_unaffected(void)
         g_assert_cmpint(now.interrupts > before[pair].interrupts, ==, come > 0);
     }
     g_assert_cmphex(guest_driver_status(machine->driver), ==, 0xf);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /*
@@ -713,7 +704,7 @@ static void test_rss_burst_with_queue_in_reset(void)
         g_assert_cmpuint(came, ==, left);
         g_assert_cmpuint(left, <, N);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* The queue for frames without a hash goes as the others do. */
@@ -737,7 +728,7 @@ static void test_rss_unclassified_in_reset(void)
         g_assert_cmpuint(pair_of(machine, arp), ==, 6);
         check_verdicts(machine, 128, 0);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Key, types and table live in the device: resets of every queue leave them, the control queue's too. */
@@ -759,7 +750,7 @@ static void test_rss_survives_queue_resets(void)
     }
     g_assert_cmpuint(check_verdicts(machine, 128, 0), ==, 0);
     g_assert_cmpuint(disabled_drops(machine), ==, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* A table that is set while a queue is away may spare it, and holds when the queue is back. */
@@ -783,7 +774,7 @@ static void test_rss_set_while_queue_in_reset(void)
     for (unsigned i = 0; i < 128; i++) {
         check_hash(machine, flow(i), &rss, 0);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* The bus master goes off and comes back, and a queue with it: the table stands. */
@@ -811,7 +802,7 @@ static void test_rss_without_bus_master(void)
             check_hash(machine, flow(i), &rss, 0);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* A driver that set up two of eight pairs: entries may name the others, whose frames are lost. */
@@ -836,7 +827,7 @@ static void test_rss_queue_never_enabled(void)
     g_assert_cmpuint(came, >, 0);
     g_assert_cmpuint(vionet_device_verdicts(machine->device, VIONET_DROP_QUEUE_DISABLED), ==,
                      64 - came);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* H-02, to its end: entries for eight pairs, then two pairs, then one of the two goes. */
@@ -853,7 +844,7 @@ static void test_table_then_fewer_pairs(void)
     for (unsigned i = 0; i < 64; i++) {
         g_assert_cmpuint(pair_of(machine, flow(i)), ==, 0);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- automatic steering ---- */
@@ -873,7 +864,7 @@ static void test_one_queue_after_reset(void)
         }
         g_assert_true(machine_boot(machine, features_known()));
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_pairs_bound(void)
@@ -894,7 +885,7 @@ static void test_pairs_bound(void)
         g_assert_cmphex(seen, ==, (1u << pairs) - 1);
         g_assert_cmpuint(pair_of(machine, in_ethernet(g_byte_array_new(), 0x0806)), <, pairs);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void transmit(struct machine *machine, unsigned pair, Frame *frame)
@@ -929,7 +920,7 @@ static void test_follows_transmit(void)
         transmit(machine, i % PAIRS, suite_frame(&suite[i], 6));
         g_assert_cmpuint(pair_of(machine, suite_frame(&back, 6)), ==, i % PAIRS);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_learnt_beyond_pairs(void)
@@ -944,7 +935,7 @@ static void test_learnt_beyond_pairs(void)
     for (unsigned i = 0; i < 64; i++) {
         g_assert_cmpuint(pair_of(machine, answer(i)), <, 3);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_learnt_forgotten_by_reset(void)
@@ -964,7 +955,7 @@ static void test_learnt_forgotten_by_reset(void)
     for (unsigned i = 0; i < 32; i++) {
         g_assert_cmpuint(pair_of(machine, answer(i)), ==, usual[i]);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_automatic_queue_in_reset(void)
@@ -988,7 +979,7 @@ static void test_automatic_queue_in_reset(void)
         }
     }
     g_assert_cmpuint(vionet_device_verdicts(machine->device, VIONET_DROP_QUEUE_DISABLED), ==, 64);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* The driver asks for more pairs than it has set up: what would go to the others goes round. */
@@ -1009,7 +1000,7 @@ static void test_automatic_queue_never_enabled(void)
         seen |= 1u << pair;
     }
     g_assert_cmphex(seen, ==, 7);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_transmitting_in_reset_queue(void)
@@ -1023,7 +1014,7 @@ static void test_transmitting_in_reset_queue(void)
     g_assert_true(guest_queue_setup(machine->driver, 4, 0));
     g_assert_true(net_reset_queue(machine->net, 4, 0));
     g_assert_cmpuint(pair_of(machine, answer(9)), ==, 2);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- modes ---- */
@@ -1051,7 +1042,7 @@ static void test_last_mode_wins(void)
             g_assert_cmpuint(packet.header.hash_report, ==, i % 2 ? 2 : 3);
         }
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_hash_config_leaves_steering(void)
@@ -1071,7 +1062,7 @@ static void test_hash_config_leaves_steering(void)
         check_hash(machine, flow(i), &hash, 0);
     }
     g_assert_cmpint(net_control_rss(machine->net, &hash), ==, VIRTIO_NET_ERR);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_nothing_reported_at_first(void)
@@ -1089,7 +1080,7 @@ static void test_nothing_reported_at_first(void)
     g_assert_true(take(machine, suite_frame(&suite[0], 6), &packet));
     g_assert_cmphex(packet.header.hash_value, ==, 0);
     g_assert_cmpuint(packet.header.hash_report, ==, VIRTIO_NET_HASH_REPORT_NONE);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_one_pair_reports(void)
@@ -1107,7 +1098,7 @@ static void test_one_pair_reports(void)
     hash.table = NULL;
     set_hash(machine, hash);
     check_hash(machine, flow(1), &hash, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* RSS works for drivers that do not want to read the hash. */
@@ -1120,7 +1111,7 @@ static void test_rss_without_report(void)
     for (unsigned i = 0; i < 64; i++) {
         check_hash(machine, flow(i), &rss, 0);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- tunnels, in each dialect ---- */
@@ -1165,7 +1156,7 @@ static void test_tunnels(gconstpointer data)
     }
     check_encapsulations(machine, all);
     check_encapsulations(machine, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static Frame *cut(Frame *frame, unsigned len)
@@ -1195,7 +1186,7 @@ static void test_tunnels_cut(gconstpointer data)
         }
         g_byte_array_unref(whole);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static uint32_t hash_of(struct machine *machine, enum encapsulation kind, unsigned *report)
@@ -1233,7 +1224,7 @@ static void test_tunnel_command(void)
     g_assert_true(machine_boot(machine, features_known()));
     set_rss(machine, usual_rss(0x1ff));
     g_assert_cmphex(hash_of(machine, VXLAN, &report), ==, outer);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Draft v10: NONE alone and an empty mask mean the outer header; beside others it means nothing. */
@@ -1254,7 +1245,7 @@ static void test_v10_none(void)
         hash_of(machine, VXLAN, &report);
         g_assert_cmpuint(report, ==, rows[i].inner ? 2 : 3);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Draft v10: one mask, set by whichever command came last. */
@@ -1283,7 +1274,7 @@ static void test_v10_last_command(void)
     g_assert_true(machine_boot(machine, features_known()));
     hash_of(machine, VXLAN, &report);
     g_assert_cmpuint(report, ==, 0);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Draft v10 (F.3, 11): bit 52 alone lets the driver configure the hash; nothing shows it. */
@@ -1297,7 +1288,7 @@ static void test_v10_bit_alone(void)
     set_hash(machine, hash);
     g_assert_cmpint(net_control_pairs(machine->net, PAIRS), ==, VIRTIO_NET_OK);
     g_assert_cmpuint(pair_of(machine, encapsulate(VXLAN)), <, PAIRS);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Draft v7: the report tells that the inner header was hashed, and of which tunnel. */
@@ -1330,7 +1321,7 @@ static void test_v7_reports(void)
         g_assert_cmpuint(packet.header.hash_report, ==, rows[i].hash_report);
         g_assert_cmpuint(packet.header.hash_report_tunnel, ==, rows[i].tunnel_report);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Draft v7 (F.3, 13): inner hashing steers without being reported. */
@@ -1343,7 +1334,7 @@ static void test_v7_without_report(void)
     for (unsigned kind = 0; kind < N_ENCAPSULATIONS; kind++) {
         check_hash(machine, encapsulate(kind), &rss, 0);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* Not negotiated: the outer header, and no report of a tunnel. */
@@ -1357,7 +1348,7 @@ static void test_tunnels_declined(gconstpointer data)
         check_hash(machine, encapsulate(kind), &rss, 0);
     }
     g_assert_cmpint(net_control_hash_tunnel(machine->net, 0x10), ==, VIRTIO_NET_ERR);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* An enabled tunnel whose inner packet has no enabled type: no hash, not the outer one's. */
@@ -1376,7 +1367,7 @@ static void test_no_fall_back(gconstpointer data)
     g_assert_cmphex(packet.header.hash_value, ==, 0);
     g_assert_cmpuint(packet.header.hash_report_tunnel, ==, 0);
     g_assert_cmpuint(packet.pair, ==, 6);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* ---- the header (H-15) ---- */
@@ -1413,7 +1404,7 @@ static void test_header_octets(void)
         check_header(machine, variant == 0 ? 12 : variant == 1 ? 20 : 24, false);
         set_rss(machine, usual_rss(0x3f));
         check_header(machine, variant == 0 ? 12 : variant == 1 ? 20 : 24, variant > 0);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -1428,7 +1419,7 @@ static void test_short_frames(void)
         g_assert_true(take(machine, cut(flow(1), MIN(len, 54)), &packet));
         g_assert_cmpuint(packet.len, ==, MIN(len, 54));
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* 24 octets without HASH_REPORT: the fields in between are zero. */
@@ -1441,7 +1432,7 @@ static void test_header_without_report(void)
     machine = boot_poisoned(wanted, NET_WHOLE);
     set_rss(machine, usual_rss(0x3f));
     check_header(machine, 24, false);
-    finish(machine);
+    machine_finish(machine);
 }
 
 /* H-03: the sender's memory is read and never written, on each way to the guest. */
@@ -1470,7 +1461,7 @@ static void check_read_only(const struct net_layout *layout, uint32_t receive_si
     g_assert_cmpmem(memory, frame->len, frame->data, frame->len);
     munmap(memory, (size_t)page);
     g_byte_array_unref(frame);
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void test_read_only_frames(void)
@@ -1509,7 +1500,7 @@ static void test_short_chains(void)
         g_assert_cmpuint(vionet_device_verdicts(machine->device, VIONET_DROP_MALFORMED), ==,
                          header - 1);
         g_assert_cmpuint(vionet_device_verdicts(machine->device, VIONET_DROP_RUNT), ==, 14);
-        finish(machine);
+        machine_finish(machine);
     }
 }
 
@@ -1546,7 +1537,7 @@ static void test_burst(void)
     for (unsigned i = 0; i < 100; i++) {
         g_byte_array_unref(octets[i]);
     }
-    finish(machine);
+    machine_finish(machine);
 }
 
 static void add_for_dialects(const char *path, GTestDataFunc function)

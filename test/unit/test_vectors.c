@@ -380,15 +380,6 @@ static struct machine *new_hashing_machine(unsigned dialect)
     return machine;
 }
 
-static void free_machine(struct machine *machine)
-{
-    char *complaints = complaints_text(guest_driver_complaints(machine->driver));
-
-    g_assert_cmpstr(complaints, ==, "");
-    g_free(complaints);
-    machine_free(machine);
-}
-
 /* Delivers a frame in pieces; its packet header and its queue are as expected. */
 static void check_delivery(struct machine *machine, unsigned dialect, const struct vector *v,
                            const struct iovec *pieces, unsigned n)
@@ -420,7 +411,7 @@ static void test_device(const void *data)
 
         check_delivery(machine, dialect, v, &whole, 1);
     }
-    free_machine(machine);
+    machine_finish(machine);
 }
 
 /* A burst of all frames arrives in each queue in order, and none is lost or duplicated. */
@@ -459,7 +450,7 @@ static void test_device_bursts(const void *data)
             g_assert_cmpuint(packet.header.hash_report, ==, expected->report);
         }
     }
-    free_machine(machine);
+    machine_finish(machine);
 }
 
 /* ---- cut and in pieces ---- */
@@ -544,7 +535,7 @@ static void test_two_pieces(const void *data)
             free(pieces[1].iov_base);
         }
     }
-    free_machine(machine);
+    machine_finish(machine);
 }
 
 /* Pieces of one, two, three, ... octets each, with empty ones between them. */
@@ -565,7 +556,7 @@ static void test_many_pieces(const void *data)
         }
         check_delivery(machine, dialect, v, pieces, n);
     }
-    free_machine(machine);
+    machine_finish(machine);
 }
 
 /* ---- captures ---- */
