@@ -33,7 +33,8 @@ enum {
     SLOT_OUT = 1 << 0, /* until the host gives the frame back, whatever becomes of the queue */
     SLOT_DONE =
         1 << 1, /* given back while the queue was paused: goes to the driver when it goes on */
-    SLOT_EXTRAS = 1 << 2, /* it has more than other slots, see queue_release_slot_extras() */
+    /* It has more than other slots: several descriptors, or what queue_release_slot_extras() frees. */
+    SLOT_EXTRAS = 1 << 2,
 };
 
 /* A transmitted frame that the host has. One cache line, and all of it that most frames use. */

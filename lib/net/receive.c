@@ -449,11 +449,7 @@ static void hand_put_down(struct queue *queue, struct hand *hand)
     if (hand->done > 0) {
         ring_push_plain(&queue->ring, true, hand->buffers, hand->done);
     }
-    while (hand->n > hand->done) {
-        const struct chain_ref ref = ring_plain_ref(&hand->buffers[--hand->n]);
-
-        ring_unpop(&queue->ring, &ref);
-    }
+    ring_unpop_plain(&queue->ring, hand->buffers + hand->done, hand->n - hand->done);
     hand->n = hand->done = 0;
 }
 

@@ -252,11 +252,7 @@ static unsigned take_simple(struct queue *queue, const struct view *view, Vionet
         __builtin_prefetch(buffers[i].host + MIN(buffers[i].len, CACHE_LINE));
     }
     taken = describe(queue, view, buffers, there, frames, octets);
-    while (there > taken) {
-        const struct chain_ref ref = ring_plain_ref(&buffers[--there]);
-
-        ring_unpop(&queue->ring, &ref);
-    }
+    ring_unpop_plain(&queue->ring, buffers + taken, there - taken);
     return taken;
 }
 

@@ -222,6 +222,15 @@ void ring_unpop(struct ring *ring, const struct chain_ref *ref)
     ring->next_turn--;
 }
 
+void ring_unpop_plain(struct ring *ring, const struct ring_plain *buffers, unsigned n)
+{
+    while (n > 0) {
+        const struct chain_ref ref = ring_plain_ref(&buffers[--n]);
+
+        ring_unpop(ring, &ref);
+    }
+}
+
 /*
  * Puts them behind those that are staged. Where the driver takes batches, buffers that nothing was written to go back
  * with one entry (2.7.9, 2.8.9): the driver takes those skipped for used as a whole.

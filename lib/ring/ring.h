@@ -248,6 +248,9 @@ static inline unsigned ring_pop_plain(struct ring *ring, bool write, struct ring
  */
 void ring_unpop(struct ring *ring, const struct chain_ref *ref);
 
+/* The same for n plain ones, the last that were taken. */
+void ring_unpop_plain(struct ring *ring, const struct ring_plain *buffers, unsigned n);
+
 /*
  * Gives a buffer back with written octets in it. The driver sees it after the next flush; with
  * IN_ORDER not before those that were taken earlier. It cannot be taken back: the used buffer may stand over
