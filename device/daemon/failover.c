@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "document.h"
 #include "options.h"
 #include "qmp.h"
 
@@ -514,18 +515,6 @@ void failover_follow(struct failover *failover, const VionetDevice *device,
     vionet_standby_follow(failover->standby, device, event);
 }
 
-static void add_text(JsonBuilder *builder, const char *name, const char *text)
-{
-    json_builder_set_member_name(builder, name);
-    json_builder_add_string_value(builder, text);
-}
-
-static void add_switch(JsonBuilder *builder, const char *name, bool on)
-{
-    json_builder_set_member_name(builder, name);
-    json_builder_add_boolean_value(builder, on);
-}
-
 static char *end_line(JsonBuilder *builder)
 {
     JsonNode *root;
@@ -543,12 +532,12 @@ void failover_describe(const struct failover *failover, JsonBuilder *builder)
 {
     const VionetStandby *standby = failover->standby;
 
-    add_text(builder, "model", vionet_standby_model_name(failover->model));
-    add_text(builder, "primary", vionet_primary_state_name(vionet_standby_state(standby)));
-    add_switch(builder, "negotiated", vionet_standby_negotiated(standby));
-    add_switch(builder, "blocks-migration", vionet_standby_blocks_migration(standby));
+    document_add_text(builder, "model", vionet_standby_model_name(failover->model));
+    document_add_text(builder, "primary", vionet_primary_state_name(vionet_standby_state(standby)));
+    document_add_switch(builder, "negotiated", vionet_standby_negotiated(standby));
+    document_add_switch(builder, "blocks-migration", vionet_standby_blocks_migration(standby));
     if (failover->qmp) {
-        add_switch(builder, "monitor", failover->connected);
+        document_add_switch(builder, "monitor", failover->connected);
     }
 }
 
@@ -566,10 +555,10 @@ char *failover_describe_event(const VionetStandbyEvent *event)
     JsonBuilder *builder = json_builder_new();
 
     json_builder_begin_object(builder);
-    add_text(builder, "event", vionet_standby_input_name(event->input));
-    add_text(builder, "from", vionet_primary_state_name(event->from));
-    add_text(builder, "to", vionet_primary_state_name(event->to));
-    add_text(builder, "action", vionet_standby_action_name(event->action));
-    add_text(builder, "outcome", vionet_standby_outcome_name(event->outcome));
+    document_add_text(builder, "event", vionet_standby_input_name(event->input));
+    document_add_text(builder, "from", vionet_primary_state_name(event->from));
+    document_add_text(builder, "to", vionet_primary_state_name(event->to));
+    document_add_text(builder, "action", vionet_standby_action_name(event->action));
+    document_add_text(builder, "outcome", vionet_standby_outcome_name(event->outcome));
     return end_line(builder);
 }

@@ -17,6 +17,7 @@
 #include <vionet/transport.h>
 #include <vionet/version.h>
 
+#include "document.h"
 #include "listener.h"
 #include "property.h"
 
@@ -24,28 +25,10 @@
 
 /* ---- The document ---- */
 
-static void add_text(JsonBuilder *builder, const char *name, const char *text)
-{
-    json_builder_set_member_name(builder, name);
-    json_builder_add_string_value(builder, text);
-}
-
-static void add_switch(JsonBuilder *builder, const char *name, bool on)
-{
-    json_builder_set_member_name(builder, name);
-    json_builder_add_boolean_value(builder, on);
-}
-
-static void add_number(JsonBuilder *builder, const char *name, uint64_t number)
-{
-    json_builder_set_member_name(builder, name);
-    json_builder_add_int_value(builder, (gint64)number);
-}
-
 static void add_count(JsonBuilder *builder, const char *name, uint64_t number)
 {
     if (number > 0) {
-        add_number(builder, name, number);
+        document_add_number(builder, name, number);
     }
 }
 
@@ -66,7 +49,7 @@ static void add_properties(JsonBuilder *builder, const char *text)
         for (unsigned i = 0; (property = property_at(i)) != NULL; i++) {
             char *shown = property->kind->show(property, &properties);
 
-            add_text(builder, property->name, shown);
+            document_add_text(builder, property->name, shown);
             g_free(shown);
         }
     }
@@ -77,16 +60,16 @@ static void add_backend_counters(JsonBuilder *builder, const VionetBackend *back
 {
     const VionetBackendCounters counters = backend_counters(backend);
 
-    add_number(builder, "sent", counters.sent);
-    add_number(builder, "received", counters.received);
-    add_number(builder, "dropped", counters.dropped);
+    document_add_number(builder, "sent", counters.sent);
+    document_add_number(builder, "received", counters.received);
+    document_add_number(builder, "dropped", counters.dropped);
 }
 
 /* With threads, its queues too: what each thread has moved. */
 static void add_backend(JsonBuilder *builder, const VionetBackend *backend)
 {
     begin_object(builder, "backend");
-    add_text(builder, "name", backend_name(backend));
+    document_add_text(builder, "name", backend_name(backend));
     add_backend_counters(builder, backend);
     if (backend_n_queues(backend) > 0) {
         json_builder_set_member_name(builder, "queues");
@@ -125,7 +108,7 @@ static void add_status(JsonBuilder *builder, const VionetDevice *device)
         }
     }
     json_builder_end_array(builder);
-    add_switch(builder, "running", vionet_device_running(device));
+    document_add_switch(builder, "running", vionet_device_running(device));
 }
 
 static void add_features(JsonBuilder *builder, const VionetDevice *device, const char *name,
@@ -190,9 +173,9 @@ static void add_queues(JsonBuilder *builder, const VionetDevice *device)
             continue;
         }
         json_builder_begin_object(builder);
-        add_number(builder, "queue", queue);
-        add_text(builder, "kind", queue_kind(device, queue));
-        add_switch(builder, "enabled", vionet_device_queue_enabled(device, queue));
+        document_add_number(builder, "queue", queue);
+        document_add_text(builder, "kind", queue_kind(device, queue));
+        document_add_switch(builder, "enabled", vionet_device_queue_enabled(device, queue));
         for (unsigned i = 0; i < VIONET_N_COUNTERS; i++) {
             add_count(builder, vionet_counter_name(i), vionet_device_counter(device, queue, i));
         }
@@ -253,8 +236,8 @@ char *status_describe(VionetFrontend *frontend, const char *properties, bool con
     char *text;
 
     json_builder_begin_object(builder);
-    add_text(builder, "version", VIONET_VERSION);
-    add_switch(builder, "connected", connected);
+    document_add_text(builder, "version", VIONET_VERSION);
+    document_add_switch(builder, "connected", connected);
     add_properties(builder, properties);
     add_backend(builder, vionet_frontend_backend(frontend));
     add_device(builder, vionet_frontend_device(frontend));
