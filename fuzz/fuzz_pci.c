@@ -75,9 +75,6 @@ struct run {
     bool pin;
     bool notify_data; /* the draft's form is offered */
     uint64_t messages;
-    VionetFrame outs[MAX_OUT];
-    unsigned out_pairs[MAX_OUT];
-    unsigned n_outs;
     /* found in the capabilities */
     uint32_t common;
     uint32_t notify;
@@ -251,45 +248,14 @@ static void require_as_new(struct run *run)
 
 /* ---- frames ---- */
 
-static void give_back(struct run *run)
-{
-    for (unsigned i = 0; i < run->n_outs; i++) {
-        vionet_device_complete(run->rig.device, run->out_pairs[i], &run->outs[i], 1);
-    }
-    run->n_outs = 0;
-}
-
 static void act_deliver(struct run *run)
 {
-    const uint8_t how = input_8(&run->input);
-    uint8_t octets[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 0, 0x45};
-    const struct iovec piece = {octets, sizeof(octets)};
-    VionetFrame frames[4];
-
-    for (unsigned i = 0; i < 4; i++) {
-        frames[i] = (VionetFrame){.iov = &piece, .n_iov = 1};
-    }
-    fuzz_reach[DELIVERED].count +=
-        vionet_device_receive(run->rig.device, 0, frames, 1 + (how & 3), NULL, 0);
+    fuzz_reach[DELIVERED].count += rig_deliver(&run->rig, input_8(&run->input));
 }
 
 static void act_transmit(struct run *run)
 {
-    const uint8_t how = input_8(&run->input);
-    const unsigned pair = how % RIG_MAX_PAIRS;
-    size_t n;
-
-    if (run->n_outs + 8 > MAX_OUT || (how & 0x80)) {
-        give_back(run);
-    }
-    n = vionet_device_transmit(run->rig.device, pair, &run->outs[run->n_outs], 8);
-    fuzz_reach[TAKEN].count += n;
-    for (; n > 0; n--) {
-        run->out_pairs[run->n_outs++] = pair;
-    }
-    if (how & 0x40) {
-        give_back(run);
-    }
+    fuzz_reach[TAKEN].count += rig_transmit(&run->rig, input_8(&run->input), MAX_OUT);
 }
 
 /* ---- accesses ---- */
@@ -574,7 +540,7 @@ static bool boot(struct run *run, uint32_t bits)
     static const uint8_t zero[RIG_MAX_QUEUES * RIG_RING_SPACE];
     uint64_t accepted[VIONET_FEATURE_WORDS] = {0};
 
-    give_back(run);
+    rig_give_back(&run->rig);
     check_memory(run, "the last completions"); /* without bus mastering there is nothing to see */
     vionet_pci_config_write(run->pci, COMMAND, 2, MASTER | 2);
     PUT(run, device_status, 0);
@@ -732,7 +698,7 @@ static void act_machine(struct run *run)
 
 static void bus_reset(struct run *run)
 {
-    give_back(run);
+    rig_give_back(&run->rig);
     vionet_device_set_link(run->rig.device, true);
     check_memory(run, "the last completions"); /* while the command register tells */
     vionet_pci_reset(run->pci);
@@ -881,7 +847,7 @@ static void require_works(struct run *run)
     run->input = input_of(NULL, 0);
     act_deliver(run);
     act_transmit(run);
-    give_back(run);
+    rig_give_back(&run->rig);
     FUZZ_REQUIRE(fuzz_reach[DELIVERED].count == delivered + 1, "no frame is delivered");
     FUZZ_REQUIRE(fuzz_reach[TAKEN].count == taken + 1, "no frame is taken");
     REACHED(WORKS);

@@ -376,7 +376,50 @@ void rig_end(struct rig *rig)
     rig->device = NULL;
 }
 
-/* ---- registers ---- */
+/* ---- the network ---- */
+
+size_t rig_deliver(struct rig *rig, uint8_t how)
+{
+    uint8_t octets[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 0, 0x45};
+    const struct iovec piece = {octets, sizeof(octets)};
+    VionetFrame frames[4];
+
+    for (unsigned i = 0; i < 4; i++) {
+        frames[i] = (VionetFrame){.iov = &piece, .n_iov = 1};
+    }
+    return vionet_device_receive(rig->device, 0, frames, 1 + (how & 3), NULL, 0);
+}
+
+size_t rig_transmit(struct rig *rig, uint8_t how, unsigned most)
+{
+    struct rig_outs *outs = &rig->outs;
+    const unsigned pair = how % RIG_MAX_PAIRS;
+    size_t n;
+
+    if (outs->n + 8 > most || (how & 0x80)) {
+        rig_give_back(rig);
+    }
+    n = vionet_device_transmit(rig->device, pair, &outs->frames[outs->n], 8);
+    for (size_t i = 0; i < n; i++) {
+        outs->pairs[outs->n++] = pair;
+    }
+    if (how & 0x40) {
+        rig_give_back(rig);
+    }
+    return n;
+}
+
+void rig_give_back(struct rig *rig)
+{
+    struct rig_outs *outs = &rig->outs;
+
+    for (unsigned i = 0; i < outs->n; i++) {
+        vionet_device_complete(rig->device, outs->pairs[i], &outs->frames[i], 1);
+    }
+    outs->n = 0;
+}
+
+/* ---- the driver's registers ---- */
 
 /* Memory that a driver of manners would zero before it enables a queue. */
 static void zero_rings(struct rig *rig)

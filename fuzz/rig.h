@@ -58,8 +58,18 @@ struct rig_queue {
     unsigned table;                /* next small table to use, going round */
 };
 
+/* Frames that the host has and has not given back, by the pair that sent them. */
+#define RIG_MAX_OUT 64
+
+struct rig_outs {
+    VionetFrame frames[RIG_MAX_OUT];
+    unsigned pairs[RIG_MAX_OUT];
+    unsigned n;
+};
+
 struct rig {
     VionetDevice *device;
+    struct rig_outs outs;
     struct rig_region regions[RIG_REGIONS];
     struct rig_queue queues[RIG_MAX_QUEUES];
     unsigned n_queues;
@@ -117,6 +127,18 @@ void rig_allow_all(struct rig *rig);
 
 /* Requires that the device has written nowhere else. */
 void rig_require_unchanged(const struct rig *rig, const char *after);
+
+/* ---- the network ---- */
+
+/* From the host, one to four broadcasts, as how says; how many went in. */
+size_t rig_deliver(struct rig *rig, uint8_t how);
+
+/*
+ * Up to eight frames of the pair that how names, which the host keeps, but no more than most of them; how many.
+ * Bits 7 and 6 of how: before it, or behind it, all that it has are given back.
+ */
+size_t rig_transmit(struct rig *rig, uint8_t how, unsigned most);
+void rig_give_back(struct rig *rig);
 
 /* ---- the driver's registers ---- */
 
