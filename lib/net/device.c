@@ -35,13 +35,24 @@ static void pass_gates(VionetDevice *device)
     }
 }
 
+static enum receive_way way_of(const VionetDevice *device, const struct view *view)
+{
+    if (!view->running || !view->link_up || device->ops.trace) {
+        return WAY_STATIONS;
+    }
+    if (steer_by_hash(view)) {
+        return WAY_HASHED;
+    }
+    return steer_chooses(view) ? WAY_STATIONS : WAY_STRAIGHT;
+}
+
 void device_publish(VionetDevice *device, struct view *view)
 {
     struct view *old;
 
-    view->straight = view->running && view->link_up && !steer_chooses(view) && !device->ops.trace;
+    view->way = (uint8_t)way_of(device, view);
     old = atomic_exchange_explicit(&device->view, view, memory_order_acq_rel);
-    atomic_store_explicit(&device->straight, view->straight, memory_order_relaxed);
+    atomic_store_explicit(&device->straight, view->way == WAY_STRAIGHT, memory_order_relaxed);
     atomic_store_explicit(&device->offloads, view->offloads, memory_order_relaxed);
     pass_gates(device);
     view_free(old);
