@@ -8,6 +8,7 @@
 
 #include "copy.h"
 #include "iov.h"
+#include "lines.h"
 #include "net/header.h"
 #include "net/queue.h"
 
@@ -27,7 +28,7 @@ static inline void hand_take(struct queue *queue, struct hand *hand, unsigned n)
     hand->done = 0;
     hand->n = G_UNLIKELY(logs) ? 0 : ring_pop_plain(&queue->ring, true, hand->buffers, n);
     for (unsigned i = 0; i < hand->n; i++) {
-        __builtin_prefetch(hand->buffers[i].host, 1);
+        line_fetch_to_write(hand->buffers[i].host);
     }
     if (hand->n > 0) {
         ring_disable_kicks(&queue->ring);
