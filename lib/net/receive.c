@@ -334,6 +334,98 @@ static unsigned count_offloads(struct queue *queue, const struct view *view,
     return queue_count_offloads(queue, header_flags(view, frame), frame->gso_type, station->len);
 }
 
+#define MERGED_MAX 64 /* plain buffers that a frame is put into at once */
+
+/* Takes plain buffers until they hold whole octets, or there are no more, or too many; how many. */
+static unsigned take_merged(struct ring *ring, struct ring_plain *buffers, uint64_t whole)
+{
+    uint64_t room = 0;
+    unsigned n = 0;
+
+    while (room < whole && n < MERGED_MAX) {
+        const uint64_t more = n ? (whole - room - 1) / buffers[n - 1].len + 1 : 1;
+        const unsigned wanted = (unsigned)MIN(more, MERGED_MAX - n);
+        const unsigned got = ring_pop_plain(ring, true, buffers + n, wanted);
+
+        for (unsigned end = n + got; n < end; n++) {
+            room += buffers[n].len;
+        }
+        if (got < wanted) {
+            break;
+        }
+    }
+    return n;
+}
+
+/* Puts header and frame into buffers that were taken; how many it took, 0 if they do not fit. */
+static unsigned fill_merged(const struct view *view, struct ring_plain *buffers, unsigned n,
+                            const struct station *station)
+{
+    struct iov_cursor from = iov_begin(station->frame->iov, station->frame->n_iov);
+    const uint32_t whole = view->hdr_len + station->len;
+    uint8_t hdr[HEADER_MAX];
+    uint32_t filled = 0;
+    uint64_t room = 0;
+    unsigned used;
+
+    for (used = 0; used < n && room < whole; used++) {
+        room += buffers[used].len;
+    }
+    if (room < whole || buffers[0].len < view->hdr_len) {
+        return 0;
+    }
+    header_write(view, station->frame, &station->hash, hdr);
+    view_put16(view, hdr + HEADER_NUM_BUFFERS, (uint16_t)used);
+    memcpy(buffers[0].host, hdr, view->hdr_len);
+    for (unsigned i = 0; i < used; i++) {
+        const uint32_t skip = i ? 0 : view->hdr_len;
+
+        buffers[i].len = MIN(buffers[i].len, whole - filled);
+        iov_read(&from, buffers[i].host + skip, buffers[i].len - skip);
+        filled += buffers[i].len;
+    }
+    return used;
+}
+
+/*
+ * Delivers a frame over plain buffers, the first of which is too short for it. Nothing is copied before there are
+ * enough: a frame that has to wait costs little. False if not all that it takes are plain, or they are too many: nothing has
+ * happened then.
+ */
+static bool deliver_merged(struct queue *queue, const struct view *view,
+                           const struct station *station, VionetVerdict *verdict,
+                           struct outcome *outcome)
+{
+    struct ring_plain buffers[MERGED_MAX];
+    const unsigned n = take_merged(&queue->ring, buffers, (uint64_t)view->hdr_len + station->len);
+    const unsigned used = fill_merged(view, buffers, n, station);
+    int taken;
+
+    if (used > 0) {
+        ring_unpop_plain(&queue->ring, buffers + used, n - used);
+        ring_push_plain(&queue->ring, true, buffers, used);
+        *verdict = VIONET_DELIVERED;
+        return true;
+    }
+    if (n == MERGED_MAX || n == 0 || buffers[0].len < view->hdr_len) {
+        ring_unpop_plain(&queue->ring, buffers, n);
+        return false;
+    }
+    taken = take_buffer(queue);
+    if (taken > 0) {
+        ring_unpop(&queue->ring, &queue->chain.ref);
+    }
+    ring_unpop_plain(&queue->ring, buffers, n);
+    if (taken < 0) {
+        queue_break(queue, outcome);
+        *verdict = VIONET_DROP_NOT_RUNNING;
+    } else if (taken == 0) {
+        /* With the whole ring in hand there is nothing to wait for. */
+        *verdict = n < queue->ring.setup.size ? VIONET_HELD : VIONET_DROP_BUFFER_TOO_SMALL;
+    }
+    return taken <= 0;
+}
+
 /*
  * Delivers one of left frames to the pair's queue: into a plain buffer if there are any, the ordinary
  * way if not.
@@ -342,13 +434,17 @@ static inline VionetVerdict deliver_next(struct burst *burst, struct queue *queu
                                          struct hand *hand, const struct station *station,
                                          unsigned left, struct outcome *outcome)
 {
+    const struct view *view = burst->view;
+    VionetVerdict verdict;
+    bool plain;
+
     if (hand->done == hand->n) {
         hand_put_down(queue, hand);
         hand_take(queue, hand, left);
     }
-    if (G_LIKELY(hand->n > 0 && !station->needs_checksum) &&
-        G_LIKELY(hand_fill(&hand->buffers[hand->done], burst->view, &station->hash, station->frame,
-                           station->len))) {
+    plain = hand->n > 0 && !station->needs_checksum;
+    if (G_LIKELY(plain) && G_LIKELY(hand_fill(&hand->buffers[hand->done], view, &station->hash,
+                                              station->frame, station->len))) {
         hand->done++;
         return VIONET_DELIVERED;
     }
@@ -356,7 +452,10 @@ static inline VionetVerdict deliver_next(struct burst *burst, struct queue *queu
     if (G_UNLIKELY(station->needs_checksum)) {
         return deliver_completed(burst, queue, station, outcome);
     }
-    return deliver(queue, burst->view, station->frame, station->len, &station->hash, outcome);
+    if (plain && view->mergeable && deliver_merged(queue, view, station, &verdict, outcome)) {
+        return verdict;
+    }
+    return deliver(queue, view, station->frame, station->len, &station->hash, outcome);
 }
 
 static unsigned count_pending(const struct burst *burst, unsigned pair)
