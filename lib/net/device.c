@@ -505,7 +505,7 @@ bool vionet_device_stop_queue(VionetDevice *device, unsigned index, uint32_t *ba
     }
     /* What was to be notified of later is notified of now: who goes on with the queue does not know. */
     vionet_device_timer(device, index);
-    stopped = queue_stop_at(queue, &device->map, base, &outcome);
+    stopped = queue_stop_at(queue, device_view(device)->features, &device->map, base, &outcome);
     device_settle(device, queue, &outcome);
     if (!stopped) {
         return false;

@@ -199,6 +199,107 @@ static void test_twice(void)
     machine_free(machine);
 }
 
+/* ---- Being handed on before it ran ---- */
+
+/* The made device stops its queue where it should, and goes on there in the place of the machine's. */
+static void hand_over(struct machine *machine, struct machine_device *made, unsigned queue,
+                      uint32_t expected)
+{
+    uint32_t base = 0;
+
+    g_assert_true(vionet_device_stop_queue(made->device, queue, &base));
+    g_assert_cmphex(base, ==, expected);
+    g_assert_false(vionet_device_queue_enabled(made->device, queue));
+    vionet_device_write_queue_enable(made->device, queue, 1);
+    machine_replace(machine, made);
+}
+
+static struct machine *boot_ring(enum machine_ring ring)
+{
+    struct machine_setup setup;
+
+    machine_setup_init(&setup);
+    machine_setup_offer_all(&setup);
+    setup.ring = ring;
+    return machine_booted(&setup, features_known());
+}
+
+static uint32_t base_of(struct machine *machine, uint16_t index)
+{
+    const uint32_t place = index | UINT32_C(1) << 15; /* with its wrap counter */
+
+    return guest_driver_has(machine->driver, VIRTIO_F_RING_PACKED) ? place | place << 16 : index;
+}
+
+/* A queue that was loaded is stopped before it ran: it is where it was when it was saved. */
+static void stop_before_it_ran(enum machine_ring ring)
+{
+    struct machine *machine = boot_ring(ring);
+    struct machine_device made = machine_make_device(machine);
+    GBytes *state;
+
+    for (unsigned i = 0; i < 5; i++) {
+        send(machine);
+    }
+    vionet_device_set_paused(machine->device, true);
+    state = save(machine->device);
+    g_assert_cmpint(load(made.device, state), ==, -1);
+    g_bytes_unref(state);
+    hand_over(machine, &made, 1, base_of(machine, 5));
+    send(machine);
+    deliver(machine);
+    machine_finish(machine);
+}
+
+static void test_stopped_before_it_ran(void)
+{
+    stop_before_it_ran(MACHINE_SPLIT);
+    stop_before_it_ran(MACHINE_PACKED);
+}
+
+/* The same with frames out, which the driver gets back; and without memory, in which it cannot. */
+static void stop_with_frames_out(enum machine_ring ring)
+{
+    struct machine *machine = boot_ring(ring);
+    struct machine_device made = machine_make_device(machine);
+    struct machine_device bare = machine_make_device(machine);
+    const struct guest_region *region;
+    VionetFrame out[3];
+    uint32_t base = 0;
+    GBytes *state;
+
+    for (unsigned i = 0; i < 3; i++) {
+        g_assert_true(net_transmit(machine->net, 0, NULL, frame, sizeof(frame)));
+    }
+    g_assert_cmpuint(vionet_device_transmit(machine->device, 0, out, 3), ==, 3);
+    vionet_device_complete(machine->device, 0, &out[1], 1);
+    vionet_device_set_paused(machine->device, true);
+    state = save(machine->device);
+    g_assert_cmpint(load(made.device, state), ==, -1);
+    g_assert_cmpint(load(bare.device, state), ==, -1);
+    g_bytes_unref(state);
+
+    for (unsigned i = 0; i < guest_memory_regions(machine->memory, &region); i++) {
+        g_assert_true(vionet_device_unmap(bare.device, region[i].gpa, region[i].size, NULL));
+    }
+    g_assert_true(vionet_device_stop_queue(bare.device, 1, &base));
+    g_assert_cmphex(base & 0x7fff, ==, 3);
+    g_assert_false(vionet_device_status(bare.device) & VIRTIO_STATUS_DEVICE_NEEDS_RESET);
+    machine_free_device(&bare);
+
+    hand_over(machine, &made, 1, base_of(machine, 3));
+    net_reclaim(machine->net, 0);
+    g_assert_cmpuint(net_transmit_pending(machine->net, 0), ==, 0);
+    send(machine);
+    machine_finish(machine);
+}
+
+static void test_stopped_with_frames_out(void)
+{
+    stop_with_frames_out(MACHINE_SPLIT);
+    stop_with_frames_out(MACHINE_PACKED);
+}
+
 /* ---- What is paused ---- */
 
 static void test_paused(void)
@@ -1313,6 +1414,8 @@ int main(int argc, char **argv)
     g_test_add_func("/state/frames-out", test_frames_out);
     g_test_add_func("/state/source-goes-on", test_source_goes_on);
     g_test_add_func("/state/twice", test_twice);
+    g_test_add_func("/state/stopped-before-it-ran", test_stopped_before_it_ran);
+    g_test_add_func("/state/stopped-with-frames-out", test_stopped_with_frames_out);
     g_test_add_func("/state/paused", test_paused);
     g_test_add_func("/state/missed-notification", test_missed_notification);
     g_test_add_func("/state/pending-notification", test_pending_notification);
