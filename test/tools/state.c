@@ -15,6 +15,7 @@
 #include "bytes.h"
 #include "net/state.h"
 #include "state/reference.h"
+#include "transport/mmio_state.h"
 #include "transport/pci_state.h"
 
 /* Of the format, written out once more. */
@@ -23,7 +24,12 @@
 
 static const struct record *record_at(unsigned i)
 {
-    return i < STATE_KINDS ? &state_records[i] : i == STATE_KINDS ? &pci_state_record : NULL;
+    static const struct record *const others[] = {&pci_state_record, &mmio_state_record};
+
+    if (i < STATE_KINDS) {
+        return &state_records[i];
+    }
+    return i - STATE_KINDS < G_N_ELEMENTS(others) ? others[i - STATE_KINDS] : NULL;
 }
 
 static const struct record *record_named(const char *name)
@@ -76,7 +82,11 @@ static void put_tables(GString *out)
             put_width(out, field);
             g_string_append(out, " | ");
             put_rule(out, field);
-            g_string_append_printf(out, " | %s |\n", field->help);
+            g_string_append_printf(out, " | %s", field->help);
+            if (field->since > 1) {
+                g_string_append_printf(out, " (from version %u)", field->since);
+            }
+            g_string_append(out, " |\n");
         }
     }
 }
@@ -107,13 +117,17 @@ static void put_words(GString *out, const uint8_t *p, const struct record_field 
     g_string_append_c(out, '\n');
 }
 
-static void put_record(GString *out, const struct record *record, const void *structure)
+static void put_record(GString *out, const struct record *record, unsigned version,
+                       const void *structure)
 {
     for (unsigned f = 0; f < record->n_fields; f++) {
         const struct record_field *field = &record->fields[f];
         const uint8_t *p = (const uint8_t *)structure + field->offset;
         size_t n = field->words;
 
+        if (field->since > version) {
+            continue;
+        }
         if (field->list) {
             const struct record_list *list = (const struct record_list *)(const void *)p;
 
@@ -148,7 +162,7 @@ static bool put_state(GString *out, const uint8_t *octets, size_t len, GError **
         structure = g_malloc0(record->size);
         good = record_read(record, get_le16(head + 16), head + SECTION, size, structure, error);
         if (good) {
-            put_record(out, record, structure);
+            put_record(out, record, get_le16(head + 16), structure);
         }
         record_clear(record, structure);
         g_free(structure);

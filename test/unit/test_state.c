@@ -557,6 +557,46 @@ static GBytes *reference_file(const char *name)
     return g_bytes_new_take(octets, len);
 }
 
+/* The state of the reference file, to be changed. */
+static struct state *read_reference(GBytes *file)
+{
+    gsize len;
+    const uint8_t *octets = g_bytes_get_data(file, &len);
+    GError *error = NULL;
+    struct state *state = state_read(octets, len, 3, 5, &error);
+
+    g_assert_no_error(error);
+    return state;
+}
+
+/* Two states say the same of the device, whichever versions their sections have. */
+static void assert_same_state(GBytes *one, GBytes *other)
+{
+    struct state *a = read_reference(one);
+    struct state *b = read_reference(other);
+
+    memcpy(b->config.features, a->config.features,
+           sizeof(b->config.features)); /* it may offer more */
+#define ASSERT_SAME(kind, member) \
+    g_assert_cmpstr(record_differs(&state_records[kind], &a->member, &b->member), ==, NULL)
+    ASSERT_SAME(STATE_CONFIG, config);
+    ASSERT_SAME(STATE_DEVICE, device);
+    ASSERT_SAME(STATE_FILTER, filter);
+    ASSERT_SAME(STATE_VERDICTS, verdicts);
+    ASSERT_SAME(STATE_FLOWS, flows);
+    for (unsigned i = 0; i < 3; i++) {
+        g_assert_cmpint(a->has_steering[i], ==, b->has_steering[i]);
+        ASSERT_SAME(STATE_STEERING, steering[i]);
+    }
+    for (unsigned i = 0; i < 5; i++) {
+        g_assert_cmpint(a->has_queue[i], ==, b->has_queue[i]);
+        ASSERT_SAME(STATE_QUEUE, queues[i]);
+        ASSERT_SAME(STATE_COUNTERS, counters[i]);
+    }
+    state_free(a);
+    state_free(b);
+}
+
 static void check_reference_device(VionetDevice *device)
 {
     uint8_t space[sizeof(struct virtio_net_config)];
@@ -618,7 +658,7 @@ static void check_reference(const char *name, const char *rings_name, enum machi
     vionet_device_set_paused(machine->device, true);
     g_assert_cmpint(load(machine->device, file), ==, -1);
     again = save(machine->device);
-    g_assert_cmpuint(g_bytes_get_size(again), ==, g_bytes_get_size(file));
+    assert_same_state(file, again);
     vionet_device_set_link(machine->device, true);
     check_reference_device(machine->device);
     check_reference_function(machine->pci);
@@ -658,18 +698,6 @@ static struct machine *reference_target(void)
     return machine;
 }
 
-/* The state of the reference file, to be changed. */
-static struct state *read_reference(GBytes *file)
-{
-    gsize len;
-    const uint8_t *octets = g_bytes_get_data(file, &len);
-    GError *error = NULL;
-    struct state *state = state_read(octets, len, 3, 5, &error);
-
-    g_assert_no_error(error);
-    return state;
-}
-
 static GBytes *write_state(const struct state *state)
 {
     GByteArray *octets = state_write(state);
@@ -678,8 +706,8 @@ static GBytes *write_state(const struct state *state)
         const struct state_foreign *foreign =
             &g_array_index(state->foreign, struct state_foreign, i);
 
-        state_write_section(octets, foreign->name, foreign->version, true, 0, foreign->octets,
-                            foreign->len);
+        state_write_section(octets, foreign->name, foreign->version, foreign->required, 0,
+                            foreign->octets, foreign->len);
     }
     state_finish(octets);
     return g_byte_array_free_to_bytes(octets);
@@ -1056,7 +1084,9 @@ static void test_accepted(void)
     struct state *state = read_reference(file);
     GBytes *octets = write_state(state);
 
-    g_assert_true(g_bytes_equal(file, octets));
+    assert_same_state(file, octets);
+    g_assert_cmpint(load(machine->device, octets), ==, -1);
+    vionet_pci_reset(machine->pci);
     state->queues[0].desc = UINT64_MAX; /* addresses are not judged */
     state->queues[0].next_avail = 0xfff0;
     state->queues[0].next_used = 0xfff0;
@@ -1193,6 +1223,9 @@ static GBytes *poke(GBytes *file, const char *section, unsigned offset, uint8_t 
     return g_bytes_new_take(copy, len);
 }
 
+/* Over each version that there is; and of flags, one that there is not. */
+#define NEWER 4
+
 /* What is newer is refused, or skipped if it may be. */
 static void test_newer(void)
 {
@@ -1203,6 +1236,9 @@ static void test_newer(void)
     } rows[] = {
         {NULL, 8, VIONET_STATE_ERROR_VERSION},
         {"device", 16, VIONET_STATE_ERROR_VERSION},
+        {"filter", 16, VIONET_STATE_ERROR_VERSION},
+        {"steering", 16, VIONET_STATE_ERROR_VERSION},
+        {"queue", 16, VIONET_STATE_ERROR_VERSION},
         {"pci", 16, VIONET_STATE_ERROR_VERSION},
         {"flows", 16, -1},
         {"counters", 16, -1},
@@ -1212,7 +1248,7 @@ static void test_newer(void)
 
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
         struct machine *machine = reference_target();
-        GBytes *newer = poke(file, rows[i].section, rows[i].offset, 2);
+        GBytes *newer = poke(file, rows[i].section, rows[i].offset, NEWER);
 
         g_assert_cmpint(load(machine->device, newer), ==, rows[i].code);
         g_bytes_unref(newer);
@@ -1251,6 +1287,10 @@ static void transport_take(void *opaque, void *parsed)
     struct transport *transport = opaque;
 
     transport->n_taken++;
+    if (!parsed) {
+        transport->value = 0;
+        return;
+    }
     transport->value = *(uint8_t *)parsed;
     g_free(parsed);
 }
@@ -1261,11 +1301,72 @@ static void transport_drop(void *opaque, void *parsed)
     g_free(parsed);
 }
 
+static const VionetStateSection transport_section = {
+    .size = sizeof(VionetStateSection),
+    .name = "other",
+    .version = 3,
+    .save = transport_save,
+    .parse = transport_parse,
+    .take = transport_take,
+    .drop = transport_drop,
+};
+
+/* Saves a machine's device with a section of such a version or none, and loads that into another with such or none. */
+static int pass_section(struct machine *machine, unsigned saved, const VionetStateSection *known,
+                        struct transport *to)
+{
+    struct machine_device made = machine_make_device(machine);
+    struct transport from = {.value = 17};
+    VionetStateSection section = transport_section;
+    GBytes *state;
+    int code;
+
+    section.optional = true;
+    section.version = (uint16_t)saved;
+    *to = (struct transport){.value = 99};
+    if (saved) {
+        vionet_device_add_state_section(machine->device, &section, &from);
+    }
+    if (known) {
+        vionet_device_add_state_section(made.device, known, to);
+    }
+    state = save(machine->device);
+    vionet_device_remove_state_section(machine->device, section.name);
+    code = load(made.device, state);
+    g_bytes_unref(state);
+    machine_free_device(&made);
+    return code;
+}
+
+/* A section that may be missing: its owner is told, and begins anew; one that is there is judged. */
+static void test_optional(void)
+{
+    struct machine *machine = boot(1);
+    VionetStateSection section = transport_section;
+    struct transport to;
+
+    vionet_device_set_paused(machine->device, true);
+    section.optional = true;
+    g_assert_cmpint(pass_section(machine, 3, &section, &to), ==, -1);
+    g_assert_cmpuint(to.value, ==, 17);
+    g_assert_cmpint(pass_section(machine, 3, NULL, &to), ==, -1); /* nobody knows of it */
+    g_assert_cmpint(pass_section(machine, 0, &section, &to), ==, -1);
+    g_assert_cmpuint(to.n_taken, ==, 1);
+    g_assert_cmpuint(to.value, ==, 0);
+    g_assert_cmpint(pass_section(machine, 4, &section, &to), ==, -1); /* a newer one */
+    g_assert_cmpuint(to.n_parsed, ==, 0);
+    g_assert_cmpuint(to.n_taken, ==, 1);
+    g_assert_cmpuint(to.value, ==, 0);
+    section.optional = false;
+    g_assert_cmpint(pass_section(machine, 4, &section, &to), ==, VIONET_STATE_ERROR_VERSION);
+    g_assert_cmpint(pass_section(machine, 0, &section, &to), ==, VIONET_STATE_ERROR_SECTION);
+    g_assert_cmpuint(to.n_taken + to.n_dropped, ==, 0);
+    machine_free(machine);
+}
+
 static void test_transport(void)
 {
-    const VionetStateSection section = {sizeof(section), "other",         3,
-                                        transport_save,  transport_parse, transport_take,
-                                        transport_drop};
+    const VionetStateSection section = transport_section;
     struct transport from = {.value = 17};
     struct transport to = {0};
     struct transport last = {.value = 200};
@@ -1323,6 +1424,129 @@ static void test_transport(void)
     g_bytes_unref(state);
     machine_free_device(&made);
     machine_free(machine);
+}
+
+/* ---- The MMIO window ---- */
+
+static struct machine *boot_mmio(void)
+{
+    struct machine_setup setup;
+
+    machine_setup_init(&setup);
+    machine_setup_offer_all(&setup);
+    setup.transport = MACHINE_MMIO;
+    setup.device.max_rss_contexts = 2;
+    setup.device.max_pairs = 2;
+    return machine_booted(&setup, features_known());
+}
+
+/* The state with a changed MMIO section: n octets at an offset, or so many more at its end; NULL: without it. */
+static GBytes *with_window(GBytes *saved, unsigned version, unsigned at, const void *octets,
+                           size_t n)
+{
+    struct state *state = read_reference(saved);
+    struct state_foreign *foreign = &g_array_index(state->foreign, struct state_foreign, 0);
+    uint8_t payload[64] = {0};
+    GBytes *changed;
+
+    g_assert_cmpuint(state->foreign->len, ==, 1);
+    g_assert_cmpstr(foreign->name, ==, "mmio");
+    if (octets) {
+        memcpy(payload, foreign->octets, foreign->len);
+        memcpy(payload + at, octets, n);
+        foreign->octets = payload;
+        foreign->len = MAX(foreign->len, at + n);
+        foreign->version = (uint16_t)version;
+    } else {
+        g_array_set_size(state->foreign, 0);
+    }
+    changed = write_state(state);
+    state_free(state);
+    return changed;
+}
+
+static void test_window(void)
+{
+    struct machine *machine = boot_mmio();
+    struct machine_device made = machine_make_device(machine);
+
+    guest_common_write(machine->driver, offsetof(struct virtio_pci_common_cfg, queue_select), 2, 1);
+    vionet_device_set_link(machine->device, false);
+    vionet_device_set_link(machine->device, true);
+    g_assert_cmpuint(guest_driver_intx_count(machine->driver), ==, 1);
+    vionet_device_set_paused(machine->device, true);
+    {
+        GBytes *state = save(machine->device);
+
+        guest_driver_intx(machine->driver, false); /* another machine's line */
+        g_assert_cmpint(load(made.device, state), ==, -1);
+        g_bytes_unref(state);
+    }
+    g_assert_cmpuint(guest_driver_intx_count(machine->driver), ==, 2);
+    machine_replace(machine, &made);
+    g_assert_cmpuint(vionet_mmio_read(machine->mmio, VIRTIO_MMIO_INTERRUPT_STATUS, 4), ==,
+                     VIRTIO_MMIO_INT_CONFIG);
+    vionet_mmio_write(machine->mmio, VIRTIO_MMIO_QUEUE_SIZE, 4,
+                      7); /* of queue 1, which is enabled */
+    g_assert_nonnull(machine_violation(machine, VIONET_VIOLATION_QUEUE_WRITE_ENABLED));
+    g_assert_cmpuint(machine_violation(machine, VIONET_VIOLATION_QUEUE_WRITE_ENABLED)->queue, ==,
+                     1);
+    deliver(machine);
+    machine_finish(machine);
+}
+
+static void test_window_refused(void)
+{
+    static const struct {
+        unsigned version;
+        unsigned at;
+        const char *octets;
+        unsigned n;
+        int code;
+    } rows[] = {
+        {1, 0, "\1", 1, VIONET_STATE_ERROR_CONFIG},                         /* version */
+        {1, 1, "\1", 1, VIONET_STATE_ERROR_CONFIG},                         /* legacy_big_endian */
+        {1, 1, "\2", 1, VIONET_STATE_ERROR_VALUE},                          /* which is 0 or 1 */
+        {1, 2, "\0", 1, VIONET_STATE_ERROR_CONFIG},                         /* vendor */
+        {1, 18, "\4", 1, VIONET_STATE_ERROR_VALUE},                         /* interrupt_status */
+        {1, 20, "\x10", 1, VIONET_STATE_ERROR_VALUE},                       /* guest_page_size */
+        {1, 24, "\x10", 1, VIONET_STATE_ERROR_VALUE},                       /* queue_align */
+        {1, 27, "", 1, VIONET_STATE_ERROR_FORMAT},                          /* one octet more */
+        {1, 6, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 12, -1}, /* selectors */
+        {2, 0, "", 1, -1},   /* of a later version: skipped */
+        {1, 0, NULL, 0, -1}, /* from before there was one */
+    };
+    struct machine *machine = boot_mmio();
+    GBytes *state;
+
+    vionet_device_set_paused(machine->device, true);
+    state = save(machine->device);
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct machine_device made = machine_make_device(machine);
+        GBytes *before = save(made.device);
+        GBytes *changed =
+            with_window(state, rows[i].version, rows[i].at, rows[i].octets, rows[i].n);
+        GBytes *after;
+
+        g_assert_cmpint(load(made.device, changed), ==, rows[i].code);
+        after = save(made.device);
+        g_assert_cmpint(g_bytes_equal(before, after), ==, rows[i].code != -1);
+        g_bytes_unref(before);
+        g_bytes_unref(after);
+        g_bytes_unref(changed);
+        if (i == G_N_ELEMENTS(rows) - 1) {
+            machine_replace(machine, &made); /* it knows at least how this driver notifies */
+        } else {
+            machine_free_device(&made);
+        }
+    }
+    g_bytes_unref(state);
+    machine->kicks = 0;
+    g_assert_true(guest_driver_has(machine->driver, VIRTIO_F_NOTIFICATION_DATA));
+    send(machine);
+    g_assert_cmpuint(machine->last_kick, ==, 1);
+    g_assert_cmpuint(machine->kicks, >, 0);
+    machine_finish(machine);
 }
 
 /* ---- Mutants ---- */
@@ -1433,6 +1657,9 @@ int main(int argc, char **argv)
     g_test_add_func("/state/sections", test_sections);
     g_test_add_func("/state/newer", test_newer);
     g_test_add_func("/state/transport", test_transport);
+    g_test_add_func("/state/optional", test_optional);
+    g_test_add_func("/state/window", test_window);
+    g_test_add_func("/state/window-refused", test_window_refused);
     g_test_add_func("/state/mutants", test_mutants);
     return g_test_run();
 }
