@@ -975,7 +975,13 @@ def merge_inputs():
 # ---- fuzz_state: the reference files, whole and with something in each section changed ----
 
 STATE_HEADER, STATE_SECTION = 24, 28
-FIX_LENGTHS, OTHER_CONFIG = 1, 2
+FIX_LENGTHS, OTHER_CONFIG, FAILOVER = 1, 2, 32
+# Bits 2 to 4 of how, by the file; failover too, where it is not one of the first two.
+STATE_TRANSPORTS = {'pci-legacy': 1, 'mmio': 3, 'mmio-legacy-big': 5}
+
+
+def transport_of(path):
+    return STATE_TRANSPORTS.get(path.stem.partition('-')[2], 0)
 
 
 def sections_of(state):
@@ -994,13 +1000,16 @@ def state_of(sections):
 
 def state_inputs():
     dice = Dice('fuzz_state')
-    for path in sorted((ROOT / 'test' / 'state').glob('*.state')):
-        rings = path.with_suffix('.rings').read_bytes()[:3072]
+    for path in sorted((ROOT / 'test' / 'state').glob('*.state'), key=lambda path: (transport_of(path), path)):
+        rings = path.with_suffix('.rings')
+        rings = rings.read_bytes()[:3072] if rings.exists() else b''
         state = path.read_bytes()
         sections = sections_of(state)
+        transport = transport_of(path)
+        kind = transport << 2 | (FAILOVER if transport else 0)
 
-        def of(octets, how=FIX_LENGTHS, memory=rings):
-            return struct.pack('<BH', how, len(memory)) + memory + octets
+        def of(octets, how=FIX_LENGTHS, memory=rings, kind=kind):
+            return struct.pack('<BH', how | kind, len(memory)) + memory + octets
 
         yield of(state)
         yield of(state, memory=b'')
@@ -1010,8 +1019,8 @@ def state_inputs():
             rest = sections[:number] + sections[number + 1:]
             yield of(state_of(rest), memory=b'')
             yield of(state_of(sections + [section]), memory=b'')
-            yield of(state_of(rest + [section[:16] + b'\2' + section[17:]]), memory=b'')
-            for _ in range(8):
+            yield of(state_of(rest + [section[:16] + bytes((section[16] + 1,)) + section[17:]]), memory=b'')
+            for _ in range(2 if transport else 8):
                 at = STATE_SECTION + dice.below(max(1, len(section) - STATE_SECTION))
                 changed = section[:at] + bytes((dice.below(256),)) + section[at + 1:]
                 yield of(state_of(rest + [changed]))

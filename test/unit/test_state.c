@@ -597,10 +597,8 @@ static void assert_same_state(GBytes *one, GBytes *other)
     state_free(b);
 }
 
-static void check_reference_device(VionetDevice *device)
+static void check_reference_negotiated(VionetDevice *device)
 {
-    uint8_t space[sizeof(struct virtio_net_config)];
-
     g_assert_cmpuint(vionet_device_status(device), ==,
                      VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_FEATURES_OK |
                          VIRTIO_STATUS_DRIVER_OK);
@@ -609,6 +607,13 @@ static void check_reference_device(VionetDevice *device)
     g_assert_cmpuint(vionet_device_config_generation(device), ==, 1);
     g_assert_cmpuint(vionet_device_control_queue(device), ==, 4);
     g_assert_cmpuint(vionet_device_offloads(device), ==, UINT64_C(1) << VIRTIO_NET_F_GUEST_CSUM);
+}
+
+static void check_reference_device(VionetDevice *device)
+{
+    uint8_t space[sizeof(struct virtio_net_config)];
+
+    check_reference_negotiated(device);
     for (unsigned queue = 0; queue < 5; queue++) {
         g_assert_true(vionet_device_queue_enabled(device, queue));
         g_assert_cmpuint(vionet_device_queue_size(device, queue), ==,
@@ -682,6 +687,93 @@ static void test_reference_split(void)
 static void test_reference_packed(void)
 {
     check_reference("0.1-packed.state", "0.1-packed.rings", MACHINE_PACKED);
+}
+
+/* A reference file over another transport, in a device that begins with its primary hidden. */
+static struct machine *reference_over(const char *name, enum machine_transport transport,
+                                      VionetStandby **standby)
+{
+    GBytes *file = reference_file(name);
+    struct machine_setup setup;
+    struct machine *machine;
+    GBytes *again;
+
+    reference_setup_over(&setup, transport);
+    machine = machine_new(&setup, NULL);
+    *standby = reference_standby(machine);
+    vionet_device_set_link(machine->device, false);
+    vionet_device_set_paused(machine->device, true);
+    g_assert_cmpint(load(machine->device, file), ==, -1);
+    again = save(machine->device);
+    assert_same_state(file, again);
+    g_bytes_unref(again);
+    g_bytes_unref(file);
+    g_assert_false(vionet_standby_input(*standby, VIONET_STANDBY_RELEASED));
+    g_assert_cmpint(vionet_standby_state(*standby), ==, VIONET_PRIMARY_HIDDEN);
+    return machine;
+}
+
+/* What a legacy driver has done, of which the octets are in the order given. */
+static void check_legacy_reference(struct machine *machine, const uint8_t *space)
+{
+    VionetDevice *device = machine->device;
+
+    g_assert_cmphex(vionet_device_status(device), ==, 7);
+    g_assert_cmphex(vionet_device_driver_features(device, 0), ==, 0x30ffffaf);
+    g_assert_true(vionet_device_negotiated(device, VIRTIO_NET_F_MQ));
+    g_assert_false(vionet_device_negotiated(device, VIRTIO_F_VERSION_1));
+    g_assert_cmpuint(vionet_device_control_queue(device), ==, 4);
+    g_assert_cmphex(vionet_device_queue_area(device, 3, VIONET_AREA_DESC), ==, 0x106000);
+    g_assert_cmphex(vionet_device_queue_area(device, 3, VIONET_AREA_DEVICE), ==, 0x107000);
+    g_assert_cmpuint(vionet_device_counter(device, 3, VIONET_COUNTER_PACKETS), ==, 23);
+    g_assert_cmpuint(vionet_device_counter(device, 4, VIONET_COUNTER_COMMANDS_OK), ==, 9);
+    for (unsigned i = 0; i < 12; i++) {
+        const uint64_t at = machine->mmio ? 0x100 : 24;
+
+        g_assert_cmphex(machine->access.bar_read(machine->access.opaque, 0, at + i, 1), ==,
+                        space[i]);
+    }
+}
+
+static void test_reference_pci_legacy(void)
+{
+    static const uint8_t space[12] = {2, 0, 0, 0, 0, 0x17, 2, 0, 2, 0, 0xdc, 0x05};
+    VionetStandby *standby;
+    struct machine *machine = reference_over("0.1-pci-legacy.state", MACHINE_PCI_LEGACY, &standby);
+
+    check_legacy_reference(machine, space);
+    g_assert_cmpuint(vionet_pci_bar_read(machine->pci, 0, VIRTIO_PCI_LEGACY_QUEUE_SELECT, 2), ==,
+                     3);
+    g_assert_cmphex(vionet_pci_bar_read(machine->pci, 0, VIRTIO_PCI_LEGACY_QUEUE_ADDRESS, 4), ==,
+                    0x106);
+    vionet_standby_free(standby);
+    machine_free(machine);
+}
+
+static void test_reference_mmio_legacy(void)
+{
+    static const uint8_t space[12] = {2, 0, 0, 0, 0, 0x17, 0, 2, 0, 2, 0x05, 0xdc};
+    VionetStandby *standby;
+    struct machine *machine =
+        reference_over("0.1-mmio-legacy-big.state", MACHINE_MMIO_LEGACY_BIG, &standby);
+
+    check_legacy_reference(machine, space);
+    g_assert_cmphex(vionet_mmio_read(machine->mmio, VIRTIO_MMIO_QUEUE_PFN, 4), ==, 0x106);
+    vionet_standby_free(standby);
+    machine_free(machine);
+}
+
+static void test_reference_mmio(void)
+{
+    VionetStandby *standby;
+    struct machine *machine = reference_over("0.1-mmio.state", MACHINE_MMIO, &standby);
+
+    check_reference_negotiated(machine->device);
+    g_assert_cmpuint(vionet_mmio_read(machine->mmio, VIRTIO_MMIO_QUEUE_SIZE_MAX, 4), ==, 16);
+    g_assert_cmphex(vionet_mmio_read(machine->mmio, VIRTIO_MMIO_INTERRUPT_STATUS, 4), ==, 3);
+    g_assert_true(vionet_standby_negotiated(standby));
+    vionet_standby_free(standby);
+    machine_free(machine);
 }
 
 /* ---- What is refused ---- */
@@ -987,16 +1079,129 @@ static void spoil_transport_missing(struct state *s)
     g_array_set_size(s->foreign, 0);
 }
 
+static void spoil_legacy_of_today(struct state *s)
+{
+    s->device.legacy = 1;
+}
+
+static void spoil_big_endian_of_today(struct state *s)
+{
+    s->device.big_endian = 1;
+}
+
+static void spoil_placed_of_today(struct state *s)
+{
+    s->device.placed = 1;
+}
+
+static void spoil_early_of_today(struct state *s)
+{
+    s->device.early = 1;
+}
+
+static void spoil_legacy_taken_away(struct state *s)
+{
+    s->device.legacy = 0;
+}
+
+static void spoil_features_ok(struct state *s)
+{
+    s->device.status |= VIRTIO_STATUS_FEATURES_OK;
+}
+
+static void spoil_features_and_not_placed(struct state *s)
+{
+    s->device.placed = 0;
+}
+
+static void spoil_feature_above_31(struct state *s)
+{
+    s->device.driver_features[0] |= UINT64_C(1) << VIRTIO_F_VERSION_1;
+}
+
+static void spoil_available_ring_elsewhere(struct state *s)
+{
+    s->queues[0].driver += 16;
+}
+
+static void spoil_used_ring_elsewhere(struct state *s)
+{
+    s->queues[0].device += 16;
+}
+
+static void spoil_queue_at_0(struct state *s)
+{
+    s->queues[0].device -= s->queues[0].desc;
+    s->queues[0].driver -= s->queues[0].desc;
+    s->queues[0].desc = 0;
+}
+
+/* An octet of a section that is not the device's. */
+static void spoil_foreign(struct state *s, const char *name, unsigned at, uint8_t value)
+{
+    static uint8_t copy[64];
+
+    for (unsigned i = 0; i < s->foreign->len; i++) {
+        struct state_foreign *foreign = &g_array_index(s->foreign, struct state_foreign, i);
+
+        if (strcmp(foreign->name, name) == 0) {
+            g_assert_cmpuint(foreign->len, <=, sizeof(copy));
+            memcpy(copy, foreign->octets, foreign->len);
+            copy[at] = value;
+            foreign->octets = copy;
+            return;
+        }
+    }
+    g_assert_not_reached();
+}
+
+static void spoil_window_of_today(struct state *s)
+{
+    spoil_foreign(s, "mmio", 0, 2);
+}
+
+static void spoil_standby_model(struct state *s)
+{
+    spoil_foreign(s, "standby", 0, VIONET_N_STANDBY_MODELS);
+}
+
+static void spoil_standby_visible(struct state *s)
+{
+    spoil_foreign(s, "standby", 1, VIONET_PRIMARY_VISIBLE);
+}
+
+static void spoil_standby_held_of_none(struct state *s)
+{
+    spoil_foreign(s, "standby", 1, VIONET_PRIMARY_ABSENT);
+}
+
+static void spoil_standby_removing(struct state *s)
+{
+    spoil_foreign(s, "standby", 4, 1);
+}
+
+static void spoil_standby_asked(struct state *s)
+{
+    spoil_foreign(s, "standby", 5, 1);
+}
+
+static void spoil_standby_cut(struct state *s)
+{
+    g_array_index(s->foreign, struct state_foreign, 1).len--;
+}
+
 #define ROW(code, name)                                \
     {                                                  \
 #name, VIONET_STATE_ERROR_##code, spoil_##name \
     }
 
-static const struct {
+struct refusal {
     const char *name;
     int code;
     void (*spoil)(struct state *state);
-} refusals[] = {
+};
+
+static const struct refusal refusals[] = {
     ROW(VALUE, status_unknown),
     ROW(VALUE, driver_ok_early),
     ROW(VALUE, stuck_without_needs_reset),
@@ -1048,31 +1253,80 @@ static const struct {
     ROW(VALUE, flow_entry),
     ROW(VALUE, flow_pair),
     ROW(SECTION, transport_missing),
+    ROW(FEATURES, legacy_of_today),
+    ROW(VALUE, big_endian_of_today),
+    ROW(VALUE, placed_of_today),
+    ROW(VALUE, early_of_today),
 };
 
-static void test_refused(void)
-{
-    struct machine *machine = reference_target();
-    GBytes *file = reference_file("0.1-split.state");
-    GBytes *before = save(machine->device);
+/* Of a legacy driver's device with a failover object. */
+static const struct refusal legacy_refusals[] = {
+    ROW(FEATURES, legacy_taken_away),
+    ROW(VALUE, features_ok),
+    ROW(FEATURES, features_and_not_placed),
+    ROW(FEATURES, feature_above_31),
+    ROW(FEATURES, driver_beyond),
+    ROW(VALUE, not_a_truth),
+    ROW(VALUE, available_ring_elsewhere),
+    ROW(VALUE, used_ring_elsewhere),
+    ROW(VALUE, queue_at_0),
+    ROW(VALUE, queue_size_over),
+    ROW(CONFIG, window_of_today),
+    ROW(VALUE, standby_model),
+    ROW(VALUE, standby_visible),
+    ROW(VALUE, standby_held_of_none),
+    ROW(VALUE, standby_removing),
+    ROW(VALUE, standby_asked),
+    ROW(FORMAT, standby_cut),
+};
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(refusals); i++) {
+/* Each refused, with the device as it was, which takes the file itself in the end. */
+static void assert_refused(VionetDevice *device, const char *name, const struct refusal *rows,
+                           size_t n_rows)
+{
+    GBytes *file = reference_file(name);
+    GBytes *before = save(device);
+
+    for (size_t i = 0; i < n_rows; i++) {
         struct state *state = read_reference(file);
         GBytes *octets, *after;
 
-        refusals[i].spoil(state);
+        rows[i].spoil(state);
         octets = write_state(state);
-        g_test_message("%s", refusals[i].name);
-        g_assert_cmpint(load(machine->device, octets), ==, refusals[i].code);
-        after = save(machine->device);
+        g_test_message("%s", rows[i].name);
+        g_assert_cmpint(load(device, octets), ==, rows[i].code);
+        after = save(device);
         g_assert_true(g_bytes_equal(before, after));
         g_bytes_unref(after);
         g_bytes_unref(octets);
         state_free(state);
     }
-    g_assert_cmpint(load(machine->device, file), ==, -1);
+    g_assert_cmpint(load(device, file), ==, -1);
     g_bytes_unref(before);
     g_bytes_unref(file);
+}
+
+static void test_refused(void)
+{
+    struct machine *machine = reference_target();
+
+    assert_refused(machine->device, "0.1-split.state", refusals, G_N_ELEMENTS(refusals));
+    machine_free(machine);
+}
+
+static void test_refused_of_legacy(void)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+    VionetStandby *standby;
+
+    reference_setup_over(&setup, MACHINE_MMIO_LEGACY_BIG);
+    machine = machine_new(&setup, NULL);
+    standby = reference_standby(machine);
+    vionet_device_set_paused(machine->device, true);
+    assert_refused(machine->device, "0.1-mmio-legacy-big.state", legacy_refusals,
+                   G_N_ELEMENTS(legacy_refusals));
+    vionet_standby_free(standby);
     machine_free(machine);
 }
 
@@ -1586,48 +1840,108 @@ static void mutate(GRand *rand, GByteArray *octets)
     }
 }
 
-/* However wrong: no crash, and no device that is half loaded. What is taken runs, and can be reset. */
+/* A fresh device, over the transport that a reference file is of, and with a failover object where that has one. */
+struct target {
+    const char *name;
+    enum machine_transport transport;
+    bool fails_over;
+    struct machine *machine;
+    VionetStandby *standby;
+    GBytes *file;
+    GBytes *before; /* what it saves */
+};
+
+static void target_make(struct target *target)
+{
+    struct machine_setup setup;
+
+    reference_setup_over(&setup, target->transport);
+    target->machine = machine_new(&setup, NULL);
+    g_assert_nonnull(target->machine);
+    target->standby = target->fails_over ? reference_standby(target->machine) : NULL;
+    vionet_device_set_paused(target->machine->device, true);
+    target->file = reference_file(target->name);
+    target->before = save(target->machine->device);
+}
+
+static void target_free(struct target *target)
+{
+    vionet_standby_free(target->standby);
+    machine_free(target->machine);
+    g_bytes_unref(target->file);
+    g_bytes_unref(target->before);
+}
+
+/* What was taken runs, and can be reset. */
+static void target_run(struct target *target)
+{
+    struct machine *machine = target->machine;
+
+    g_bytes_unref(save(machine->device));
+    vionet_device_set_paused(machine->device, false);
+    machine_deliver(machine, frame, sizeof(frame));
+    machine_drain(machine, 1);
+    vionet_device_set_paused(machine->device, true);
+    if (machine->pci) {
+        vionet_pci_reset(machine->pci);
+    } else {
+        vionet_mmio_reset(machine->mmio);
+    }
+    g_assert_cmphex(vionet_device_status(machine->device), ==, 0);
+    g_bytes_unref(target->before);
+    target->before = save(machine->device);
+}
+
+/* However wrong: no crash, and no device that is half loaded. */
+static bool try_mutant(struct target *target, GRand *rand)
+{
+    gsize len;
+    const uint8_t *octets = g_bytes_get_data(target->file, &len);
+    GByteArray *mutant = g_byte_array_append(g_byte_array_new(), octets, (guint)len);
+    VionetDevice *device = target->machine->device;
+    bool taken;
+
+    mutate(rand, mutant);
+    taken = vionet_device_load(device, mutant->data, mutant->len, NULL);
+    if (taken) {
+        target_run(target);
+    } else {
+        GBytes *after = save(device);
+
+        g_assert_true(g_bytes_equal(target->before, after));
+        g_bytes_unref(after);
+    }
+    g_byte_array_unref(mutant);
+    return taken;
+}
+
 static void test_mutants(void)
 {
-    static const char *const names[] = {"0.1-split.state", "0.1-packed.state"};
-    struct machine *machine = reference_target();
-    GBytes *files[] = {reference_file(names[0]), reference_file(names[1])};
-    GBytes *before = save(machine->device);
+    struct target targets[] = {
+        {.name = "0.1-split.state", .transport = MACHINE_PCI},
+        {.name = "0.1-packed.state", .transport = MACHINE_PCI},
+        {.name = "0.1-pci-legacy.state", .transport = MACHINE_PCI_LEGACY, .fails_over = true},
+        {.name = "0.1-mmio.state", .transport = MACHINE_MMIO, .fails_over = true},
+        {.name = "0.1-mmio-legacy-big.state",
+         .transport = MACHINE_MMIO_LEGACY_BIG,
+         .fails_over = true},
+    };
     GRand *rand = g_rand_new_with_seed(5);
-    unsigned n_taken = 0;
 
-    for (unsigned i = 0; i < MUTANTS; i++) {
-        gsize len;
-        const uint8_t *octets = g_bytes_get_data(files[i % 2], &len);
-        GByteArray *mutant = g_byte_array_append(g_byte_array_new(), octets, (guint)len);
-        GBytes *after;
+    for (unsigned t = 0; t < G_N_ELEMENTS(targets); t++) {
+        const unsigned n = MUTANTS / G_N_ELEMENTS(targets);
+        unsigned n_taken = 0;
 
-        mutate(rand, mutant);
-        if (vionet_device_load(machine->device, mutant->data, mutant->len, NULL)) {
-            n_taken++;
-            g_bytes_unref(save(machine->device));
-            vionet_device_set_paused(machine->device, false);
-            machine_deliver(machine, frame, sizeof(frame));
-            machine_drain(machine, 1);
-            vionet_device_set_paused(machine->device, true);
-            vionet_pci_reset(machine->pci);
-            g_bytes_unref(before);
-            before = save(machine->device);
-        } else {
-            after = save(machine->device);
-            g_assert_true(g_bytes_equal(before, after));
-            g_bytes_unref(after);
+        target_make(&targets[t]);
+        for (unsigned i = 0; i < n; i++) {
+            n_taken += try_mutant(&targets[t], rand);
         }
-        g_byte_array_unref(mutant);
+        g_test_message("%s: %u of %u taken", targets[t].name, n_taken, n);
+        g_assert_cmpuint(n_taken, >, n / 100);
+        g_assert_cmpuint(n_taken, <, n / 2);
+        target_free(&targets[t]);
     }
-    g_test_message("%u taken", n_taken);
-    g_assert_cmpuint(n_taken, >, MUTANTS / 100);
-    g_assert_cmpuint(n_taken, <, MUTANTS / 2);
-    g_bytes_unref(before);
-    g_bytes_unref(files[0]);
-    g_bytes_unref(files[1]);
     g_rand_free(rand);
-    machine_free(machine);
 }
 
 int main(int argc, char **argv)
@@ -1649,7 +1963,11 @@ int main(int argc, char **argv)
     g_test_add_func("/state/dirty", test_dirty);
     g_test_add_func("/state/reference-split", test_reference_split);
     g_test_add_func("/state/reference-packed", test_reference_packed);
+    g_test_add_func("/state/reference-pci-legacy", test_reference_pci_legacy);
+    g_test_add_func("/state/reference-mmio", test_reference_mmio);
+    g_test_add_func("/state/reference-mmio-legacy", test_reference_mmio_legacy);
     g_test_add_func("/state/refused", test_refused);
+    g_test_add_func("/state/refused-of-legacy", test_refused_of_legacy);
     g_test_add_func("/state/accepted", test_accepted);
     g_test_add_func("/state/not-now", test_not_now);
     g_test_add_func("/state/other-device", test_other_device);
