@@ -1026,6 +1026,47 @@ def state_inputs():
                 yield of(state_of(rest + [changed]))
 
 
+# ---- fuzz_qmp: monitors that do as they are told, with something going wrong at each step ----
+
+QMP_GREETING, QMP_EVENTS, QMP_ERRORS = 0, range(1, 13), range(13, 16)
+QMP_GONE, QMP_LINE, QMP_NEXT, QMP_SPOILED, QMP_RAW, QMP_COMMAND, QMP_DRIVE, QMP_LONG = 0, 1, 3, 4, 5, 6, 7, 8
+QMP_RESET, QMP_MACHINE_RESET, QMP_ACCEPT, QMP_DECLINE = range(4)
+
+
+def qmp_inputs():
+    agreed = bytes((QMP_NEXT, 0)) * 5
+    shown = agreed + bytes((QMP_DRIVE, QMP_ACCEPT, QMP_COMMAND, 0, QMP_NEXT, 0))
+    for model in range(3):
+        start = bytes((model,))
+        yield start
+        for number in range(1, 6):
+            yield start + agreed[:2 * number] + bytes((QMP_GONE,)) + agreed
+            yield start + agreed[:2 * number] + bytes((QMP_LONG, 0))
+            for line in (QMP_GREETING, *QMP_ERRORS):
+                yield start + agreed[:2 * number] + bytes((QMP_LINE, line)) + agreed
+        for event in QMP_EVENTS:
+            yield start + shown + bytes((QMP_LINE, event, QMP_NEXT, 0)) * 2
+        for command in range(9):
+            yield start + shown + bytes((QMP_COMMAND, command, QMP_NEXT, 0, QMP_LINE, 1)) * 2
+        for what in (QMP_RESET, QMP_MACHINE_RESET, QMP_DECLINE):
+            yield start + shown + bytes((QMP_DRIVE, what, QMP_NEXT, 0, QMP_LINE, 1, QMP_DRIVE, QMP_ACCEPT)) * 2
+        for error in QMP_ERRORS:
+            yield start + shown[:-2] + bytes((QMP_LINE, error))
+            yield start + shown + bytes((QMP_COMMAND, 1, QMP_LINE, error))
+        yield start + shown + bytes((QMP_GONE,)) + bytes((QMP_NEXT, 1)) * 5
+    dice = Dice('fuzz_qmp')
+    lines = (b'{"QMP":{}}\n', b'{"event":"MIGRATION"}\n', b'{"return":[[[[]]]],"id":1}\n', b'[' * 40 + b'\n',
+             b'{"event":"\\ud800\\u0041"}\n', b'null\n', b'\0\n', b'{"id":1}\n', b'{"return":{},"id":-1}\n',
+             b'{"error":3,"id":1}\n', b'{"return":{},"id":"1"}\n', b'{"QMP":')
+    for number in range(6):
+        for line in lines:
+            yield bytes((2,)) + agreed[:2 * number] + bytes((QMP_RAW,)) + struct.pack('<H', len(line)) + line + agreed
+    for _ in range(60):
+        actions = b''.join(bytes((QMP_SPOILED, dice.below(18), dice.below(80), dice.below(256), dice.below(16)))
+                           for _ in range(dice.between(1, 4)))
+        yield bytes((dice.below(3),)) + shown[:2 * dice.between(0, 7)] + actions + shown
+
+
 # ---- files ----
 
 TARGETS = {
@@ -1035,6 +1076,7 @@ TARGETS = {
     'fuzz_mmio': mmio_inputs,
     'fuzz_packed': packed_inputs,
     'fuzz_pci': pci_inputs,
+    'fuzz_qmp': qmp_inputs,
     'fuzz_ring': ring_inputs,
     'fuzz_segment': segment_inputs,
     'fuzz_state': state_inputs,
