@@ -5,7 +5,8 @@
   fuzz_targets.py SECONDS FOLDER_OF_TARGETS FOLDER_OF_CORPORA WORK_DIR
 
 A target is an executable fuzz_NAME; its corpus is the folder fuzz_NAME or NAME, its dictionary, if it has one,
-fuzz_NAME.dict beside the folder of all corpora. The corpora are not written to: new inputs go to WORK_DIR/fuzz_NAME/found, what broke it to WORK_DIR/fuzz_NAME/artifacts, which are kept.
+fuzz_NAME.dict beside the folder of all corpora. The corpora are not written to: new inputs go to
+WORK_DIR/fuzz_NAME/found, what broke it to WORK_DIR/fuzz_NAME/artifacts, which are kept.
 A target also fails if what it reached is below its floors (fuzz/reach.h).
 """
 
