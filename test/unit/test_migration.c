@@ -598,11 +598,11 @@ static const struct row {
     unsigned n_seeds;
 } rows[] = {
     {"/migration/the-driver-cannot-tell", MACHINE_PCI, 40},
-    {"/migration/the-driver-cannot-tell/mmio", MACHINE_MMIO, 12},
-    {"/migration/the-driver-cannot-tell/pci-legacy", MACHINE_PCI_LEGACY, 12},
-    {"/migration/the-driver-cannot-tell/pci-legacy-big", MACHINE_PCI_LEGACY_BIG, 12},
-    {"/migration/the-driver-cannot-tell/mmio-legacy", MACHINE_MMIO_LEGACY, 12},
-    {"/migration/the-driver-cannot-tell/mmio-legacy-big", MACHINE_MMIO_LEGACY_BIG, 12},
+    {"/migration/the-driver-cannot-tell/mmio", MACHINE_MMIO, 4},
+    {"/migration/the-driver-cannot-tell/pci-legacy", MACHINE_PCI_LEGACY, 4},
+    {"/migration/the-driver-cannot-tell/pci-legacy-big", MACHINE_PCI_LEGACY_BIG, 4},
+    {"/migration/the-driver-cannot-tell/mmio-legacy", MACHINE_MMIO_LEGACY, 4},
+    {"/migration/the-driver-cannot-tell/mmio-legacy-big", MACHINE_MMIO_LEGACY_BIG, 4},
 };
 
 static void test_cannot_tell(gconstpointer data)
