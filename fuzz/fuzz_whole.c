@@ -23,42 +23,45 @@
 #define LOADS_KEPT  16
 
 struct reach fuzz_reach[] = {
-    [BOOTED] = {"times DRIVER_OK", 500, 0},
+    [BOOTED] = {"times DRIVER_OK", 550, 0},
     [BOOTED_LEGACY] = {"of them of a legacy driver", 100, 0},
-    [BOOTED_MMIO] = {"of them over MMIO", 80, 0},
-    [BOOTED_PACKED] = {"of them with packed rings", 90, 0},
+    [BOOTED_MMIO] = {"of them over MMIO", 70, 0},
+    [BOOTED_PACKED] = {"of them with packed rings", 100, 0},
     [BOOTED_REMOTE] = {"of them in remote memory", 300, 0},
-    [OFFERED] = {"frames towards the guest", 1600, 0},
-    [DELIVERED] = {"of them delivered", 1100, 0},
-    [RECEIVED] = {"of them received", 950, 0},
+    [OFFERED] = {"frames towards the guest", 1900, 0},
+    [DELIVERED] = {"of them delivered", 1300, 0},
+    [RECEIVED] = {"of them received", 1100, 0},
     [MERGED] = {"of them in several buffers", 3, 0},
-    [HELD] = {"frames held", 20, 0},
-    [FILTERED] = {"frames filtered", 150, 0},
-    [REFUSED] = {"frames refused for an offload", 40, 0},
+    [HELD] = {"frames held", 3, 0},
+    [FILTERED] = {"frames filtered", 300, 0},
+    [REFUSED] = {"frames refused for an offload", 50, 0},
     [HASHED] = {"hashes reported", 150, 0},
-    [HASHED_INNER] = {"of them perhaps by an inner header", 60, 0},
+    [HASHED_INNER] = {"of them perhaps by an inner header", 70, 0},
     [BY_TABLE] = {"frames steered by a table", 100, 0},
-    [COMPLETED] = {"checksums completed", 70, 0},
+    [COMPLETED] = {"checksums completed", 50, 0},
     [SEGMENTS_IN] = {"frames with segments towards the guest", 150, 0},
-    [SENT] = {"frames of the guest", 550, 0},
-    [TAKEN] = {"of them taken", 450, 0},
+    [SENT] = {"frames of the guest", 600, 0},
+    [TAKEN] = {"of them taken", 550, 0},
     [DROPPED] = {"of them dropped", 60, 0},
     [SEGMENTS_OUT] = {"of them with segments", 100, 0},
     [STALE] = {"frames completed after a reset", 100, 0},
-    [COMMANDS] = {"commands", 150, 0},
-    [COMMANDS_OK] = {"of them acknowledged", 100, 0},
+    [COMMANDS] = {"commands", 250, 0},
+    [COMMANDS_OK] = {"of them acknowledged", 150, 0},
     [QUEUE_RESETS] = {"queue resets", 10, 0},
-    [DEVICE_RESETS] = {"device resets", 80, 0},
-    [UNBOUND] = {"drivers unbound in the middle", 80, 0},
+    [DEVICE_RESETS] = {"device resets", 90, 0},
+    [UNBOUND] = {"drivers unbound in the middle", 90, 0},
     [BUS_RESETS] = {"resets of the bus", 10, 0},
-    [MIGRATED] = {"moves to another device", 10, 0},
+    [MIGRATED] = {"moves to another device", 20, 0},
     [MIGRATED_OUT] = {"of them with frames out", 3, 0},
-    [REMAPPED] = {"mappings changed", 9, 0},
+    [REMAPPED] = {"mappings changed", 10, 0},
     [TIMERS] = {"timers that fell due", 2, 0},
     [AWOKEN] = {"sleeping drivers awoken", 10, 0},
-    [RACES] = {"stores between two reads", 10, 0},
+    [RACES] = {"stores between two reads", 20, 0},
     [TAINTED] = {"drivers past prediction", 50, 0},
-    [SETTLED] = {"accounts closed", 250, 0},
+    [SETTLED] = {"accounts closed", 300, 0},
+    [STOPPED] = {"queues stopped", 40, 0},
+    [RECOVERED] = {"of them lost, and recovered from a journal", 100, 0},
+    [LOGGED] = {"frames in the dirty log", 10, 0},
     {NULL, 0, 0},
 };
 
@@ -125,7 +128,7 @@ static void on_event(struct machine *machine, const VionetEvent *event)
 static const struct guest_extent extents[N_REGIONS] = {
     {UINT64_C(0x100000), 0x40000},
     {UINT64_C(0x140000), 0x200000},
-    {UINT64_C(0x180000000), 0x100000},
+    {UINT64_C(0x20000000), 0x100000},
 };
 static uint64_t guards[N_REGIONS];
 
@@ -154,6 +157,53 @@ static bool legacy(const struct whole *whole)
 static bool over_mmio(const struct whole *whole)
 {
     return whole->machine->mmio != NULL;
+}
+
+/* ---- what the host looks on at ---- */
+
+#define LOG_SIZE (0x20100000u / 4096 / 8)
+
+static uint8_t dirty[LOG_SIZE];
+
+bool whole_is_logged(const struct whole *whole, const uint8_t *at)
+{
+    for (unsigned i = 0; i < N_REGIONS; i++) {
+        const uint8_t *host = guest_ptr(whole->machine->memory, extents[i].gpa, extents[i].size);
+        const uint64_t gpa = extents[i].gpa + (uint64_t)(at - host);
+
+        if (at >= host && at < host + extents[i].size) {
+            return dirty[gpa / 4096 / 8] >> gpa / 4096 % 8 & 1;
+        }
+    }
+    return false;
+}
+
+/* From here on what the device writes is logged; of mapped memory alone. */
+static void start_log(struct whole *whole, bool on)
+{
+    whole->logged = on && whole->machine->setup.kind == MACHINE_MAPPED;
+    memset(dirty, 0, whole->logged ? sizeof(dirty) : 0);
+    for (unsigned i = 0; i < whole->n_in; i++) {
+        whole->in[i].logged = false;
+    }
+    vionet_device_set_dirty_log(whole->machine->device, whole->logged ? dirty : NULL,
+                                sizeof(dirty));
+    vionet_device_set_dirty_queues(whole->machine->device, whole->logged);
+}
+
+static void on_trace(struct machine *machine, const VionetTrace *trace)
+{
+    struct whole *whole = machine->user;
+    size_t len = 0;
+
+    for (unsigned i = 0; i < trace->frame->n_iov; i++) {
+        len += trace->frame->iov[i].iov_len;
+    }
+    FUZZ_REQUIRE(len <= trace->len && vionet_verdict_name(trace->verdict), "a trace of %zu of %zu",
+                 len, trace->len);
+    if (trace->verdict != VIONET_HELD) {
+        whole->traced++;
+    }
 }
 
 /* ---- features ---- */
@@ -249,6 +299,8 @@ static void boot(struct whole *whole)
     complaints_clear(guest_driver_complaints(machine->driver));
     whole->tainted = whole->queues_reset = whole->undone = false;
     whole_forget_frames(whole);
+    memset(whole->journals, 0, sizeof(whole->journals));
+    start_log(whole, false);
     FUZZ_REQUIRE(machine_boot(machine, choose_features(whole)), "the driver does not start: %s",
                  complaints_text(guest_driver_complaints(machine->driver)));
     start_model(whole);
@@ -304,6 +356,64 @@ static void act_reset_queue(struct whole *whole)
     REACHED(QUEUE_RESETS);
 }
 
+/* What a queue had before it was taken away, which the driver does not know of. */
+static void enable_again(struct whole *whole, unsigned index)
+{
+    VionetDevice *device = whole->machine->device;
+    const struct guest_queue *queue = &whole->machine->driver->queues[index];
+
+    vionet_device_write_queue_size(device, index, virtq_options(queue->vq)->size);
+    vionet_device_write_queue_area(device, index, VIONET_AREA_DESC, queue->area.desc_gpa);
+    vionet_device_write_queue_area(device, index, VIONET_AREA_DRIVER, queue->area.driver_gpa);
+    vionet_device_write_queue_area(device, index, VIONET_AREA_DEVICE, queue->area.device_gpa);
+    vionet_device_write_queue_journal(device, index, whole->journals[index]);
+    vionet_device_write_queue_enable(device, index, 1);
+}
+
+/*
+ * A queue stops and goes on where it stood, with a journal from then on; or it is lost, as with its process, and
+ * goes on from the journal: frames that the host had are taken again.
+ */
+static void act_stop(struct whole *whole)
+{
+    static uint64_t memory[2 * WHOLE_MAX_PAIRS][256];
+    const uint8_t how = input_8(&whole->input);
+    struct machine *machine = whole->machine;
+    const unsigned index = how % (2 * machine->driver->pairs);
+    uint32_t base;
+
+    if (legacy(whole) || !whole_exact(whole)) {
+        return;
+    }
+    if (whole->journals[index] && (how & 0x80)) {
+        vionet_device_disable_queue(machine->device, index);
+        if (index % 2) {
+            whole_take_again(whole, index / 2);
+        }
+        enable_again(whole, index);
+        REACHED(RECOVERED);
+    } else {
+        whole_complete_all(whole);
+        FUZZ_REQUIRE(vionet_device_stop_queue(machine->device, index, &base),
+                     "a queue does not stop");
+        FUZZ_REQUIRE(
+            vionet_queue_journal_size(virtq_options(machine->driver->queues[index].vq)->size) <=
+                sizeof(memory[0]),
+            "a journal is larger than it can be");
+        vionet_device_write_queue_base(machine->device, index, base);
+        if ((how & 0x40) && !whole->journals[index]) {
+            whole->journals[index] = (uint8_t *)memory[index];
+        }
+        if (whole->journals[index]) {
+            vionet_queue_journal_clear(whole->journals[index]);
+        }
+        enable_again(whole, index);
+        REACHED(STOPPED);
+    }
+    control_queue(&whole->model, index, true);
+    whole_look(whole, "a stop of a queue");
+}
+
 /* A buffer that breaks a rule. */
 static void act_spoil(struct whole *whole)
 {
@@ -345,11 +455,16 @@ static void act_migrate(struct whole *whole)
     if (whole->no_memory || over_mmio(whole)) {
         return;
     }
+    for (unsigned i = 0; i < G_N_ELEMENTS(whole->journals); i++) {
+        if (whole->journals[i]) {
+            return; /* is a process's, and not for moves */
+        }
+    }
     fuzz_reach[MIGRATED_OUT].count += whole->n_taken != 0;
     whole->n_taken = 0; /* the other device gives their buffers back */
     machine_migrate(machine);
-    whole->paused = false;
-    whole->link_off = false;
+    whole->paused = whole->link_off = false;
+    start_log(whole, whole->logged);
     vionet_device_set_dma(machine->device, !whole->dma_off);
     whole_look(whole, "a move");
     REACHED(MIGRATED);
@@ -387,6 +502,22 @@ static void act_map(struct whole *whole)
     REACHED(REMAPPED);
 }
 
+/* What the host may look at at any time. */
+static void look_on(struct whole *whole)
+{
+    VionetDevice *device = whole->machine->device;
+    VionetFilter filter = {.size = sizeof(filter)};
+
+    vionet_device_filter(device, &filter);
+    FUZZ_REQUIRE(!whole->modelled || whole->tainted ||
+                     memcmp(filter.mac, whole->model.mac, sizeof(filter.mac)) == 0,
+                 "the filter has another address");
+    for (unsigned i = 0; i < VIONET_N_COUNTERS; i++) {
+        FUZZ_REQUIRE(vionet_counter_name(i)[0] && vionet_device_counter(device, 1000, i) == 0,
+                     "a queue that there is not counts");
+    }
+}
+
 static void act_machine(struct whole *whole)
 {
     const uint8_t how = input_8(&whole->input);
@@ -409,8 +540,13 @@ static void act_machine(struct whole *whole)
         whole->model.announce |= vionet_device_announce(device);
         break;
     case 4:
-    case 5:
         vionet_device_set_poll(device, how >> 4, how & 8);
+        break;
+    case 5:
+        start_log(whole, how & 8);
+        break;
+    case 6:
+        look_on(whole);
         break;
     default:
         guest_driver_read_config(whole->machine->driver);
@@ -619,7 +755,7 @@ static void (*const actions[])(struct whole *whole) = {
     whole_act_command, whole_act_command, whole_act_command,  act_reset,         act_reset_queue,
     act_migrate,       act_map,           act_machine,        act_time,          act_bus_reset,
     act_sleep,         act_race,          act_dma_fails,      act_spoil,         act_kick,
-    whole_settle,
+    whole_settle,      act_stop,
 };
 
 #define N_ACTIONS (sizeof(actions) / sizeof(actions[0]))
@@ -659,6 +795,7 @@ static void make_machine(struct whole *whole)
     setup.kind = kind % 4 == 2 ? MACHINE_REMOTE : kind % 4 == 3 ? MACHINE_MIXED : MACHINE_MAPPED;
     setup.ring = MACHINE_NEGOTIATED;
     setup.memory = &memory;
+    setup.on_trace = on_trace;
     rig_config(&setup.device, vionet_dialect_at(kind >> 2 & 3), 1 + pairs % WHOLE_MAX_PAIRS);
     setup.device.mtu = pairs & 0x80 ? 600 : 1500;
     setup.device.rss_max_key_size = 255;

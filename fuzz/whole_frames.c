@@ -25,10 +25,10 @@ static void foretell(struct whole *whole, struct whole_in *in)
     const struct control_model *model = &whole->model;
     struct reference_result result = {0};
 
-    in->completed = control_completes(model, &in->traffic->frame);
     if (!whole->modelled) {
         return;
     }
+    in->completed = control_completes(model, &in->traffic->frame);
     if (model->key_len) {
         reference_hash(in->traffic->octets, in->traffic->len, reference_dialect(whole),
                        model->hash_types | (model->tunnel_types & 0xe00), model->tunnel_types,
@@ -86,6 +86,7 @@ static void deliver(struct whole *whole, struct whole_in *in, unsigned n, unsign
     whole_look(whole, "frames");
     for (unsigned i = 0; i < n; i++) {
         in[i].delivered = verdicts[i] == VIONET_DELIVERED;
+        in[i].logged = whole->logged;
         delivered += in[i].delivered;
         whole->offered += verdicts[i] != VIONET_HELD;
         whole->undone |= verdicts[i] == VIONET_HELD || verdicts[i] == VIONET_DROP_NO_BUFFER ||
@@ -176,9 +177,18 @@ static void account_packet(struct whole *whole, const struct guest_packet *packe
                  in->received ? "twice" : "and was not delivered");
     in->received = true;
     REACHED(RECEIVED);
+    if (in->logged) {
+        FUZZ_REQUIRE(whole_is_logged(whole, packet->raw_header), "frame %u is written, not logged",
+                     serial);
+        REACHED(LOGGED);
+    }
     fuzz_reach[MERGED].count += packet->n_buffers > 1;
     fuzz_reach[COMPLETED].count += in->completed;
     fuzz_reach[BY_TABLE].count += in->by_table;
+    if (!whole->modelled) { /* its commands are not known, which may have turned off offloads */
+        in->completed =
+            (in->traffic->frame.flags & ~packet->header.flags) & VIRTIO_NET_HDR_F_NEEDS_CSUM;
+    }
     FUZZ_REQUIRE(traffic_same(in->traffic, packet->data, packet->len, in->completed),
                  "frame %u arrives as another", serial);
     require_header(whole, in, &packet->header);
@@ -297,8 +307,8 @@ static struct whole_out *next_out(struct whole *whole, unsigned pair, unsigned *
 }
 
 /* Frames come in order; those that are passed over are as many as were dropped. */
-static void account_taken(struct whole *whole, const VionetFrame *frame, unsigned pair,
-                          uint64_t *drops)
+static int account_taken(struct whole *whole, const VionetFrame *frame, unsigned pair,
+                         uint64_t *drops)
 {
     uint8_t octets[TRAFFIC_MAX];
     const size_t len = copy_out(whole, frame, octets, sizeof(octets));
@@ -306,7 +316,7 @@ static void account_taken(struct whole *whole, const VionetFrame *frame, unsigne
     struct whole_out *out;
 
     if (whole->tainted) {
-        return;
+        return -1;
     }
     while ((out = next_out(whole, pair, &from)) != NULL) {
         out->settled = true;
@@ -317,7 +327,7 @@ static void account_taken(struct whole *whole, const VionetFrame *frame, unsigne
             FUZZ_REQUIRE(frame->gso_type == out->header.gso_type || out->traffic->odd,
                          "a frame with gso_type 0x%x is taken with 0x%x", out->header.gso_type,
                          frame->gso_type);
-            return;
+            return (int)(out - whole->out);
         }
         FUZZ_REQUIRE(*drops > 0, "a frame of the guest is passed over, and none was dropped");
         --*drops;
@@ -343,8 +353,8 @@ static size_t take(struct whole *whole, unsigned pair, size_t n)
     drops = drops_of(whole, pair) - drops;
     whole_look(whole, "taking");
     for (size_t i = 0; i < n; i++) {
-        taken[i] = (struct whole_taken){frames[i], pair};
-        account_taken(whole, &frames[i], pair, &drops);
+        taken[i] =
+            (struct whole_taken){frames[i], pair, account_taken(whole, &frames[i], pair, &drops)};
     }
     while (drops && !whole->tainted && (out = next_out(whole, pair, &from)) != NULL) {
         out->settled = true;
@@ -366,6 +376,23 @@ void whole_act_take(struct whole *whole)
     }
     take(whole, (how >> 4) % WHOLE_MAX_PAIRS % whole->model.config->max_pairs,
          1 + how % WHOLE_BURST);
+}
+
+void whole_take_again(struct whole *whole, unsigned pair)
+{
+    for (unsigned i = whole->n_taken; i-- > 0;) {
+        const struct whole_taken taken = whole->taken[i];
+
+        if (taken.pair != pair) {
+            continue;
+        }
+        whole->taken[i] = whole->taken[--whole->n_taken];
+        vionet_device_complete(whole->machine->device, pair, &taken.frame, 1);
+        if (taken.out >= 0) {
+            whole->out[taken.out].settled = false;
+            whole->offered++;
+        }
+    }
 }
 
 static void complete(struct whole *whole, unsigned i)
@@ -413,6 +440,8 @@ static void require_verdicts_add_up(const struct whole *whole)
     for (unsigned i = 0; i < whole->n_out; i++) {
         under_way += !whole->out[i].settled;
     }
+    FUZZ_REQUIRE(sum == whole->traced, "%llu verdicts, and %llu frames traced",
+                 (unsigned long long)sum, (unsigned long long)whole->traced);
     FUZZ_REQUIRE(sum + under_way == whole->offered, "%llu verdicts on %llu frames",
                  (unsigned long long)sum, (unsigned long long)(whole->offered - under_way));
 }
@@ -464,7 +493,7 @@ void whole_forget_frames(struct whole *whole)
         whole->out[i].settled = true;
     }
     memset(whole->last_received, 0, sizeof(whole->last_received));
-    whole->offered = 0;
+    whole->offered = whole->traced = 0;
 }
 
 void whole_forget_queue(struct whole *whole, unsigned queue)

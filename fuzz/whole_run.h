@@ -60,6 +60,9 @@ enum {
     RACES,
     TAINTED,
     SETTLED,
+    STOPPED,
+    RECOVERED,
+    LOGGED,
 };
 
 #define REACHED(what) (fuzz_reach[what].count++)
@@ -69,6 +72,7 @@ struct whole_in {
     struct traffic_frame *traffic;
     bool delivered; /* so the device said */
     bool received;
+    bool logged;    /* it was written while the dirty log was there */
     bool lost;      /* perhaps: its queue was reset */
     bool completed; /* its checksum was the device's to complete */
     bool by_table;
@@ -91,6 +95,7 @@ struct whole_out {
 struct whole_taken {
     VionetFrame frame;
     unsigned pair;
+    int out; /* which of the guest's frames it is, -1: nobody knows */
 };
 
 struct whole {
@@ -103,10 +108,13 @@ struct whole {
     bool dma_off;
     bool link_off;
     bool paused;
-    bool queues_reset;   /* since the driver started: order may differ */
-    bool undone;         /* frames found not enough buffers since then */
-    char violation[160]; /* the last of the driver's */
-    uint64_t offered;    /* frames since the last reset, both ways */
+    bool queues_reset;                      /* since the driver started: order may differ */
+    bool undone;                            /* frames found not enough buffers since then */
+    char violation[160];                    /* the last of the driver's */
+    uint64_t offered;                       /* frames since the last reset, both ways */
+    uint64_t traced;                        /* those that the trace operation told of */
+    bool logged;                            /* the dirty log is there */
+    uint8_t *journals[2 * WHOLE_MAX_PAIRS]; /* of queues that have one */
     struct whole_in in[WHOLE_MAX_SENT];
     unsigned n_in;
     uint32_t last_received[WHOLE_MAX_PAIRS];
@@ -149,6 +157,12 @@ void whole_complete_all(struct whole *whole);
  * once, each that was sent was taken or dropped once, each buffer of the driver is the driver's again.
  */
 void whole_settle(struct whole *whole);
+
+/* Frames of a lost queue, which the host gives back for nothing: they will be taken once more. */
+void whole_take_again(struct whole *whole, unsigned pair);
+
+/* Whether the dirty log tells of an octet that the driver found written. */
+bool whole_is_logged(const struct whole *whole, const uint8_t *at);
 
 /* What was under way is lost, as a reset does. */
 void whole_forget_frames(struct whole *whole);

@@ -1021,7 +1021,7 @@ def state_inputs():
 
 WHOLE_ACTIONS = {'deliver': 0, 'receive': 4, 'send': 6, 'take': 9, 'complete': 12, 'reclaim': 13, 'command': 14,
                  'reset': 18, 'reset_queue': 19, 'migrate': 20, 'map': 21, 'machine': 22, 'time': 23,
-                 'bus_reset': 24, 'sleep': 25, 'race': 26, 'dma_fails': 27, 'spoil': 28, 'kick': 29, 'settle': 30}
+                 'bus_reset': 24, 'sleep': 25, 'race': 26, 'dma_fails': 27, 'spoil': 28, 'kick': 29, 'settle': 30, 'stop': 31}
 WHOLE_ROWS = ('promisc', 'allmulti', 'alluni', 'nomulti', 'nouni', 'nobcast', 'mac_table', 'mac', 'vlan_add',
               'vlan_del', 'announce_ack', 'pairs', 'rss', 'hash', 'offloads', 'coal_tx', 'coal_rx', 'coal_set',
               'coal_get', 'tunnels', 'rss_again', 'stats_query', 'stats_get', 'ctx_cap', 'ctx_add', 'ctx_mod',
@@ -1131,6 +1131,19 @@ def whole_scenarios():
             for after in (0, 2, 5, 11, 20):
                 yield (Whole(features=features, memory=memory, receive=2).send(*frames[:2]).act('dma_fails', after)
                        .take().deliver(*frames[:3]).command('promisc', 1).act('reset', 0, features))
+        for memory in (0, 3):
+            yield (Whole(features=features, memory=memory).deliver(*frames[:3]).send(*frames[:4]).take(0, 2)
+                   .act('stop', 0x41).act('stop', 0x40).deliver(*frames[:2]).take(0, 1).act('receive', 1)
+                   .send(*frames[4:8]).take(0, 3).act('stop', 0xc1).take().act('complete', 0).act('stop', 0xc1)
+                   .act('stop', 0xc0).deliver(*frames[:4]).take().act('receive', 31).act('stop', 1).act('stop', 2)
+                   .act('reclaim', 0).act('settle'))
+            yield (Whole(features=features, memory=memory).act('machine', 13).deliver(*frames[:3]).act('receive', 2)
+                   .send(*frames[:3]).take().act('settle').act('migrate').deliver(*frames[:2]).act('settle')
+                   .act('machine', 6).act('machine', 5))
+        for around in (PLAIN_FRAME, TAGGED, QINQ, VXLAN):
+            yield (Whole(pairs=0x82, features=features, receive=1)
+                   .deliver(whole_frame(around, payload=208), whole_frame(around, payload=208, offload=SEGMENTS),
+                            whole_frame(around, payload=208, cuts=0x12)).act('receive', 9))
         for switch in (0, 1, 2, 4, 12, 20, 28):
             yield (Whole(features=features).act('machine', switch).deliver(*frames[:3]).send(*frames[:3]).take()
                    .act('machine', switch).act('receive', 9).act('kick', 1).take().act('settle'))
@@ -1155,17 +1168,119 @@ def whole_inputs():
         yield program.octets
 
 
+# ---- fuzz_standby ----
+
+STANDBY_INPUTS = ('accepted', 'declined', 'running', 'driver-reset', 'machine-reset', 'released', 'refused',
+                  'show-failed', 'configured', 'remove', 'hide', 'show', 'migration-starts', 'migration-failed',
+                  'migration-left', 'migration-arrived')
+FINE, FAILS = 0, 6  # what an operation comes to
+OPERATES = ('running', 'remove', 'hide', 'show', 'migration-starts', 'migration-failed')
+
+
+def standby_inputs():
+    dice = Dice('fuzz_standby')
+    stories = ('configured accepted running migration-starts released migration-arrived',
+               'accepted running configured remove refused remove released',
+               'configured accepted running hide released show migration-starts migration-failed',
+               'configured accepted running show-failed declined running driver-reset machine-reset',
+               'accepted running configured migration-starts released migration-left accepted running')
+    for model in range(3):
+        for how in (model | 0x20, model | 0x30, model):
+            for there in (0, 0x1f, 1, 8):
+                for story in stories:
+                    octets = bytes((how, there))
+                    for word in story.split():
+                        octets += bytes((STANDBY_INPUTS.index(word),))
+                        octets += bytes((3,)) if word == 'configured' else b''
+                        octets += bytes((FINE,)) if model and not there and word in OPERATES else b''
+                    yield octets
+    for _ in range(40):
+        yield bytes((dice.below(3) | dice.choice((0x20, 0x30)), dice.choice((0, 0, 0, 1, 8)),
+                     *(dice.choice((8, 3, 0, 2, 12, 13, 9, 5, 6, 10, 11, 15, 0xf7, 0xe7, 0xff, dice.below(256)))
+                       for _ in range(dice.between(6, 60)))))
+
+
+# ---- fuzz_properties ----
+
+def properties_inputs():
+    for text in ('', 'mac=52:54:00:00:00:01,queues=4,rss=on,hash=on', 'packed=on,mrg_rxbuf=off', 'queues=4,mq=off',
+                 'host_mtu=9000', 'rx_queue_size=1024,tx_queue_size=1000', 'hash=on,hash-tunnel=on,dialect=draft-v10',
+                 'speed=10000,duplex=full', 'threads=on,queues=2', 'quees=4', 'mac=1', 'rss=maybe', 'a=b,,c', '=',
+                 'hash-types=tcpv4+udpv4', 'tunnel-types=vxlan+geneve', 'disable-legacy=off', 'notify_data=7',
+                 'csum=off,host_tso4=on', 'mac', 'on', 'queues=0x2,', 'vectors=3', 'ctrl_vq=off,rss=on',
+                 'notf_coal=on,vq_notf_coal=on', 'poll_us=5'):
+        yield b'\0' + text.encode()
+    for text in ('', 'net=10.0.2.0/24,host=10.0.2.2,dhcpstart=10.0.2.15', 'hostfwd=tcp::2222-:22',
+                 'hostfwd=udp:127.0.0.1:53-10.0.2.15:53', 'hostfwd=unix:/tmp/x-:80', 'hostfwd=tcp::99999-:1',
+                 'restrict=on,ipv6=off', 'ipv6-prefix=fec0::,ipv6-prefixlen=64', 'dns=1.2.3', 'net=10.0.2.0/40',
+                 'hostname=a,,b,domainname=c.d', 'tftp=/tmp,bootfile=x', 'mtu=1500', 'mtu=10', 'x=1', '=,=',
+                 'dnssearch=a.b', 'ipv6-host=fec0::2,ipv6-dns=fec0::3', 'ipv4=off,ipv6=off', 'net=10.0.2.0/255.255.0.0'):
+        yield b'\1' + text.encode()
+    # Members by their place in set_member(), and numbers as input_edgy() has them.
+    for member in range(32):
+        for number in (b'\0', b'\1', b'\3', b'\x50', b'\x8b', b'\x90', b'\xff', b'\xc0\x40\0\0\0'):
+            yield b'\2\0' + bytes((member,)) + number
+    for features in (57, 62, 53, 23, 39, 32, 38):
+        for off in (17, 60, 1, 11, 12):
+            yield bytes((2, 1, 2, 0xc0, features, 0, 0, 0, 1, off))
+            yield bytes((2, 0, 2, 0xc0, features, 0, 0, 0, 1, off, 21, 1, 20, 0, 5, 3))
+    yield bytes((2, 0, 24, 1, 25, 1, 23, 1, 27, 1, 28, 1))
+    yield bytes((2, 0, 25, 1, 28, 1, 19, 0xff, 26, 1))
+    yield bytes((2, 0, 29, 0xe0, 30, 0x8d))
+
+
+# ---- fuzz_files ----
+
+def files_inputs():
+    vectors = (ROOT / 'test' / 'vectors' / 'frames.pcapng').read_bytes()
+    yield b'\0' + vectors[:1200]
+    yield b'\1' + vectors[:1200]
+    for path in ('ip-in-ip.ratified.ndjson', 'nested.draft-v7.ndjson', 'truncated-geneve.off.ndjson'):
+        lines = (ROOT / 'test' / 'captures' / path).read_bytes().splitlines(keepends=True)
+        yield b'\1' + b''.join(lines[:3])
+        yield b'\1' + b''.join(reversed(lines[:2]))
+    for text in ('{"packet": 1, "length": 60, "queue": 3, "hash": "0x00000001", "report": "TCPv4", "tunnel": "GRE"}\n',
+                 '{"packet": 2, "hash": null}', '{"packet": 0}', '{"packet": "1"}', '{"capture": "b.pcap", "packet": 1}',
+                 '{"packet": 3, "dropped": "runt"}\n{"packet": 3}\n', '{', '', '[]', '{"packet": 1,}', '{"packet": 1} x',
+                 '{"packet": 1, "capture": "\\ud800\\u0041\\n"}', '{"packet": 18446744073709551616}', '\0',
+                 '{"packet": 9, "queue": 4294967296}', '{"packet": 5, "tunnel": "x"}', '{"packet": 5, "report": "x"}'):
+        yield b'\1' + text.encode()
+
+    def block(kind, body, order='<'):
+        size = 12 + len(body)
+        return struct.pack(order + 'II', kind, size) + body + struct.pack(order + 'I', size)
+
+    def option(code, octets, order='<'):
+        return struct.pack(order + 'HH', code, len(octets)) + octets + bytes(-len(octets) % 4)
+
+    for order in '<>':
+        section = block(0x0a0d0d0a, struct.pack(order + 'IHHq', 0x1a2b3c4d, 1, 0, -1), order)
+        for digits in (b'', option(9, b'\x09', order), option(9, b'\x8a', order), option(14, bytes(8), order)):
+            interface = block(1, struct.pack(order + 'HHI', 1, 0, 0) + digits + bytes(4 * bool(digits)), order)
+            for options in (b'', option(2, bytes(4), order), option(3, b'\5\1\2\3\4', order) + bytes(4),
+                            option(6, struct.pack(order + 'I', 3), order) + option(3, b'\5', order)):
+                packet = block(6, struct.pack(order + 'IIIII', 0, 1, 2, 6, 60) + b'frame!\0\0' + options, order)
+                yield b'\0' + section + interface + packet
+        other = block(3, struct.pack(order + 'I', 4) + b'abcd', order) + block(5, bytes(12), order)
+        yield b'\0' + section + interface + other + section + interface + packet + packet[:-3]
+        yield b'\0' + section + packet
+        yield b'\0' + section[:-4] + bytes(4)
+
+
 # ---- files ----
 
 TARGETS = {
     'fuzz_control': control_inputs,
     'fuzz_dissect': dissect_inputs,
+    'fuzz_files': files_inputs,
     'fuzz_merge': merge_inputs,
     'fuzz_mmio': mmio_inputs,
     'fuzz_packed': packed_inputs,
     'fuzz_pci': pci_inputs,
+    'fuzz_properties': properties_inputs,
     'fuzz_ring': ring_inputs,
     'fuzz_segment': segment_inputs,
+    'fuzz_standby': standby_inputs,
     'fuzz_state': state_inputs,
     'fuzz_vfio_user': vfio_inputs,
     'fuzz_vhost_user': vhost_inputs,
