@@ -189,13 +189,19 @@ struct raw {
     uint32_t gpa, size, flags, host;
 };
 
+/* Sizes of no version of a structure, too small or too large: one in between would cut a pointer in two. */
+static size_t no_size(uint32_t value, size_t size)
+{
+    return value < sizeof(size_t) ? value : size + value;
+}
+
 static void set_member(struct raw *raw, uint8_t member, uint32_t value)
 {
     VionetConfig *device = &raw->device;
 
     switch (member) {
     case 0:
-        device->size = value % (sizeof(*device) + 1);
+        device->size = no_size(value, sizeof(*device));
         break;
     case 1:
         vionet_features_set(device->features, value, false);
@@ -249,7 +255,7 @@ static void set_member(struct raw *raw, uint8_t member, uint32_t value)
         device->max_rss_contexts = (uint16_t)value;
         break;
     case 18:
-        raw->pci.size = value % (sizeof(raw->pci) + 1);
+        raw->pci.size = no_size(value, sizeof(raw->pci));
         break;
     case 19:
         raw->pci.n_vectors = (uint16_t)value;
@@ -273,7 +279,7 @@ static void set_member(struct raw *raw, uint8_t member, uint32_t value)
         raw->pci.no_modern = value;
         break;
     case 26:
-        raw->mmio.size = value % (sizeof(raw->mmio) + 1);
+        raw->mmio.size = no_size(value, sizeof(raw->mmio));
         break;
     case 27:
         raw->mmio.version = value;
