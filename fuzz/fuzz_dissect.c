@@ -23,6 +23,7 @@
 
 #define N_CUTS  4
 #define KEY_MAX 64
+#define N_BURST 20
 
 enum {
     FRAMES,
@@ -34,18 +35,20 @@ enum {
     PARTS_ENOUGH,
     PARTS_SHORT,
     REPORTED_TUNNELS,
+    ENGINES,
 };
 
 struct reach fuzz_reach[] = {
     [FRAMES] = {"frames", 100, 0},
-    [HASHED] = {"frames hashed", 75, 0},
+    [HASHED] = {"frames hashed", 80, 0},
     [HASHED_INNER] = {"frames hashed by an inner header", 30, 0},
-    [HASHED_EX] = {"frames hashed as with extension headers", 10, 0},
+    [HASHED_EX] = {"frames hashed as with extension headers", 20, 0},
     [NO_INNER] = {"tunnels without a packet to be hashed", 10, 0},
-    [SHORT_FRAMES] = {"frames short of octets", 10, 0},
-    [PARTS_ENOUGH] = {"first parts that were enough", 75, 0},
-    [PARTS_SHORT] = {"first parts that were not", 100, 0},
+    [SHORT_FRAMES] = {"frames short of octets", 30, 0},
+    [PARTS_ENOUGH] = {"first parts that were enough", 80, 0},
+    [PARTS_SHORT] = {"first parts that were not", 350, 0},
     [REPORTED_TUNNELS] = {"frames with hash_report_tunnel", 10, 0},
+    [ENGINES] = {"hashes by each engine", 300, 0},
     {NULL, 0, 0},
 };
 
@@ -149,6 +152,46 @@ static void count_reach(const VionetFlow *flow, const struct reference_result *r
     fuzz_reach[SHORT_FRAMES].count += flow->short_of_octets;
 }
 
+/* All ways of hashing that this processor has come to the same, alone and several at once. */
+static void compare_engines(const struct question *q, unsigned tunnels, const VionetFlow *flow,
+                            unsigned report, uint32_t hash)
+{
+    const uint8_t *frames[N_BURST];
+    size_t lens[N_BURST];
+    VionetFlow flows[N_BURST];
+    uint8_t reports[N_BURST];
+    uint32_t hashes[N_BURST];
+    VionetFrameHash results[N_BURST];
+    const char *engine;
+
+    for (unsigned i = 0; i < N_BURST; i++) {
+        frames[i] = q->frame;
+        lens[i] = i % 2 ? q->cuts[i % N_CUTS] % (q->len + 1) : q->len;
+        vionet_dissect(frames[i], lens[i], tunnels, &flows[i]);
+    }
+    for (unsigned e = 0; (engine = vionet_hash_engine_at(e)) != NULL; e++) {
+        VionetHashKey *key = vionet_hash_key_new_for(engine, q->key, q->key_len);
+
+        FUZZ_REQUIRE(key, "there is no %s after all", engine);
+        FUZZ_REQUIRE(vionet_hash_flow(key, flow, report) == hash, "%s: another hash", engine);
+        vionet_hash_flows(key, flows, N_BURST, hash_types_of(q), reports, hashes);
+        vionet_hash_frames(key, frames, lens, N_BURST, tunnels, hash_types_of(q), results);
+        for (unsigned i = 0; i < N_BURST; i++) {
+            const unsigned single = vionet_flow_report(&flows[i], hash_types_of(q));
+
+            FUZZ_REQUIRE(reports[i] == single && results[i].report == single &&
+                             results[i].tunnels == flows[i].tunnels &&
+                             results[i].short_of_octets == flows[i].short_of_octets,
+                         "%s: another flow in a burst", engine);
+            FUZZ_REQUIRE(hashes[i] == vionet_hash_flow(key, &flows[i], single) &&
+                             hashes[i] == results[i].hash && (i % 2 || hashes[i] == hash),
+                         "%s: another hash in a burst", engine);
+        }
+        vionet_hash_key_free(key);
+        REACHED(ENGINES);
+    }
+}
+
 static void compare_with_reference(const struct question *q, const VionetFlow *flow)
 {
     VionetHashKey *key = vionet_hash_key_new(q->key, q->key_len);
@@ -169,6 +212,7 @@ static void compare_with_reference(const struct question *q, const VionetFlow *f
     FUZZ_REQUIRE(vionet_toeplitz(key, expected.input, expected.input_len) == expected.hash,
                  "the hash of the reference's input");
     vionet_hash_key_free(key);
+    compare_engines(q, tunnels_of(q), flow, report, hash);
 }
 
 /* Where a pointer into a frame leads, 0 if it is NULL. */

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Runs every libFuzzer target for a while, on its corpus and on from there. Reports in TAP, a line a target.
 
-  fuzz_targets.py SECONDS FOLDER_OF_TARGETS FOLDER_OF_CORPORA WORK_DIR
+  fuzz_targets.py [--total] SECONDS FOLDER_OF_TARGETS FOLDER_OF_CORPORA WORK_DIR
 
-A target is an executable fuzz_NAME; its corpus is the folder fuzz_NAME or NAME, its dictionary, if it has one,
-fuzz_NAME.dict beside the folder of all corpora. The corpora are not written to: new inputs go to
-WORK_DIR/fuzz_NAME/found, what broke it to WORK_DIR/fuzz_NAME/artifacts, which are kept.
-A target also fails if what it reached is below its floors (fuzz/reach.h).
+Each target gets SECONDS, or with --total its share of them: as many run at a time as there are processors. At
+the end stands a table: executions, edges and inputs of each. A target is an executable fuzz_NAME; its corpus is
+the folder fuzz_NAME or NAME, its dictionary, if it has one, fuzz_NAME.dict beside the folder of all corpora. The
+corpora are not written to: new inputs go to WORK_DIR/fuzz_NAME/found, what broke it to WORK_DIR/fuzz_NAME/artifacts,
+which are kept. A target also fails if what it reached is below its floors (fuzz/reach.h).
 """
 
 import concurrent.futures
@@ -28,11 +29,16 @@ def corpus_of(name, corpora):
     return next((place for place in places if place.is_dir() and any(place.iterdir())), None)
 
 
+def last_number(pattern, text):
+    found = re.findall(pattern, text)
+    return int(found[-1]) if found else 0
+
+
 def fuzz(target, corpora, work, seconds):
-    """(what is wrong, what to note)"""
+    """(what is wrong, the row of the table)"""
     corpus = corpus_of(target.name, corpora)
     if not corpus:
-        return [f'no corpus {target.name} or {target.name.removeprefix("fuzz_")} in {corpora}'], ''
+        return [f'no corpus {target.name} or {target.name.removeprefix("fuzz_")} in {corpora}'], None
     found, artifacts = work / target.name / 'found', work / target.name / 'artifacts'
     found.mkdir(parents=True, exist_ok=True)
     artifacts.mkdir(exist_ok=True)
@@ -54,27 +60,41 @@ def fuzz(target, corpora, work, seconds):
         except subprocess.TimeoutExpired:
             status = 'none: it did not end'
     text = log.read_text(encoding='utf-8', errors='replace')
-    runs = re.search(r'stat::number_of_executed_units:\s*(\d+)', text)
-    inputs = sum(1 for _ in corpus.iterdir())
-    if status == 0 and runs and int(runs[1]) > 0:
-        return [], f'{target.name}: {runs[1]} runs, {inputs} inputs in its corpus'
+    runs = last_number(r'stat::number_of_executed_units:\s*(\d+)', text)
+    row = (target.name, runs, last_number(r' cov: (\d+)', text), last_number(r' ft: (\d+)', text),
+           sum(1 for _ in corpus.iterdir()), sum(1 for _ in found.iterdir()))
+    if status == 0 and runs > 0:
+        return [], row
     kept = sorted(str(path) for path in artifacts.iterdir())
-    return [f'exit status {status}', *(f'kept: {path}' for path in kept), *text.splitlines()[-40:]], ''
+    return [f'exit status {status}', *(f'kept: {path}' for path in kept), *text.splitlines()[-40:]], row
+
+
+def table(rows):
+    yield f'{"target":18} {"executions":>12} {"edges":>8} {"features":>9} {"corpus":>7} {"found":>7}'
+    for name, runs, edges, features, inputs, found in rows:
+        yield f'{name:18} {runs:12} {edges:8} {features:9} {inputs:7} {found:7}'
+    yield f'{"all":18} {sum(row[1] for row in rows):12}'
 
 
 def main():
-    if len(sys.argv) != 5:
-        sys.exit(f'usage: {sys.argv[0]} SECONDS FOLDER_OF_TARGETS FOLDER_OF_CORPORA WORK_DIR')
-    seconds = int(sys.argv[1])
-    folder, corpora, work = (pathlib.Path(path).resolve() for path in sys.argv[2:])
+    arguments = [argument for argument in sys.argv[1:] if argument != '--total']
+    if len(arguments) != 4:
+        sys.exit(f'usage: {sys.argv[0]} [--total] SECONDS FOLDER_OF_TARGETS FOLDER_OF_CORPORA WORK_DIR')
+    seconds = int(arguments[0])
+    folder, corpora, work = (pathlib.Path(path).resolve() for path in arguments[1:])
     targets = sorted(path for path in folder.glob('fuzz_*') if path.is_file() and os.access(path, os.X_OK))
+    at_once = os.cpu_count() or 1
     report = tap.Tap()
     report.ok('there are targets', bool(targets), f'none in {folder}')
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    if '--total' in sys.argv and targets:
+        seconds = max(1, seconds // -(-len(targets) // at_once))
+    rows = []
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
         outcomes = pool.map(lambda target: fuzz(target, corpora, work, seconds), targets)
-        for target, (problems, note) in zip(targets, outcomes):
+        for target, (problems, row) in zip(targets, outcomes):
             report.ok(f'{target.name} for {seconds} s', not problems, problems)
-            report.note(note)
+            rows += [row] if row else []
+    report.note(table(rows))
     return report.done()
 
 

@@ -1067,21 +1067,275 @@ def qmp_inputs():
         yield bytes((dice.below(3),)) + shown[:2 * dice.between(0, 7)] + actions + shown
 
 
+# ---- fuzz_whole ----
+
+WHOLE_ACTIONS = {'deliver': 0, 'receive': 4, 'send': 6, 'take': 9, 'complete': 12, 'reclaim': 13, 'command': 14,
+                 'reset': 18, 'reset_queue': 19, 'migrate': 20, 'map': 21, 'machine': 22, 'time': 23,
+                 'bus_reset': 24, 'sleep': 25, 'race': 26, 'dma_fails': 27, 'spoil': 28, 'kick': 29, 'settle': 30, 'stop': 31}
+WHOLE_ROWS = ('promisc', 'allmulti', 'alluni', 'nomulti', 'nouni', 'nobcast', 'mac_table', 'mac', 'vlan_add',
+              'vlan_del', 'announce_ack', 'pairs', 'rss', 'hash', 'offloads', 'coal_tx', 'coal_rx', 'coal_set',
+              'coal_get', 'tunnels', 'rss_again', 'stats_query', 'stats_get', 'ctx_cap', 'ctx_add', 'ctx_mod',
+              'ctx_del')
+PLAIN_FRAME, TAGGED, QINQ, VXLAN, GENEVE, GRE_IP, GRE_ETHERNET, IP_IN_IP, EXTENSION, OTHER, RAW_FRAME = range(11)
+INNER6, OUTER6, AS_UDP = 0x10, 0x20, 0x40
+CHECKSUM, SEGMENTS = 1, 2
+TO_DEVICE, TO_ALL = 0, 1
+MODERN, LEGACY, LEGACY_BIG, MMIO, MMIO_LEGACY, MMIO_LEGACY_BIG = range(6)
+MINIMAL, EVERYTHING, ALL_SPLIT, USUAL = range(4)
+WHOLE_DIALECTS = {'off': 0, 'draft-v7': 1, 'draft-v10': 2, 'ratified': 3}
+
+
+def whole_frame(around=PLAIN_FRAME, to=TO_ALL, ends=1, payload=20, offload=0, cuts=0):
+    return bytes((around, to | ends << 3 & 0xff, payload, offload, cuts))
+
+
+class Whole:
+    """A program for fuzz_whole."""
+
+    def __init__(self, transport=MODERN, memory=0, dialect='ratified', pairs=3, sizes=0x0f, receive=1,
+                 features=EVERYTHING, tunnels=True):
+        self.octets = bytes((transport, memory | WHOLE_DIALECTS[dialect] << 2, pairs - 1, sizes, receive, features))
+        self.tunnels = tunnels
+
+    def act(self, action, *operands):
+        self.octets += bytes((WHOLE_ACTIONS[action], *operands))
+        return self
+
+    def deliver(self, *frames, hold=False, lane=0):
+        return self.act('deliver', len(frames) - 1 | lane << 4 | hold << 7, *b''.join(frames))
+
+    def send(self, *frames, pair=0, cut=False, indirect=False, hidden=False):
+        return self.act('send', len(frames) - 1 | cut << 3 | indirect << 4 | hidden << 5 | pair << 6,
+                        *b''.join(frames))
+
+    def take(self, pair=0, n=8):
+        return self.act('take', n - 1 | pair << 4)
+
+    def command(self, row, *operands, layout=1):
+        return self.act('command', WHOLE_ROWS.index(row), *operands, layout)
+
+    def hashing(self, row, table=(), key=7, types=0x1ff, tunnels=0x1ff):
+        tunnel_octets = struct.pack('<H', tunnels) if self.tunnels else b''
+        return self.command(row, *struct.pack('<HB', types, key), *tunnel_octets, *table)
+
+
+def whole_scenarios():
+    frames = [whole_frame(around | six, ends=number + 1, payload=20 + number)
+              for number, (around, six) in enumerate((around, six) for around in range(9)
+                                                     for six in (0, INNER6, INNER6 | AS_UDP, OUTER6))]
+    segments = [whole_frame(around, payload=120, offload=SEGMENTS | 0x40, ends=3)
+                for around in (PLAIN_FRAME, INNER6, AS_UDP, INNER6 | AS_UDP, VXLAN, VXLAN | OUTER6, GENEVE | AS_UDP)]
+    checksums = [whole_frame(around, payload=33, offload=CHECKSUM) for around in (PLAIN_FRAME, AS_UDP, INNER6)]
+
+    for transport in range(6):
+        for memory in (0, 2, 3):
+            for features in (MINIMAL, EVERYTHING, ALL_SPLIT, USUAL):
+                program = Whole(transport, memory, features=features, sizes=0x0f, receive=2 * (features == USUAL) + 1)
+                program.deliver(*frames[:4]).deliver(*checksums, hold=True).act('receive', 9)
+                program.send(*frames[4:8], cut=True).take().act('complete', 0x21).send(*segments[:2], indirect=True)
+                program.take().act('reclaim', 0).act('sleep', 0).act('sleep', 1).act('settle')
+                yield program
+    for dialect in WHOLE_DIALECTS:
+        for memory in (0, 3):
+            for features in (EVERYTHING, ALL_SPLIT):
+                program = Whole(dialect=dialect, memory=memory, features=features, receive=1,
+                                tunnels=dialect != 'off')
+                if dialect == 'ratified':
+                    program.command('tunnels', 0xff, 1)
+                program.hashing('rss', table=(0x25,))
+                for at in range(0, len(frames), 8):
+                    program.deliver(*frames[at:at + 8]).act('receive', 31)
+                program.hashing('hash', key=99).deliver(*frames[:8]).act('settle')
+                yield program.act('migrate').deliver(*frames[8:16]).act('receive', 31)
+    for features in (EVERYTHING, ALL_SPLIT, USUAL):
+        for receive in (1, 2, 10):
+            yield (Whole(features=features, receive=receive).deliver(whole_frame(payload=230), whole_frame(payload=255))
+                   .deliver(*segments).act('receive', 31).deliver(*segments[:2], hold=True).act('receive', 2)
+                   .command('offloads', 0, 0).deliver(*checksums).deliver(*segments[:2]).act('receive', 31)
+                   .command('offloads', 0xff, 1).deliver(*segments[:4]).act('receive', 31))
+        yield (Whole(features=features).send(*frames[:6], pair=1).take(1, 3).act('migrate').take(1)
+               .act('complete', 0xe0).act('settle').send(*segments, pair=2, cut=True, indirect=True).take(2)
+               .act('migrate').act('settle'))
+        yield (Whole(features=features).send(*frames[:4]).take(0, 2).act('reset', 2, features).take(0)
+               .send(*frames[:2]).take().act('reset', 0, features).act('bus_reset', 1, features)
+               .send(frames[0]).take().act('bus_reset', 0, features).act('settle'))
+        yield (Whole(features=features).send(*frames[:4]).take(0, 2).deliver(*frames[:4]).act('reset_queue', 1)
+               .act('reset_queue', 0).deliver(*frames[4:8]).act('reset_queue', 0x83).send(*frames[:4]).take()
+               .act('reset_queue', 2).act('reset_queue', 6).act('settle'))
+        yield (Whole(features=features).command('coal_rx', 3, 100).command('coal_tx', 2, 50)
+               .command('coal_set', 0, 9, 60).command('coal_get', 0).deliver(frames[0]).act('time', 200)
+               .act('sleep', 1).act('sleep', 0).deliver(frames[1]).act('migrate').act('time', 0xe0, 0, 0, 1, 0)
+               .act('receive', 3))
+        yield (Whole(features=features).command('promisc', 1).command('mac_table', 2, 1).command('mac', 2)
+               .command('promisc', 0).command('vlan_add', 5).command('pairs', 2).command('nobcast', 1)
+               .deliver(*frames[:8]).command('stats_query').command('stats_get', 1, 0, 0x03, 1, 0x13, 20)
+               .act('machine', 3).command('announce_ack', 0).command('pairs', 3).deliver(*frames[8:14])
+               .command('ctx_cap').command('ctx_del', 1).act('migrate').deliver(*frames[:8]).act('receive', 31))
+        for memory in (0, 2, 3):
+            for after in (0, 3, 9, 30):
+                for value in (0x11, 0x9f, 0xff):
+                    yield (Whole(features=features, memory=memory).send(*frames[:2], indirect=True)
+                           .act('race', after % 5 | 0x10 * (after & 1), after, value).take().deliver(*frames[:3])
+                           .act('receive', 3).command('promisc', 1).act('reset', 0, features))
+        for memory in (2, 3):
+            for after in (0, 2, 5, 11, 20):
+                yield (Whole(features=features, memory=memory, receive=2).send(*frames[:2]).act('dma_fails', after)
+                       .take().deliver(*frames[:3]).command('promisc', 1).act('reset', 0, features))
+        for memory in (0, 3):
+            yield (Whole(features=features, memory=memory).deliver(*frames[:3]).send(*frames[:4]).take(0, 2)
+                   .act('stop', 0x41).act('stop', 0x40).deliver(*frames[:2]).take(0, 1).act('receive', 1)
+                   .send(*frames[4:8]).take(0, 3).act('stop', 0xc1).take().act('complete', 0).act('stop', 0xc1)
+                   .act('stop', 0xc0).deliver(*frames[:4]).take().act('receive', 31).act('stop', 1).act('stop', 2)
+                   .act('reclaim', 0).act('settle'))
+            yield (Whole(features=features, memory=memory).act('machine', 13).deliver(*frames[:3]).act('receive', 2)
+                   .send(*frames[:3]).take().act('settle').act('migrate').deliver(*frames[:2]).act('settle')
+                   .act('machine', 6).act('machine', 5))
+        for around in (PLAIN_FRAME, TAGGED, QINQ, VXLAN):
+            yield (Whole(pairs=0x82, features=features, receive=1)
+                   .deliver(whole_frame(around, payload=208), whole_frame(around, payload=208, offload=SEGMENTS),
+                            whole_frame(around, payload=208, cuts=0x12)).act('receive', 9))
+        for switch in (0, 1, 2, 4, 12, 20, 28):
+            yield (Whole(features=features).act('machine', switch).deliver(*frames[:3]).send(*frames[:3]).take()
+                   .act('machine', switch).act('receive', 9).act('kick', 1).take().act('settle'))
+        yield (Whole(features=features).deliver(*frames[:2]).act('map', 0).act('map', 1).deliver(*frames[:2])
+               .act('map', 1).act('reset', 0, features).act('spoil', 0).deliver(*frames[:3])
+               .act('reset', 0, features).act('spoil', 1).take().act('reset', 3, features))
+    odd = bytes((PLAIN_FRAME, 1, 40, 3, 1, 1, 54, 9, 34, 16, 0, 0, 0))
+    yield Whole(receive=1).deliver(odd, odd).send(odd, odd).take().act('settle')
+    for sizes in (0x00, 0x20, 0x2f, 0x40, 0x6a):
+        yield Whole(sizes=sizes, receive=9).deliver(*frames[:6]).act('sleep', 0).act('sleep', 1).send(*frames[:6]).take()
+
+
+def whole_inputs():
+    for program in whole_scenarios():
+        yield program.octets
+    dice = Dice('fuzz_whole')
+    for number in range(24):
+        program = Whole(transport=number % 6, memory=dice.below(4), features=dice.choice((1, 2, 3)),
+                        pairs=1 + number % 3, sizes=dice.below(16), receive=dice.below(32))
+        for _ in range(20):
+            program.octets += bytes((dice.below(31), *(dice.below(256) for _ in range(dice.below(9)))))
+        yield program.octets
+
+
+# ---- fuzz_standby ----
+
+STANDBY_INPUTS = ('accepted', 'declined', 'running', 'driver-reset', 'machine-reset', 'released', 'refused',
+                  'show-failed', 'configured', 'remove', 'hide', 'show', 'migration-starts', 'migration-failed',
+                  'migration-left', 'migration-arrived')
+FINE, FAILS = 0, 6  # what an operation comes to
+OPERATES = ('running', 'remove', 'hide', 'show', 'migration-starts', 'migration-failed')
+
+
+def standby_inputs():
+    dice = Dice('fuzz_standby')
+    stories = ('configured accepted running migration-starts released migration-arrived',
+               'accepted running configured remove refused remove released',
+               'configured accepted running hide released show migration-starts migration-failed',
+               'configured accepted running show-failed declined running driver-reset machine-reset',
+               'accepted running configured migration-starts released migration-left accepted running')
+    for model in range(3):
+        for how in (model | 0x20, model | 0x30, model):
+            for there in (0, 0x1f, 1, 8):
+                for story in stories:
+                    octets = bytes((how, there))
+                    for word in story.split():
+                        octets += bytes((STANDBY_INPUTS.index(word),))
+                        octets += bytes((3,)) if word == 'configured' else b''
+                        octets += bytes((FINE,)) if model and not there and word in OPERATES else b''
+                    yield octets
+    for _ in range(40):
+        yield bytes((dice.below(3) | dice.choice((0x20, 0x30)), dice.choice((0, 0, 0, 1, 8)),
+                     *(dice.choice((8, 3, 0, 2, 12, 13, 9, 5, 6, 10, 11, 15, 0xf7, 0xe7, 0xff, dice.below(256)))
+                       for _ in range(dice.between(6, 60)))))
+
+
+# ---- fuzz_properties ----
+
+def properties_inputs():
+    for text in ('', 'mac=52:54:00:00:00:01,queues=4,rss=on,hash=on', 'packed=on,mrg_rxbuf=off', 'queues=4,mq=off',
+                 'host_mtu=9000', 'rx_queue_size=1024,tx_queue_size=1000', 'hash=on,hash-tunnel=on,dialect=draft-v10',
+                 'speed=10000,duplex=full', 'threads=on,queues=2', 'quees=4', 'mac=1', 'rss=maybe', 'a=b,,c', '=',
+                 'hash-types=tcpv4+udpv4', 'tunnel-types=vxlan+geneve', 'disable-legacy=off', 'notify_data=7',
+                 'csum=off,host_tso4=on', 'mac', 'on', 'queues=0x2,', 'vectors=3', 'ctrl_vq=off,rss=on',
+                 'notf_coal=on,vq_notf_coal=on', 'poll_us=5'):
+        yield b'\0' + text.encode()
+    for text in ('', 'net=10.0.2.0/24,host=10.0.2.2,dhcpstart=10.0.2.15', 'hostfwd=tcp::2222-:22',
+                 'hostfwd=udp:127.0.0.1:53-10.0.2.15:53', 'hostfwd=unix:/tmp/x-:80', 'hostfwd=tcp::99999-:1',
+                 'restrict=on,ipv6=off', 'ipv6-prefix=fec0::,ipv6-prefixlen=64', 'dns=1.2.3', 'net=10.0.2.0/40',
+                 'hostname=a,,b,domainname=c.d', 'tftp=/tmp,bootfile=x', 'mtu=1500', 'mtu=10', 'x=1', '=,=',
+                 'dnssearch=a.b', 'ipv6-host=fec0::2,ipv6-dns=fec0::3', 'ipv4=off,ipv6=off', 'net=10.0.2.0/255.255.0.0'):
+        yield b'\1' + text.encode()
+    # Members by their place in set_member(), and numbers as input_edgy() has them.
+    for member in range(32):
+        for number in (b'\0', b'\1', b'\3', b'\x50', b'\x8b', b'\x90', b'\xff', b'\xc0\x40\0\0\0'):
+            yield b'\2\0' + bytes((member,)) + number
+    for features in (57, 62, 53, 23, 39, 32, 38):
+        for off in (17, 60, 1, 11, 12):
+            yield bytes((2, 1, 2, 0xc0, features, 0, 0, 0, 1, off))
+            yield bytes((2, 0, 2, 0xc0, features, 0, 0, 0, 1, off, 21, 1, 20, 0, 5, 3))
+    yield bytes((2, 0, 24, 1, 25, 1, 23, 1, 27, 1, 28, 1))
+    yield bytes((2, 0, 25, 1, 28, 1, 19, 0xff, 26, 1))
+    yield bytes((2, 0, 29, 0xe0, 30, 0x8d))
+
+
+# ---- fuzz_files ----
+
+def files_inputs():
+    vectors = (ROOT / 'test' / 'vectors' / 'frames.pcapng').read_bytes()
+    yield b'\0' + vectors[:1200]
+    yield b'\1' + vectors[:1200]
+    for path in ('ip-in-ip.ratified.ndjson', 'nested.draft-v7.ndjson', 'truncated-geneve.off.ndjson'):
+        lines = (ROOT / 'test' / 'captures' / path).read_bytes().splitlines(keepends=True)
+        yield b'\1' + b''.join(lines[:3])
+        yield b'\1' + b''.join(reversed(lines[:2]))
+    for text in ('{"packet": 1, "length": 60, "queue": 3, "hash": "0x00000001", "report": "TCPv4", "tunnel": "GRE"}\n',
+                 '{"packet": 2, "hash": null}', '{"packet": 0}', '{"packet": "1"}', '{"capture": "b.pcap", "packet": 1}',
+                 '{"packet": 3, "dropped": "runt"}\n{"packet": 3}\n', '{', '', '[]', '{"packet": 1,}', '{"packet": 1} x',
+                 '{"packet": 1, "capture": "\\ud800\\u0041\\n"}', '{"packet": 18446744073709551616}', '\0',
+                 '{"packet": 9, "queue": 4294967296}', '{"packet": 5, "tunnel": "x"}', '{"packet": 5, "report": "x"}'):
+        yield b'\1' + text.encode()
+
+    def block(kind, body, order='<'):
+        size = 12 + len(body)
+        return struct.pack(order + 'II', kind, size) + body + struct.pack(order + 'I', size)
+
+    def option(code, octets, order='<'):
+        return struct.pack(order + 'HH', code, len(octets)) + octets + bytes(-len(octets) % 4)
+
+    for order in '<>':
+        section = block(0x0a0d0d0a, struct.pack(order + 'IHHq', 0x1a2b3c4d, 1, 0, -1), order)
+        for digits in (b'', option(9, b'\x09', order), option(9, b'\x8a', order), option(14, bytes(8), order)):
+            interface = block(1, struct.pack(order + 'HHI', 1, 0, 0) + digits + bytes(4 * bool(digits)), order)
+            for options in (b'', option(2, bytes(4), order), option(3, b'\5\1\2\3\4', order) + bytes(4),
+                            option(6, struct.pack(order + 'I', 3), order) + option(3, b'\5', order)):
+                packet = block(6, struct.pack(order + 'IIIII', 0, 1, 2, 6, 60) + b'frame!\0\0' + options, order)
+                yield b'\0' + section + interface + packet
+        other = block(3, struct.pack(order + 'I', 4) + b'abcd', order) + block(5, bytes(12), order)
+        yield b'\0' + section + interface + other + section + interface + packet + packet[:-3]
+        yield b'\0' + section + packet
+        yield b'\0' + section[:-4] + bytes(4)
+
+
 # ---- files ----
 
 TARGETS = {
     'fuzz_control': control_inputs,
     'fuzz_dissect': dissect_inputs,
+    'fuzz_files': files_inputs,
     'fuzz_merge': merge_inputs,
     'fuzz_mmio': mmio_inputs,
     'fuzz_packed': packed_inputs,
     'fuzz_pci': pci_inputs,
+    'fuzz_properties': properties_inputs,
     'fuzz_qmp': qmp_inputs,
     'fuzz_ring': ring_inputs,
     'fuzz_segment': segment_inputs,
+    'fuzz_standby': standby_inputs,
     'fuzz_state': state_inputs,
     'fuzz_vfio_user': vfio_inputs,
     'fuzz_vhost_user': vhost_inputs,
+    'fuzz_whole': whole_inputs,
 }
 
 RECORDED = {'fuzz_vfio_user': recorded_inputs, 'fuzz_vhost_user': vhost_recorded}
