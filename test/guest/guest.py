@@ -87,7 +87,8 @@ def _die_with_parent():
 
 
 class Qemu:
-    """A QEMU process with its first and second serial ports and QMP, for guests of any kind."""
+    """A QEMU process with its first and second serial ports and QMP, for guests of any kind. memory: in MiB, or a
+    text with a unit."""
 
     # TCG has all of this model; with "max" a guest takes longer to boot.
     CPU = "Haswell-noTSX,-pcid,-tsc-deadline,-invpcid"
@@ -107,12 +108,13 @@ class Qemu:
         self.directory = tempfile.mkdtemp(prefix="guest-")
         ours, theirs = zip(*(socket.socketpair() for _ in range(3)))
         self.serial, self.port, self.qmp_socket = ours
+        size = memory if isinstance(memory, str) else f"{memory}M"
         command = [*wrapper, *qemu_command(cache, tree, preload), "-nodefaults", "-no-user-config", "-no-reboot",
                    "-display", "none",
-                   "-object", (f"memory-backend-memfd,id=mem,share=on,size={memory}M" if shared
-                               else f"memory-backend-ram,id=mem,size={memory}M"),
+                   "-object", (f"memory-backend-memfd,id=mem,share=on,size={size}" if shared
+                               else f"memory-backend-ram,id=mem,size={size}"),
                    "-machine", "q35,memory-backend=mem,hpet=off,vmport=off" + machine,
-                   "-accel", "tcg,thread=multi", "-cpu", cpu, "-smp", str(cpus), "-m", f"{memory}M"]
+                   "-accel", "tcg,thread=multi", "-cpu", cpu, "-smp", str(cpus), "-m", size]
         for name, end in zip(("console", "port", "qmp"), theirs):
             command += ["-chardev", f"socket,id={name},fd={end.fileno()}"]
         command += ["-serial", "chardev:console", "-serial", "chardev:port",
