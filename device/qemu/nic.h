@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A frontend (device/frontend.h) as a NIC of QEMU, on whatever bus: its netdev, the guest's memory, timers,
- * the machine's stops. A part of the QOM types' instances: vionet_pci.c, which has the
+ * the machine's stops. A part of the QOM types' instances: vionet_pci.c and vionet_mmio.c, which have the
  * registers in front.
  *
  * Life: nic_init, nic_realize, nic_start, nic_unrealize, nic_finalize. What nic_realize() makes is there until

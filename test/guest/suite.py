@@ -246,6 +246,7 @@ if __name__ == "__main__":
     import failover  # noqa: E402,F401
     import hashing  # noqa: E402,F401
     import life  # noqa: E402,F401
+    import mmio  # noqa: E402,F401
     import moving  # noqa: E402,F401
     import threads  # noqa: E402,F401
     import tunnels  # noqa: E402,F401
