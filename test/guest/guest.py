@@ -68,6 +68,12 @@ def qemu_version(cache, tree=None):
     return "QEMU " + ".".join(said.split("version ")[1].split(".")[:2])
 
 
+def device_arguments(devices):
+    """QEMU's arguments of a list in which a dictionary is a device in JSON form."""
+    return [word for device in devices
+            for word in (["-device", json.dumps(device)] if isinstance(device, dict) else [device])]
+
+
 def archive(files):
     """A cpio archive (newc) of {name: (bytes, mode)}, as the kernel takes it behind another."""
     out = b""
@@ -334,8 +340,7 @@ class Guest(Qemu):
                          "-append", "console=ttyS0 quiet panic=-1 tsc=reliable no_timer_check "
                          "mitigations=off random.trust_cpu=on nokaslr rodata=off cryptomgr.notests=1 "
                          "8250.nr_uarts=2 " + append]
-            for device in devices:
-                arguments += ["-device", json.dumps(device)] if isinstance(device, dict) else [device]
+            arguments += device_arguments(devices)
             # The archive is gone as soon as QEMU has it, which is so when it answers.
             super().__init__(cache, arguments, **options)
             self.result.console = self.console
