@@ -2,6 +2,7 @@
 """The device inside QEMU (device/qemu/), where the suite has the daemon elsewhere: the same netdevs and properties,
 for a QEMU that loads the plugin."""
 import fcntl
+import os
 import re
 import struct
 
@@ -52,6 +53,13 @@ class Inside:
 
     def complaints(self):
         return [line for line in self.log().splitlines() if re.search(r"vionet|CRITICAL|assert", line, re.I)]
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.guests[-1].process.pid}/fd"))
+
+    def resident(self):
+        """Nothing can be said of the device's memory: QEMU's has the guest's code in translation."""
+        return 0
 
     def status(self):
         return None
