@@ -7,8 +7,8 @@ Stock guests on the daemon, by stock QEMU over vfio-user: Linux of Debian sid an
 virtio-net driver. Reports in TAP. CACHE is prepare.sh's directory; the cases are in cases.py. --quick has the
 basic cases alone, --long more cycles of everything that repeats. --list prints the cases.
 
-With --inside the cases run that need no daemon, on the device inside a QEMU that loads the plugin: DIR is where
-device/qemu/prepare.sh unpacked it."""
+With --inside the cases run that need no daemon, on the device inside a QEMU that loads the plugin, and before it what
+stands in front of it with a colon: DIR is where device/qemu/prepare.sh unpacked it."""
 import argparse
 import concurrent.futures
 import os
@@ -224,7 +224,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--echo", action="store_true", help="consoles to standard error")
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--inside", type=os.path.abspath)
+    parser.add_argument("--inside", type=lambda text: ":".join(map(os.path.abspath, text.split(":"))))
     parser.add_argument("--qemu")
     parser.add_argument("cache", nargs="?")
     parser.add_argument("device", nargs="?")
