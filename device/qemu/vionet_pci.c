@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The QOM type vionet-pci: a frontend (device/frontend.h) as a device of QEMU. Called by QEMU.
+ * The QOM type vionet-pci: a NIC (nic.h) that is a PCI function. Called by QEMU.
  *
- *     QEMU's header, BARs, ROM --> frontend: VionetPci, VionetDevice --> netdev.c --> -netdev
- *                                     |        ^          ^
- *     msi_send_message, pci_set_irq <-'   notifiers.c  guest_memory.c
+ *     QEMU's header, BARs, ROM --> VionetPci --> nic.c: VionetDevice, frontend --> -netdev
+ *                                   |  ^
+ *     msi_send_message, pci_set_irq <-'  '-- notifiers.c
  *
  * Configuration space. The header (BARs, expansion ROM, interrupt line) is QEMU's, which maps what it
  * says; the capabilities behind it are the library's, MSI-X with table and masks among them. Both are
@@ -18,23 +18,13 @@
 
 #include "hw/pci/msi.h"
 #include "hw/qdev-properties.h"
-#include "qapi/error.h"
-#include "qemu/log.h"
-#include "qemu/main-loop.h"
 #include "qemu/module.h"
-#include "qemu/timer.h"
 
 #include <vionet/spec.h>
-#include <vionet/state.h>
-#include <vionet/transport.h>
 
 #include "compat.h"
-#include "frontend.h"
-#include "guest_memory.h"
-#include "netdev.h"
+#include "nic.h"
 #include "notifiers.h"
-#include "qom_properties.h"
-#include "rx_filter.h"
 #include "saved_state.h"
 
 #define TYPE_VIONET_PCI "vionet-pci"
@@ -42,184 +32,37 @@ OBJECT_DECLARE_SIMPLE_TYPE(VionetQemu, VIONET_PCI)
 
 struct VionetQemu {
     PCIDevice pci_device;
-    NICConf conf;
+    struct nic nic;
     OnOffAuto ioeventfd;
-    QomProperties properties;
-    VionetFrontend *frontend; /* what follows is there while the device is realized */
-    VionetDevice *device;
-    VionetPci *pci;
+    VionetPci *pci; /* what follows is there while the device is realized */
     MemoryRegion bars[VIONET_PCI_N_BARS];
     struct bar {
         VionetQemu *self;
         unsigned number;
     } bar[VIONET_PCI_N_BARS]; /* what each region's accesses are told */
-    struct guest_memory *memory;
     struct notifiers *notifiers;
-    QEMUBH *wake;
-    VMChangeStateEntry *run_state;
-    unsigned n_timers;
-    struct queue_timer {
-        VionetQemu *device;
-        unsigned queue;
-        QEMUTimer *timer;
-    } * timers;
 };
 
-/* ---- What the device asks of its emulator ---- */
+/* ---- Interrupts ---- */
 
 static void host_msi(void *opaque, unsigned vector, uint64_t address, uint32_t data)
 {
-    VionetQemu *self = opaque;
+    VionetQemu *self = container_of(opaque, VionetQemu, nic);
 
     msi_send_message(&self->pci_device, (MSIMessage){address, data});
 }
 
 static void host_intx(void *opaque, bool level)
 {
-    VionetQemu *self = opaque;
+    VionetQemu *self = container_of(opaque, VionetQemu, nic);
 
     pci_set_irq(&self->pci_device, level);
 }
 
-/* The guest's time: it stands still with the guest. */
-static uint64_t host_clock_ns(void *opaque)
-{
-    return (uint64_t)qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
-}
-
-static void queue_timer_expired(void *opaque)
-{
-    struct queue_timer *timer = opaque;
-
-    vionet_device_timer(timer->device->device, timer->queue);
-    guest_memory_settle(timer->device->memory);
-}
-
-static void host_timer(void *opaque, unsigned queue, uint64_t deadline_ns)
-{
-    VionetQemu *self = opaque;
-    struct queue_timer *timer = &self->timers[queue];
-
-    timer_mod_ns(timer->timer, (int64_t)MIN(deadline_ns, (uint64_t)INT64_MAX));
-}
-
-static void host_wake(void *opaque)
-{
-    VionetQemu *self = opaque;
-
-    qemu_bh_schedule(self->wake);
-}
-
-static void host_event(void *opaque, const VionetEvent *event)
-{
-    VionetQemu *self = opaque;
-    VionetFilter filter = {.size = sizeof(filter)};
-    char text[160];
-
-    switch (event->kind) {
-    case VIONET_EVENT_VIOLATION:
-        vionet_event_describe(event, text, sizeof(text));
-        qemu_log_mask(LOG_GUEST_ERROR, "vionet-pci %s: %s\n", self->pci_device.name, text);
-        break;
-    case VIONET_EVENT_RESET:
-        netdev_drop(vionet_frontend_backend(self->frontend));
-        break;
-    case VIONET_EVENT_FILTER:
-        vionet_device_filter(vionet_frontend_device(self->frontend), &filter);
-        netdev_filter_changed(vionet_frontend_backend(self->frontend), filter.mac);
-        break;
-    default:
-        break;
-    }
-}
-
-static const VionetFrontendOps frontend_ops = {
-    .size = sizeof(frontend_ops),
+static const VionetFrontendOps transport = {
+    .size = sizeof(transport),
     .msi = host_msi,
     .intx = host_intx,
-    .clock_ns = host_clock_ns,
-    .timer = host_timer,
-    .event = host_event,
-    .wake = host_wake,
-    .defers = true,
-};
-
-/* ---- Moving frames ---- */
-
-static void woken(void *opaque)
-{
-    VionetQemu *self = opaque;
-
-    if (runstate_is_running() && vionet_frontend_poll(self->frontend, 0)) {
-        qemu_bh_schedule(self->wake);
-    }
-    guest_memory_settle(self->memory);
-}
-
-static void kicked(void *opaque, unsigned queue)
-{
-    VionetQemu *self = opaque;
-
-    vionet_device_kick(self->device, queue);
-    woken(self);
-}
-
-/*
- * The machine stops, after what is here has gone in, as its memory is looked at next; or it goes on, and
- * each queue is looked at.
- */
-static void run_state_changed(void *opaque, bool running, RunState state)
-{
-    VionetQemu *self = opaque;
-
-    if (!running) {
-        netdev_hurry(vionet_frontend_backend(self->frontend));
-    }
-    vionet_device_set_paused(self->device, !running);
-    if (running) {
-        netdev_hurry(vionet_frontend_backend(self->frontend));
-        host_wake(self);
-    }
-    guest_memory_settle(self->memory);
-}
-
-/* ---- What the NIC asks of its device ---- */
-
-static bool nic_is_wanted(void *opaque)
-{
-    const VionetQemu *self = opaque;
-
-    return self->device && vionet_device_running(self->device);
-}
-
-static void nic_link_switched(void *opaque, bool up)
-{
-    VionetQemu *self = opaque;
-
-    vionet_device_set_link(self->device, up);
-}
-
-static void nic_describe_filter(void *opaque, RxFilterInfo *info)
-{
-    VionetQemu *self = opaque;
-    VionetFilter filter = {.size = sizeof(filter)};
-
-    vionet_device_filter(self->device, &filter);
-    rx_filter_describe(&filter, info);
-}
-
-static void nic_announce(void *opaque)
-{
-    VionetQemu *self = opaque;
-
-    vionet_device_announce(self->device);
-}
-
-static const struct netdev_ops netdev_ops = {
-    .is_wanted = nic_is_wanted,
-    .link_switched = nic_link_switched,
-    .describe_filter = nic_describe_filter,
-    .announce = nic_announce,
 };
 
 /* ---- PCI ---- */
@@ -241,7 +84,7 @@ static void config_write(PCIDevice *pci_device, uint32_t offset, uint32_t value,
         pci_default_write_config(pci_device, offset, value, size);
     }
     vionet_pci_config_write(self->pci, offset, (unsigned)size, value);
-    guest_memory_settle(self->memory);
+    nic_settle(&self->nic);
 }
 
 static uint64_t bar_read(void *opaque, hwaddr offset, unsigned size)
@@ -256,7 +99,7 @@ static void bar_write(void *opaque, hwaddr offset, uint64_t value, unsigned size
     const struct bar *bar = opaque;
 
     vionet_pci_bar_write(bar->self->pci, bar->number, offset, size, value);
-    guest_memory_settle(bar->self->memory);
+    nic_settle(&bar->self->nic);
 }
 
 static const MemoryRegionOps bar_ops = {
@@ -286,12 +129,17 @@ static void add_bars(VionetQemu *self)
     }
 }
 
-/* What of the header is not in the class. */
+/*
+ * What of the header is the library's to say. A transitional function has another device and revision than the
+ * class.
+ */
 static void fill_header(VionetQemu *self)
 {
-    static const uint8_t copied[] = {PCI_SUBSYSTEM_VENDOR_ID, PCI_SUBSYSTEM_VENDOR_ID + 1,
-                                     PCI_SUBSYSTEM_ID,        PCI_SUBSYSTEM_ID + 1,
-                                     PCI_CAPABILITY_LIST,     PCI_INTERRUPT_PIN};
+    static const uint8_t copied[] = {
+        PCI_DEVICE_ID,       PCI_DEVICE_ID + 1,    PCI_REVISION_ID,
+        PCI_SUBSYSTEM_ID,    PCI_SUBSYSTEM_ID + 1, PCI_SUBSYSTEM_VENDOR_ID,
+        PCI_CAPABILITY_LIST, PCI_INTERRUPT_PIN,    PCI_SUBSYSTEM_VENDOR_ID + 1,
+    };
     uint8_t *config = self->pci_device.config;
 
     for (size_t i = 0; i < G_N_ELEMENTS(copied); i++) {
@@ -302,65 +150,9 @@ static void fill_header(VionetQemu *self)
 
 /* ---- Life ---- */
 
-static VionetBackend *open_netdev(void *from, GError **error)
+static void kicked(void *opaque, unsigned queue)
 {
-    VionetQemu *self = from;
-
-    return netdev_new(&self->conf, DEVICE(self), &netdev_ops, self);
-}
-
-static void new_timers(VionetQemu *self)
-{
-    self->n_timers = vionet_device_num_queues(self->device);
-    self->timers = g_new0(struct queue_timer, self->n_timers);
-    for (unsigned i = 0; i < self->n_timers; i++) {
-        self->timers[i] = (struct queue_timer){self, i, NULL};
-        self->timers[i].timer =
-            timer_new_ns(QEMU_CLOCK_VIRTUAL, queue_timer_expired, &self->timers[i]);
-    }
-}
-
-static void free_timers(VionetQemu *self)
-{
-    for (unsigned i = 0; i < self->n_timers; i++) {
-        timer_free(self->timers[i].timer);
-    }
-    g_clear_pointer(&self->timers, g_free);
-    self->n_timers = 0;
-}
-
-/* Backwards from where it got to. */
-static void exit_device(PCIDevice *pci_device)
-{
-    VionetQemu *self = VIONET_PCI(pci_device);
-
-    notifiers_free(self->notifiers);
-    if (self->run_state) {
-        qemu_del_vm_change_state_handler(self->run_state);
-        qemu_bh_delete(self->wake);
-    }
-    guest_memory_free(self->memory);
-    free_timers(self);
-    vionet_frontend_free(self->frontend);
-    self->notifiers = NULL;
-    self->run_state = NULL;
-    self->memory = NULL;
-    self->frontend = NULL;
-    self->device = NULL;
-    self->pci = NULL;
-}
-
-static bool make_frontend(VionetQemu *self, GError **error)
-{
-    g_autofree char *text = qom_properties_text(&self->properties, self->conf.macaddr.a);
-
-    self->frontend = vionet_frontend_new_over(text, open_netdev, self, &frontend_ops, self, error);
-    if (!self->frontend || !vionet_frontend_realize(self->frontend, error)) {
-        return false;
-    }
-    self->device = vionet_frontend_device(self->frontend);
-    self->pci = vionet_frontend_pci(self->frontend);
-    return true;
+    nic_kick(opaque, queue);
 }
 
 /* Under TCG they spare a virtual CPU nothing, as no notification moves frames, and are a system call more. */
@@ -373,33 +165,36 @@ static bool wants_notifiers(const VionetQemu *self)
 static void realize_device(PCIDevice *pci_device, Error **errp)
 {
     VionetQemu *self = VIONET_PCI(pci_device);
-    g_autoptr(GError) error = NULL;
 
-    qemu_macaddr_default_if_unset(&self->conf.macaddr);
-    if (!make_frontend(self, &error)) {
-        error_setg(errp, "%s", error->message);
-        exit_device(pci_device);
+    if (!nic_realize(&self->nic, &transport, errp)) {
         return;
     }
-    new_timers(self);
-    self->memory = guest_memory_new(self->device);
-    vionet_device_set_paused(self->device, !runstate_is_running());
-    self->wake = qemu_bh_new_guarded(woken, self, &DEVICE(self)->mem_reentrancy_guard);
-    self->run_state = qdev_add_vm_change_state_handler(DEVICE(self), run_state_changed, self);
+    self->pci = vionet_frontend_pci(self->nic.frontend);
     add_bars(self);
     fill_header(self);
     if (wants_notifiers(self)) {
-        self->notifiers = notifiers_new(
-            self->pci, self->bars, 2 * vionet_device_config(self->device)->max_pairs, kicked, self);
+        self->notifiers = notifiers_new(self->pci, self->bars,
+                                        2 * vionet_device_config(self->nic.device)->max_pairs,
+                                        kicked, &self->nic);
     }
-    vionet_frontend_attach(self->frontend, NULL);
+    nic_start(&self->nic);
+}
+
+static void exit_device(PCIDevice *pci_device)
+{
+    VionetQemu *self = VIONET_PCI(pci_device);
+
+    notifiers_free(self->notifiers);
+    self->notifiers = NULL;
+    nic_unrealize(&self->nic);
+    self->pci = NULL;
 }
 
 static void reset_device(DeviceState *device)
 {
     VionetQemu *self = VIONET_PCI(device);
 
-    vionet_frontend_reset(self->frontend);
+    vionet_frontend_reset(self->nic.frontend);
 }
 
 static const VMStateDescription vmstate = {
@@ -409,32 +204,28 @@ static const VMStateDescription vmstate = {
     .fields =
         (COMPAT_CONST_FIELD VMStateField[]){
             VMSTATE_PCI_DEVICE(pci_device, VionetQemu),
-            VMSTATE_VIONET_DEVICE(device, VionetQemu),
+            VMSTATE_VIONET_DEVICE(nic.device, VionetQemu),
             VMSTATE_END_OF_LIST(),
         },
 };
 
 static QomProperties *properties_of(Object *object)
 {
-    return &VIONET_PCI(object)->properties;
+    return &VIONET_PCI(object)->nic.properties;
 }
 
 static void init_instance(Object *object)
 {
-    VionetQemu *self = VIONET_PCI(object);
-
-    qom_properties_init(&self->properties);
-    device_add_bootindex_property(object, &self->conf.bootindex, "bootindex", "/ethernet-phy@0",
-                                  DEVICE(object));
+    nic_init(&VIONET_PCI(object)->nic, object);
 }
 
 static void finalize_instance(Object *object)
 {
-    qom_properties_finalize(&VIONET_PCI(object)->properties);
+    nic_finalize(&VIONET_PCI(object)->nic);
 }
 
 static COMPAT_CONST_PROPERTY Property properties[] = {
-    DEFINE_NIC_PROPERTIES(VionetQemu, conf),
+    DEFINE_NIC_PROPERTIES(VionetQemu, nic.conf),
     DEFINE_PROP_ON_OFF_AUTO("ioeventfd", VionetQemu, ioeventfd, ON_OFF_AUTO_AUTO),
     COMPAT_END_OF_PROPERTIES};
 

@@ -456,6 +456,6 @@ void vionet_mmio_reset(VionetMmio *mmio)
 {
     mmio->guest_page_size = 0;
     mmio->queue_align = 0;
-    vionet_device_write_status(mmio->device, 0);
+    vionet_device_reset(mmio->device);
     reset_registers(mmio);
 }

@@ -473,7 +473,8 @@ def transport(test):
         test.ok("two interrupts, MSI-X", "MSI" in interrupts and lines == 2, interrupts)
 
 
-@case(kernels=BOTH, variants=("alone", "vectors-0", "mrg-rxbuf-off", "offloads", "transitional"))
+@case(kernels=BOTH, variants=("alone", "vectors-0", "mrg-rxbuf-off", "offloads", "transitional"), inside=("sid",),
+      not_inside=("alone", "vectors-0", "mrg-rxbuf-off", "offloads"))
 def legacy(test):
     """The legacy interface: files in both directions; and the modern one of the same function."""
     net = Internet()
@@ -549,7 +550,7 @@ vt_sync small
     test.ok("the features are negotiated", expected <= found, found)
 
 
-@case(variants=("loopback", "mq"))
+@case(variants=("loopback", "mq"), inside=("sid",), not_inside=("loopback",))
 def queues(test):
     """Several queue pairs: ethtool -L, traffic with each number, frames in every queue."""
     if test.variant == "loopback":

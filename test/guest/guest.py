@@ -68,6 +68,12 @@ def qemu_version(cache, tree=None):
     return "QEMU " + ".".join(said.split("version ")[1].split(".")[:2])
 
 
+def device_arguments(devices):
+    """QEMU's arguments of a list in which a dictionary is a device in JSON form."""
+    return [word for device in devices
+            for word in (["-device", json.dumps(device)] if isinstance(device, dict) else [device])]
+
+
 def archive(files):
     """A cpio archive (newc) of {name: (bytes, mode)}, as the kernel takes it behind another."""
     out = b""
@@ -87,7 +93,8 @@ def _die_with_parent():
 
 
 class Qemu:
-    """A QEMU process with its first and second serial ports and QMP, for guests of any kind."""
+    """A QEMU process with its first and second serial ports and QMP, for guests of any kind. memory: in MiB, or a
+    text with a unit."""
 
     # TCG has all of this model; with "max" a guest takes longer to boot.
     CPU = "Haswell-noTSX,-pcid,-tsc-deadline,-invpcid"
@@ -107,12 +114,13 @@ class Qemu:
         self.directory = tempfile.mkdtemp(prefix="guest-")
         ours, theirs = zip(*(socket.socketpair() for _ in range(3)))
         self.serial, self.port, self.qmp_socket = ours
+        size = memory if isinstance(memory, str) else f"{memory}M"
         command = [*wrapper, *qemu_command(cache, tree, preload), "-nodefaults", "-no-user-config", "-no-reboot",
                    "-display", "none",
-                   "-object", (f"memory-backend-memfd,id=mem,share=on,size={memory}M" if shared
-                               else f"memory-backend-ram,id=mem,size={memory}M"),
+                   "-object", (f"memory-backend-memfd,id=mem,share=on,size={size}" if shared
+                               else f"memory-backend-ram,id=mem,size={size}"),
                    "-machine", "q35,memory-backend=mem,hpet=off,vmport=off" + machine,
-                   "-accel", "tcg,thread=multi", "-cpu", cpu, "-smp", str(cpus), "-m", f"{memory}M"]
+                   "-accel", "tcg,thread=multi", "-cpu", cpu, "-smp", str(cpus), "-m", size]
         for name, end in zip(("console", "port", "qmp"), theirs):
             command += ["-chardev", f"socket,id={name},fd={end.fileno()}"]
         command += ["-serial", "chardev:console", "-serial", "chardev:port",
@@ -332,8 +340,7 @@ class Guest(Qemu):
                          "-append", "console=ttyS0 quiet panic=-1 tsc=reliable no_timer_check "
                          "mitigations=off random.trust_cpu=on nokaslr rodata=off cryptomgr.notests=1 "
                          "8250.nr_uarts=2 " + append]
-            for device in devices:
-                arguments += ["-device", json.dumps(device)] if isinstance(device, dict) else [device]
+            arguments += device_arguments(devices)
             # The archive is gone as soon as QEMU has it, which is so when it answers.
             super().__init__(cache, arguments, **options)
             self.result.console = self.console

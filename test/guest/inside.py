@@ -2,6 +2,7 @@
 """The device inside QEMU (device/qemu/), where the suite has the daemon elsewhere: the same netdevs and properties,
 for a QEMU that loads the plugin."""
 import fcntl
+import os
 import re
 import struct
 
@@ -17,7 +18,9 @@ def keep_tap(name, kept):
 
 
 class Inside:
-    """Stands for a Daemon; there is a process only while a guest runs."""
+    """Stands for a Daemon; there is a process only while a guest runs. driver: the plugin's device."""
+
+    driver = "vionet-pci"
 
     def __init__(self, tree, plugin, netdev, device=""):
         kind, _, rest = netdev.partition(",")
@@ -30,13 +33,15 @@ class Inside:
         self.netdev = ",".join(filter(None, [kind, "id=net0", rest]))
         self.properties = device
         self.options = {"tree": tree, "preload": plugin}
-        self.command = ["", "", "", "-netdev", self.netdev, "-device", f"vionet-pci,{device}"]
+        self.command = ["", "", "", "-netdev", self.netdev, "-device", f"vionet-*,{device}"]
         self.guests = []
 
     def arguments(self, properties):
         """QEMU's, for the netdev and the device."""
-        device = ",".join(["vionet-pci,id=nic0,netdev=net0", *filter(None, [self.properties]),
-                           *(f"{name}={value}" for name, value in ({"romfile": ""} | properties).items())])
+        if self.driver == "vionet-pci":
+            properties = {"romfile": ""} | properties
+        device = ",".join([f"{self.driver},id=nic0,netdev=net0", *filter(None, [self.properties]),
+                           *(f"{name}={value}" for name, value in properties.items())])
         return ["-netdev", self.netdev, "-device", device, "-d", "guest_errors"]
 
     def log(self):
@@ -48,6 +53,13 @@ class Inside:
 
     def complaints(self):
         return [line for line in self.log().splitlines() if re.search(r"vionet|CRITICAL|assert", line, re.I)]
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.guests[-1].process.pid}/fd"))
+
+    def resident(self):
+        """Nothing can be said of the device's memory: QEMU's has the guest's code in translation."""
+        return 0
 
     def status(self):
         return None

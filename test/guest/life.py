@@ -78,10 +78,10 @@ def rebind(test):
     test.ok(f"memory after {cycles} cycles", after[1] <= before[1] + POOLS, (before, after))
 
 
-@case()
+@case(inside=("sid",))
 def reboot(test):
     """system_reset, with frames on their way: the next boot finds the device as new."""
-    reboots = 50 if test.long else 3
+    reboots = 50 if test.long else 1 if test.inside else 3
     net = Internet()
     daemon = test.daemon(net.netdev, "queues=2,mq=on," + on_off(OFFLOADS))
     script = net.script(CYCLE + FLOOD + """

@@ -7,8 +7,8 @@ Stock guests on the daemon, by stock QEMU over vfio-user: Linux of Debian sid an
 virtio-net driver. Reports in TAP. CACHE is prepare.sh's directory; the cases are in cases.py. --quick has the
 basic cases alone, --long more cycles of everything that repeats. --list prints the cases.
 
-With --inside the cases run that need no daemon, on the device inside a QEMU that loads the plugin: DIR is where
-device/qemu/prepare.sh unpacked it."""
+With --inside the cases run that need no daemon, on the device inside a QEMU that loads the plugin, and before it what
+stands in front of it with a colon: DIR is where device/qemu/prepare.sh unpacked it."""
 import argparse
 import concurrent.futures
 import os
@@ -30,24 +30,25 @@ CASES = []
 
 
 class Case:
-    def __init__(self, name, function, kernels, quick, needs_tap, inside, not_inside_of):
+    def __init__(self, name, function, kernels, quick, needs_tap, inside, only_long):
         self.name = name
         self.function = function
         self.kernels = kernels
         self.quick = quick
         self.needs_tap = needs_tap
         self.inside = inside
-        self.not_inside_of = not_inside_of
+        self.only_long = only_long
 
 
-def case(kernels=("sid",), quick=False, needs_tap=False, variants=("",), inside=(), not_inside_of=()):
+def case(kernels=("sid",), quick=False, needs_tap=False, variants=("",), inside=(), not_inside=(), only_long=()):
     """Declares a test case: a function of a Test. One for each variant, which it finds in test.variant. The
-    kernels of inside are those with which it runs on the device inside QEMU, but for the versions not_inside_of."""
+    kernels of inside are those with which it runs on the device inside QEMU, but for the variants not_inside. The
+    variants only_long run with --long, or if they are asked for by name."""
     def declare(function):
         for variant in variants:
             name = function.__name__.replace("_", "-") + (f"-{variant}" if variant else "")
-            CASES.append((variant, Case(name, function, kernels, quick, needs_tap, inside,
-                                        not_inside_of)))
+            CASES.append((variant, Case(name, function, kernels, quick, needs_tap,
+                                        () if variant in not_inside else inside, variant in only_long)))
         return function
     return declare
 
@@ -175,7 +176,9 @@ class Suite:
             if only and not any(declared.name == name or declared.name.startswith(name + "-")
                                 for name in only):
                 continue
-            if self.options.quick and not declared.quick or self.qemu in declared.not_inside_of:
+            if self.options.quick and not declared.quick:
+                continue
+            if declared.only_long and not self.options.long and declared.name not in only:
                 continue
             for kernel in declared.inside if self.options.inside else declared.kernels:
                 if kernel in kernels:
@@ -221,7 +224,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--echo", action="store_true", help="consoles to standard error")
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--inside", type=os.path.abspath)
+    parser.add_argument("--inside", type=lambda text: ":".join(map(os.path.abspath, text.split(":"))))
     parser.add_argument("--qemu")
     parser.add_argument("cache", nargs="?")
     parser.add_argument("device", nargs="?")
@@ -243,6 +246,7 @@ if __name__ == "__main__":
     import failover  # noqa: E402,F401
     import hashing  # noqa: E402,F401
     import life  # noqa: E402,F401
+    import mmio  # noqa: E402,F401
     import moving  # noqa: E402,F401
     import threads  # noqa: E402,F401
     import tunnels  # noqa: E402,F401

@@ -532,7 +532,11 @@ static void test_machine_reset(void)
         struct machine *machine = boot(version == 1);
 
         machine_deliver(machine, frame, sizeof(frame));
+        machine_forget_events(machine);
         vionet_mmio_reset(machine->mmio);
+        g_assert_cmpuint(machine->n_events, >=, 1);
+        g_assert_cmpint(machine->events[0].kind, ==, VIONET_EVENT_RESET);
+        g_assert_cmpuint(machine->events[0].value, ==, 1); /* the driver did nothing */
         g_assert_cmphex(get(machine, 0x070), ==, 0);
         g_assert_cmphex(get(machine, 0x060), ==, 0);
         g_assert_false(guest_driver_intx_level(machine->driver));
