@@ -288,9 +288,10 @@ static void add_bars(VionetQemu *self)
 /* What of the header is not in the class. */
 static void fill_header(VionetQemu *self)
 {
-    static const uint8_t copied[] = {PCI_SUBSYSTEM_VENDOR_ID, PCI_SUBSYSTEM_VENDOR_ID + 1,
-                                     PCI_SUBSYSTEM_ID,        PCI_SUBSYSTEM_ID + 1,
-                                     PCI_CAPABILITY_LIST,     PCI_INTERRUPT_PIN};
+    static const uint8_t copied[] = {
+        PCI_DEVICE_ID,           PCI_DEVICE_ID + 1,           PCI_REVISION_ID,
+        PCI_SUBSYSTEM_VENDOR_ID, PCI_SUBSYSTEM_VENDOR_ID + 1, PCI_SUBSYSTEM_ID,
+        PCI_SUBSYSTEM_ID + 1,    PCI_CAPABILITY_LIST,         PCI_INTERRUPT_PIN};
     uint8_t *config = self->pci_device.config;
 
     for (size_t i = 0; i < G_N_ELEMENTS(copied); i++) {
