@@ -36,6 +36,7 @@
 #include "qom_properties.h"
 #include "rx_filter.h"
 #include "saved_state.h"
+#include "standby.h"
 
 #define TYPE_VIONET_PCI "vionet-pci"
 OBJECT_DECLARE_SIMPLE_TYPE(VionetQemu, VIONET_PCI)
@@ -45,6 +46,7 @@ struct VionetQemu {
     NICConf conf;
     bool ioeventfd;
     QomProperties properties;
+    struct standby_options standby_options;
     VionetFrontend *frontend; /* what follows is there while the device is realized */
     VionetDevice *device;
     VionetPci *pci;
@@ -55,6 +57,7 @@ struct VionetQemu {
     } bar[VIONET_PCI_N_BARS]; /* what each region's accesses are told */
     struct guest_memory *memory;
     struct notifiers *notifiers;
+    struct standby *standby;
     QEMUBH *wake;
     VMChangeStateEntry *run_state;
     unsigned n_timers;
@@ -131,6 +134,7 @@ static void host_event(void *opaque, const VionetEvent *event)
     default:
         break;
     }
+    standby_follow(self->standby, event);
 }
 
 static const VionetFrontendOps frontend_ops = {
@@ -178,6 +182,7 @@ static void run_state_changed(void *opaque, bool running, RunState state)
     if (running) {
         netdev_hurry(vionet_frontend_backend(self->frontend));
         host_wake(self);
+        standby_runs(self->standby);
     }
     guest_memory_settle(self->memory);
 }
@@ -334,6 +339,7 @@ static void exit_device(PCIDevice *pci_device)
 {
     VionetQemu *self = VIONET_PCI(pci_device);
 
+    standby_free(self->standby);
     notifiers_free(self->notifiers);
     if (self->run_state) {
         qemu_del_vm_change_state_handler(self->run_state);
@@ -342,6 +348,7 @@ static void exit_device(PCIDevice *pci_device)
     guest_memory_free(self->memory);
     free_timers(self);
     vionet_frontend_free(self->frontend);
+    self->standby = NULL;
     self->notifiers = NULL;
     self->run_state = NULL;
     self->memory = NULL;
@@ -363,13 +370,19 @@ static bool make_frontend(VionetQemu *self, GError **error)
     return true;
 }
 
+static bool make_standby(VionetQemu *self, GError **error)
+{
+    self->standby = standby_new(&self->standby_options, DEVICE(self), self->device, error);
+    return self->standby;
+}
+
 static void realize_device(PCIDevice *pci_device, Error **errp)
 {
     VionetQemu *self = VIONET_PCI(pci_device);
     g_autoptr(GError) error = NULL;
 
     qemu_macaddr_default_if_unset(&self->conf.macaddr);
-    if (!make_frontend(self, &error)) {
+    if (!make_frontend(self, &error) || !make_standby(self, &error)) {
         error_setg(errp, "%s", error->message);
         exit_device(pci_device);
         return;
@@ -395,10 +408,45 @@ static void reset_device(DeviceState *device)
     vionet_frontend_reset(self->frontend);
 }
 
+/* A guest that still has its primary goes nowhere. */
+static int before_save(void *opaque)
+{
+    const VionetQemu *self = opaque;
+
+    return standby_may_save(self->standby) ? 0 : -EBUSY;
+}
+
+static int before_load(void *opaque)
+{
+    VionetQemu *self = opaque;
+
+    standby_loads(self->standby);
+    return 0;
+}
+
+static int after_load(void *opaque, int version)
+{
+    VionetQemu *self = opaque;
+
+    standby_loaded(self->standby);
+    return 0;
+}
+
+static bool unplug_is_pending(void *opaque)
+{
+    const VionetQemu *self = opaque;
+
+    return standby_is_waited_for(self->standby);
+}
+
 static const VMStateDescription vmstate = {
     .name = TYPE_VIONET_PCI,
     .version_id = 1,
     .minimum_version_id = 1,
+    .pre_save = before_save,
+    .pre_load = before_load,
+    .post_load = after_load,
+    .dev_unplug_pending = unplug_is_pending,
     .fields =
         (COMPAT_CONST_FIELD VMStateField[]){
             VMSTATE_PCI_DEVICE(pci_device, VionetQemu),
@@ -410,6 +458,11 @@ static const VMStateDescription vmstate = {
 static QomProperties *properties_of(Object *object)
 {
     return &VIONET_PCI(object)->properties;
+}
+
+static struct standby *standby_of(Object *object)
+{
+    return VIONET_PCI(object)->standby;
 }
 
 static void init_instance(Object *object)
@@ -428,7 +481,8 @@ static void finalize_instance(Object *object)
 
 static COMPAT_CONST_PROPERTY Property properties[] = {
     DEFINE_NIC_PROPERTIES(VionetQemu, conf),
-    DEFINE_PROP_BOOL("ioeventfd", VionetQemu, ioeventfd, true), COMPAT_END_OF_PROPERTIES};
+    DEFINE_PROP_BOOL("ioeventfd", VionetQemu, ioeventfd, true),
+    DEFINE_STANDBY_PROPERTIES(VionetQemu, standby_options), COMPAT_END_OF_PROPERTIES};
 
 static void init_class(ObjectClass *class, void *data)
 {
@@ -450,6 +504,7 @@ static void init_class(ObjectClass *class, void *data)
     compat_set_reset(device_class, reset_device);
     device_class_set_props(device_class, properties);
     qom_properties_add(class, properties_of);
+    standby_add_properties(class, standby_of);
 }
 
 static const TypeInfo type_info = {
