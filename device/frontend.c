@@ -110,7 +110,11 @@ static void host_kick(void *opaque, unsigned queue)
         return;
     }
     pump_kicked(frontend->pump, queue);
-    run(frontend);
+    if (frontend->ops.defers) {
+        frontend->ops.wake(frontend->opaque);
+    } else {
+        run(frontend);
+    }
 }
 
 static void host_event(void *opaque, const VionetEvent *event)
@@ -248,6 +252,9 @@ static bool configure(VionetFrontend *frontend, const char *properties, VionetBa
         workers_set_poll(frontend->workers, poll_ns, frontend->ops.clock_ns, frontend->opaque);
     } else {
         pump_set_poll(frontend->pump, poll_ns, frontend->ops.clock_ns, frontend->opaque);
+        if (frontend->ops.defers) {
+            pump_defer(frontend->pump);
+        }
     }
     return true;
 }

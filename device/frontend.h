@@ -63,6 +63,12 @@ typedef struct VionetFrontendOps {
      * sizes. They are then allowed to be 1024, or what the properties say if that is more.
      */
     void (*interrupt)(void *opaque, unsigned queue);
+    /*
+     * A notification, which may hold up a virtual CPU, leads to wake, which must be there, and to nothing
+     * else: frames move in vionet_frontend_poll(). Until that finds no more of them, the guest is asked not
+     * to notify again. Not with threads=on.
+     */
+    bool defers;
 } VionetFrontendOps;
 
 /*

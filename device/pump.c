@@ -16,7 +16,8 @@
  *
  * Polling. A notification costs a guest much, in some frontends more than all else that it does for
  * a frame. A pair that notified is therefore looked at again and again for a while, with its
- * notifications off; each frame found makes the while begin anew.
+ * notifications off; each frame found makes the while begin anew. If runs are deferred, the least of it
+ * is done always: notifications are off from the first one to the first run that finds nothing.
  *
  * A frame to be segmented, which the other side does not take, becomes segments on the way: for the
  * backend within its burst; for the guest when it is the first of those held, a burst of segments
@@ -82,10 +83,12 @@ struct pump {
     /* Pairs that are polled, in no order, and since when each of them had nothing. */
     uint64_t (*clock_ns)(void *opaque);
     void *clock;
-    uint64_t poll_ns; /* how long, 0: not at all */
+    bool polls;       /* pairs that notified */
+    uint64_t poll_ns; /* how long, 0: until a run finds nothing */
     unsigned n_polled;
     struct polled {
         uint16_t pair;
+        bool notified; /* since it was looked at */
         uint64_t idle_ns;
     } polled[VIONET_MAX_PAIRS];
     bool makes_plain;        /* the backend does not take all that a guest may send */
@@ -282,18 +285,23 @@ static size_t send_burst(struct pump *pump, unsigned pair, size_t most)
 
 /* ---- Polling ---- */
 
+static uint64_t poll_clock(const struct pump *pump)
+{
+    return pump->poll_ns ? pump->clock_ns(pump->clock) : 0;
+}
+
 static void poll_pair(struct pump *pump, unsigned pair)
 {
-    const uint64_t now = pump->clock_ns(pump->clock);
+    const uint64_t now = poll_clock(pump);
 
     for (unsigned i = 0; i < pump->n_polled; i++) {
         if (pump->polled[i].pair == pair) {
-            pump->polled[i].idle_ns = now;
+            pump->polled[i].notified = true;
             return;
         }
     }
     vionet_device_set_poll(pump->device, 2 * pair + 1, true);
-    pump->polled[pump->n_polled++] = (struct polled){(uint16_t)pair, now};
+    pump->polled[pump->n_polled++] = (struct polled){(uint16_t)pair, true, now};
 }
 
 /* The guest is to notify again. What it added at the last moment is announced as a notification. */
@@ -307,16 +315,19 @@ static void stop_polling(struct pump *pump, unsigned i)
 
 static void poll_all(struct pump *pump)
 {
-    const uint64_t now = pump->n_polled ? pump->clock_ns(pump->clock) : 0;
+    const uint64_t now = pump->n_polled ? poll_clock(pump) : 0;
 
     for (unsigned i = 0; i < pump->n_polled; i++) {
         struct polled *polled = &pump->polled[i];
+        const bool notified = polled->notified;
 
+        polled->notified = false;
         if (!is_running(pump)) {
             pump->n_polled = 0; /* a queue that starts anew is not polled */
-        } else if (backend_is_full(pump->backend) || send_burst(pump, polled->pair, BURST) > 0) {
+        } else if (notified || backend_is_full(pump->backend) ||
+                   send_burst(pump, polled->pair, BURST) > 0) {
             polled->idle_ns = now;
-        } else if (now - polled->idle_ns > pump->poll_ns) {
+        } else if (pump->poll_ns == 0 || now - polled->idle_ns > pump->poll_ns) {
             stop_polling(pump, i--);
         }
     }
@@ -575,7 +586,7 @@ void pump_kicked(struct pump *pump, unsigned queue)
         pump->commands = true;
     } else if (queue % 2 == 1) {
         queue_pair(pump, queue / 2);
-        if (pump->poll_ns && is_running(pump) && queue / 2 < VIONET_MAX_PAIRS) {
+        if (pump->polls && is_running(pump) && queue / 2 < VIONET_MAX_PAIRS) {
             poll_pair(pump, queue / 2);
         }
     } else {
@@ -626,8 +637,14 @@ void pump_set_poll(struct pump *pump, uint64_t poll_ns, uint64_t (*clock_ns)(voi
                    void *clock)
 {
     pump->poll_ns = clock_ns ? poll_ns : 0;
+    pump->polls |= pump->poll_ns > 0;
     pump->clock_ns = clock_ns;
     pump->clock = clock;
+}
+
+void pump_defer(struct pump *pump)
+{
+    pump->polls = true;
 }
 
 void pump_connect(struct pump *pump, VionetDevice *device)

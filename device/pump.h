@@ -32,6 +32,12 @@ void pump_free(struct pump *pump);
 void pump_set_poll(struct pump *pump, uint64_t poll_ns, uint64_t (*clock_ns)(void *opaque),
                    void *clock);
 
+/*
+ * The pump is not run at once when a pair has notified, but from an event loop: until a run has found
+ * nothing to send, that pair's notifications are off. Before it is connected.
+ */
+void pump_defer(struct pump *pump);
+
 /* Connects it to a device, which must not be running; and takes it away again. */
 void pump_connect(struct pump *pump, VionetDevice *device);
 void pump_disconnect(struct pump *pump);

@@ -5,13 +5,16 @@
  * same then. It runs on guest memory that the input brings: frames, completions, commands, notifications;
  * what it saves after that is taken too.
  *
- * Input: 1 octet (bit 0: the lengths in the state's header are made right; bit 1: another configuration),
- * 2 octets how many of guest memory follow, these, then the state.
+ * Input: 1 octet (bit 0: the lengths in the state's header are made right; bit 1: another configuration; bits 2 to 4: the
+ * transport, by enum transport; bit 5: a failover object is attached), 2 octets how many of guest memory follow, these,
+ * then the state.
  */
 #include <string.h>
 
+#include <vionet/mmio.h>
 #include <vionet/pci.h>
 #include <vionet/spec.h>
+#include <vionet/standby.h>
 #include <vionet/state.h>
 #include <vionet/transport.h>
 
@@ -27,6 +30,9 @@ enum {
     REFUSED, /* by VionetStateError */
     TAKEN = REFUSED + N_CODES,
     NEGOTIATED,
+    LEGACY,
+    OVER_MMIO,
+    FAILING_OVER,
     RUNNING,
     DELIVERED,
     SENT,
@@ -44,6 +50,9 @@ struct reach fuzz_reach[] = {
     [REFUSED + VIONET_STATE_ERROR_VALUE] = {"refused: value", 10, 0},
     [TAKEN] = {"taken", 10, 0},
     [NEGOTIATED] = {"of them with FEATURES_OK", 8, 0},
+    [LEGACY] = {"of them of legacy drivers", 8, 0},
+    [OVER_MMIO] = {"of them over MMIO", 8, 0},
+    [FAILING_OVER] = {"of them with failover", 8, 0},
     [RUNNING] = {"that ran", 5, 0},
     [DELIVERED] = {"frames delivered", 4, 0},
     [SENT] = {"frames taken from the driver", 2, 0},
@@ -55,9 +64,21 @@ struct reach fuzz_reach[] = {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* The values above are PCI again. */
+enum transport { PCI, PCI_LEGACY, PCI_LEGACY_BIG, MMIO, MMIO_LEGACY, MMIO_LEGACY_BIG };
+
+/* How a device is made. */
+struct kind {
+    bool other;
+    bool fails_over;
+    enum transport transport;
+};
+
 struct function {
     VionetDevice *device;
-    VionetPci *pci;
+    VionetPci *pci;   /* or */
+    VionetMmio *mmio; /* the other */
+    VionetStandby *standby;
 };
 
 static uint8_t *memory; /* of the guest; made once */
@@ -88,22 +109,57 @@ static void host_intx(void *opaque, bool level)
 {
     (void)opaque;
     (void)level;
+    REACHED(INTERRUPTS);
+}
+
+static void make_transport(struct function *function, enum transport transport)
+{
+    const VionetPciOps bus = {.size = sizeof(bus), .msi = host_msi, .intx = host_intx};
+    const VionetMmioOps board = {.size = sizeof(board), .interrupt = host_intx};
+    VionetMmioConfig mmio;
+    VionetPciConfig pci;
+
+    if (transport < MMIO || transport > MMIO_LEGACY_BIG) {
+        vionet_pci_config_init(&pci);
+        pci.legacy = transport == PCI_LEGACY || transport == PCI_LEGACY_BIG;
+        pci.legacy_big_endian = transport == PCI_LEGACY_BIG;
+        function->pci = vionet_pci_new(function->device, &pci, &bus, NULL, NULL);
+    } else {
+        vionet_mmio_config_init(&mmio);
+        mmio.version = transport == MMIO ? 2 : 1;
+        mmio.legacy_big_endian = transport == MMIO_LEGACY_BIG;
+        function->mmio = vionet_mmio_new(function->device, &mmio, &board, NULL, NULL);
+    }
+}
+
+/* One whose primary is there, and hidden. */
+static VionetStandby *make_standby(VionetDevice *device)
+{
+    const VionetStandbyConfig config = {.size = sizeof(config), .model = VIONET_STANDBY_COMBINED};
+    const VionetStandbyOps ops = {.size = sizeof(ops)};
+    const VionetPrimary primary = {.size = sizeof(primary)};
+    VionetStandby *standby = vionet_standby_new(&config, &ops, NULL, NULL);
+
+    vionet_standby_configure(standby, &primary, NULL);
+    vionet_standby_attach(standby, device);
+    return standby;
 }
 
 /* As test/state/reference.c has it, if not other. */
-static struct function make_function(bool other)
+static struct function make_function(struct kind kind)
 {
     const VionetHostOps ops = {.size = sizeof(ops), .clock_ns = host_clock, .timer = host_timer};
-    const VionetPciOps bus = {.size = sizeof(bus), .msi = host_msi, .intx = host_intx};
-    struct function function;
+    struct function function = {0};
     const VionetFeature *feature;
-    VionetPciConfig pci_config;
     VionetConfig config;
 
     vionet_config_init(&config);
-    config.dialect = vionet_dialect_find(other ? "draft-v10" : "ratified");
+    config.dialect = vionet_dialect_find(kind.other ? "draft-v10" : "ratified");
     for (unsigned i = 0; (feature = vionet_feature_at(config.dialect, i)) != NULL; i++) {
         vionet_features_set(config.features, feature->bit, true);
+    }
+    if (kind.transport >= MMIO) {
+        vionet_features_set(config.features, VIRTIO_F_NOTIF_CONFIG_DATA, false);
     }
     vionet_features_settle(config.dialect, config.features, NULL);
     config.max_pairs = 2;
@@ -114,9 +170,11 @@ static struct function make_function(bool other)
     config.speed = 10000;
     config.duplex = 1;
     config.max_rss_contexts = 2;
-    vionet_pci_config_init(&pci_config);
     function.device = vionet_device_new(&config, &ops, NULL, NULL);
-    function.pci = vionet_pci_new(function.device, &pci_config, &bus, NULL, NULL);
+    make_transport(&function, kind.transport);
+    if (kind.fails_over) {
+        function.standby = make_standby(function.device);
+    }
     vionet_device_map(function.device, MEMORY_BASE, memory, MEMORY_SIZE, 0, NULL);
     vionet_device_set_paused(function.device, true);
     return function;
@@ -125,7 +183,9 @@ static struct function make_function(bool other)
 static void free_function(struct function *function)
 {
     reach_violations(function->device);
+    vionet_standby_free(function->standby);
     vionet_pci_free(function->pci);
+    vionet_mmio_free(function->mmio);
     vionet_device_free(function->device);
 }
 
@@ -139,9 +199,9 @@ static GBytes *save(const struct function *function)
 }
 
 /* What a device saved is taken by another, which saves the same. */
-static struct function move(const struct function *from, bool other)
+static struct function move(const struct function *from, struct kind kind)
 {
-    struct function to = make_function(other);
+    struct function to = make_function(kind);
     GBytes *state = save(from);
     GError *error = NULL;
     gconstpointer octets;
@@ -186,7 +246,26 @@ static void run(const struct function *function)
     vionet_device_set_paused(device, true);
 }
 
-static void try_state(struct function *function, bool other, const uint8_t *octets, size_t len)
+static void count_taken(const struct function *function)
+{
+    const uint8_t status = vionet_device_status(function->device);
+
+    REACHED(TAKEN);
+    if (status & VIRTIO_STATUS_FEATURES_OK) {
+        REACHED(NEGOTIATED);
+    } else if (status & VIRTIO_STATUS_DRIVER_OK) {
+        REACHED(LEGACY);
+    }
+    if (function->mmio) {
+        REACHED(OVER_MMIO);
+    }
+    if (function->standby) {
+        REACHED(FAILING_OVER);
+    }
+}
+
+static void try_state(struct function *function, struct kind kind, const uint8_t *octets,
+                      size_t len)
 {
     GBytes *before = save(function);
     GError *error = NULL;
@@ -204,19 +283,20 @@ static void try_state(struct function *function, bool other, const uint8_t *octe
         return;
     }
     g_bytes_unref(before);
-    REACHED(TAKEN);
-    if (vionet_device_status(function->device) & VIRTIO_STATUS_FEATURES_OK) {
-        REACHED(NEGOTIATED);
+    count_taken(function);
+    next = move(function, kind);
+    free_function(function);
+    *function = next;
+    run(function);
+    next = move(function, kind);
+    free_function(function);
+    *function = next;
+    run(function);
+    if (function->pci) {
+        vionet_pci_reset(function->pci);
+    } else {
+        vionet_mmio_reset(function->mmio);
     }
-    next = move(function, other);
-    free_function(function);
-    *function = next;
-    run(function);
-    next = move(function, other);
-    free_function(function);
-    *function = next;
-    run(function);
-    vionet_pci_reset(function->pci);
     FUZZ_REQUIRE(vionet_device_status(function->device) == 0, "a reset leaves a status");
 }
 
@@ -231,6 +311,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input input = input_of(data, size);
     const uint8_t how = input_8(&input);
+    const struct kind kind = {
+        .other = how & 2, .transport = how >> 2 & 7, .fails_over = how & 0x20};
     size_t n_memory = input_16(&input);
     const uint8_t *from = input_take(&input, &n_memory);
     size_t len = input.left;
@@ -248,8 +330,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if ((how & 1) && len >= HEADER) {
         put_le(octets + HEADER - 8, len, 8);
     }
-    function = make_function(how & 2);
-    try_state(&function, how & 2, octets, len);
+    function = make_function(kind);
+    try_state(&function, kind, octets, len);
     free_function(&function);
     g_free(octets);
     return 0;

@@ -44,25 +44,27 @@ struct record {
     const char *help;
 };
 
-/* Rows of a table. WORD: one; WORDS: an array; LIST: of items of n words of a type. */
-#define RECORD_ROW(type, member, bits, n, is_list, top, text)                                 \
+/* Rows of a table. WORD: one, of the first version or a later one; WORDS: an array; LIST: of items of n words. */
+#define RECORD_ROW(type, member, version, bits, n, is_list, top, text)                        \
     {                                                                                         \
         .name = #member, .offset = offsetof(type, member), .width = (bits) / 8, .words = (n), \
-        .list = (is_list), .since = 1, .max = (top), .help = (text)                           \
+        .list = (is_list), .since = (version), .max = (top), .help = (text)                   \
     }
-#define RECORD_WORD(type, member, top, text) \
-    RECORD_ROW(type, member, 8 * sizeof(((type *)0)->member), 1, false, top, text)
-#define RECORD_WORDS(type, member, text)                         \
-    RECORD_ROW(type, member, 8 * sizeof(((type *)0)->member[0]), \
+#define RECORD_WORD_SINCE(type, member, version, top, text) \
+    RECORD_ROW(type, member, version, 8 * sizeof(((type *)0)->member), 1, false, top, text)
+#define RECORD_WORD(type, member, top, text) RECORD_WORD_SINCE(type, member, 1, top, text)
+#define RECORD_WORDS(type, member, text)                            \
+    RECORD_ROW(type, member, 1, 8 * sizeof(((type *)0)->member[0]), \
                sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0]), false, 0, text)
 #define RECORD_LIST(type, member, bits, n, top, text) \
-    RECORD_ROW(type, member, bits, n, true, top, text)
+    RECORD_ROW(type, member, 1, bits, n, true, top, text)
 
 /* Appends the octets of a structure. */
 void record_write(const struct record *record, const void *structure, GByteArray *octets);
 
 /*
- * Fills in a structure, all zero before, from octets that a record of that version, at most its own, had.
+ * Fills in a structure, all zero before, from octets that a record of that version, at most its own, had; fields
+ * that came later stay as they are.
  * False with VIONET_STATE_ERROR_FORMAT or _VALUE and where in the message; what was filled in is to be
  * cleared in either case.
  */

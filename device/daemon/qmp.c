@@ -20,7 +20,9 @@
 
 #include "listener.h"
 
-#define AGAIN_MS   500
+#ifndef AGAIN_MS
+#define AGAIN_MS 500
+#endif
 #define ANSWER_MS  30000 /* that the peer may take: QEMU's main loop may be busy */
 #define MAX_LINE   (64 * 1024)
 #define READ_MAX   (16 * 1024) /* at a time, so that others have their turn */

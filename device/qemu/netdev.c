@@ -47,6 +47,7 @@ struct netdev {
     bool has_headers; /* packets of the peer begin with a packet header */
     bool is_user;     /* libslirp: its checksums are right */
     bool peer_waits;  /* it has packets for which there was no room */
+    unsigned n_late;  /* frames that it takes later, of which QEMU has copies */
     uint64_t offloads;
     struct frame_fifo *fifo;
     struct merger *merger;
@@ -107,6 +108,7 @@ static void send_frame(struct netdev *netdev, const VionetFrame *frame)
     }
     /* 0: QEMU has copied it, and calls when the peer took it. */
     if (qemu_sendv_packet_async(nc, iov, (int)n, sent_at_last) == 0) {
+        netdev->n_late++;
         netdev->backend.full = true;
     }
 }
@@ -267,8 +269,10 @@ static void sent_at_last(NetClientState *nc, ssize_t len)
 {
     struct netdev *netdev = qemu_get_nic_opaque(nc);
 
-    netdev->backend.full = false;
-    qemu_bh_schedule(netdev->bh);
+    if (--netdev->n_late == 0) {
+        netdev->backend.full = false;
+        qemu_bh_schedule(netdev->bh);
+    }
 }
 
 /* ---- Life ---- */

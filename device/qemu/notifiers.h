@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Event notifiers (ioeventfds) in the place of the guest's notifications of receive and transmit queues:
- * under KVM the virtual CPU goes on at once, under TCG the main loop does the work. Used by vionet_pci.c.
+ * under KVM the virtual CPU goes on at once. Used by vionet_pci.c.
  *
  * Threads: those that hold QEMU's big lock; notifications are told from the main loop.
  */

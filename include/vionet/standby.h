@@ -164,6 +164,19 @@ VIONET_EXPORT void vionet_standby_follow(VionetStandby *standby, const VionetDev
 VIONET_EXPORT void vionet_standby_adopt(VionetStandby *standby, const VionetDevice *device);
 
 /*
+ * Attaches the object to a device: what is against showing the primary becomes a section of the device's saved state
+ * (vionet/state.h), and comes along where another object is attached to the device that is loaded. A state is refused
+ * there whose guest still had its primary (VIONET_STATE_ERROR_VALUE), for that cannot come along, and by an object
+ * whose own primary a guest has (_NOT_FRESH): a target begins with its primary absent or hidden. If a migration is
+ * under way, as it is for a source that was told so, nothing is shown before MIGRATION_ARRIVED; otherwise, as when a
+ * snapshot is loaded, what the driver has negotiated is taken for an input, as vionet_standby_follow() makes one of
+ * the events. Not from within an operation; the device outlives it, or is detached from first, as
+ * vionet_standby_free() does. A device has one such object.
+ */
+VIONET_EXPORT void vionet_standby_attach(VionetStandby *standby, VionetDevice *device);
+VIONET_EXPORT void vionet_standby_detach(VionetStandby *standby);
+
+/*
  * Any other input. False, and nothing changes, if it means nothing in this state (or is CONFIGURED). True from within
  * an operation, whatever will become of it.
  */

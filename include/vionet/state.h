@@ -35,7 +35,6 @@ typedef enum VionetStateError {
     VIONET_STATE_ERROR_CONFIG,     /* the device saved was made with another configuration */
     VIONET_STATE_ERROR_FEATURES,   /* it had features that this one does not offer */
     VIONET_STATE_ERROR_VALUE,      /* a field is out of range, or contradicts another */
-    VIONET_STATE_ERROR_LEGACY, /* the driver uses the legacy interface, of which nothing is saved */
 } VionetStateError;
 
 /* The version of the format that is written; all up to it are read. */
@@ -54,8 +53,8 @@ VIONET_EXPORT void vionet_device_set_paused(VionetDevice *device, bool paused);
 /*
  * The state of a paused device, which stays as it is and may go on. Frames taken by transmit and not
  * completed are for this device's host to send; the one that is loaded gives their buffers back to the
- * driver. The registers of a PCI function are part of it, those of an MMIO window are not. NULL with
- * VIONET_STATE_ERROR_NOT_PAUSED or _LEGACY.
+ * driver. The registers of a PCI function or an MMIO window are part of it. NULL with
+ * VIONET_STATE_ERROR_NOT_PAUSED.
  */
 VIONET_EXPORT GBytes *vionet_device_save(VionetDevice *device, GError **error);
 
@@ -80,7 +79,8 @@ VIONET_EXPORT void vionet_device_set_dirty_queues(VionetDevice *device, bool on)
 /* ---- For transports ---- */
 
 /*
- * A section of a transport's own registers. Both numbers and octets are the transport's to define; see
+ * A section of a transport's own registers, or of something else that stands beside the device. Both numbers and
+ * octets are the transport's to define; see
  * docs/state.md for what the format promises. All operations are called from within
  * vionet_device_save() and vionet_device_load().
  */
@@ -97,11 +97,16 @@ typedef struct VionetStateSection {
                    GError **error);
     void (*take)(void *opaque, void *parsed);
     void (*drop)(void *opaque, void *parsed);
+    /*
+     * Others may do without it, and so does this one: where a state has none, or one of a newer version, take gets
+     * NULL, and drop is not called.
+     */
+    bool optional;
 } VionetStateSection;
 
 /*
  * Adds a section, which is copied but for its name, to all states of the device, and requires it of those
- * that are loaded; removes the one of that name.
+ * that are loaded unless it is optional; removes the one of that name.
  */
 VIONET_EXPORT void vionet_device_add_state_section(VionetDevice *device,
                                                    const VionetStateSection *section, void *opaque);

@@ -112,7 +112,8 @@ VIONET_EXPORT void vionet_device_write_queue_base(VionetDevice *device, unsigned
 /*
  * Stops an enabled queue where it stands, which *base says: enabling it again goes on there, in this
  * device or another. Its other registers stay, and may be written. Of a queue that was paused
- * (vionet_device_set_dma()) the driver is shown what was completed meanwhile. False, with nothing done, if there is
+ * (vionet_device_set_dma()) the driver is shown what was completed meanwhile; of one that was loaded (vionet/state.h)
+ * and never ran, what was out where it comes from. False, with nothing done, if there is
  * no such queue; and as long as frames that were taken from it have not been completed: then no others
  * are taken, and this is to be called again.
  */

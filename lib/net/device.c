@@ -35,13 +35,24 @@ static void pass_gates(VionetDevice *device)
     }
 }
 
+static enum receive_way way_of(const VionetDevice *device, const struct view *view)
+{
+    if (!view->running || !view->link_up || device->ops.trace) {
+        return WAY_STATIONS;
+    }
+    if (steer_by_hash(view)) {
+        return WAY_HASHED;
+    }
+    return steer_chooses(view) ? WAY_STATIONS : WAY_STRAIGHT;
+}
+
 void device_publish(VionetDevice *device, struct view *view)
 {
     struct view *old;
 
-    view->straight = view->running && view->link_up && !steer_chooses(view) && !device->ops.trace;
+    view->way = (uint8_t)way_of(device, view);
     old = atomic_exchange_explicit(&device->view, view, memory_order_acq_rel);
-    atomic_store_explicit(&device->straight, view->straight, memory_order_relaxed);
+    atomic_store_explicit(&device->straight, view->way == WAY_STRAIGHT, memory_order_relaxed);
     atomic_store_explicit(&device->offloads, view->offloads, memory_order_relaxed);
     pass_gates(device);
     view_free(old);
@@ -505,7 +516,7 @@ bool vionet_device_stop_queue(VionetDevice *device, unsigned index, uint32_t *ba
     }
     /* What was to be notified of later is notified of now: who goes on with the queue does not know. */
     vionet_device_timer(device, index);
-    stopped = queue_stop_at(queue, &device->map, base, &outcome);
+    stopped = queue_stop_at(queue, device_view(device)->features, &device->map, base, &outcome);
     device_settle(device, queue, &outcome);
     if (!stopped) {
         return false;
@@ -684,11 +695,11 @@ static void take_features(VionetDevice *device)
     device_publish(device, view);
     place_queues(device, device->driver_features);
     for (unsigned i = 0; i < device->n_queues; i++) {
-        const uint16_t max_size = max_queue_size(device, i);
+        struct queue *queue = &device->queues[i];
 
-        if (!device->queues[i].enabled || max_size == 0) {
-            queue_stop(&device->queues[i]);
-            queue_reset_registers(&device->queues[i], max_size);
+        queue->max_size = max_queue_size(device, i);
+        if (!queue->enabled || queue->max_size == 0) {
+            disable_queue(queue);
         }
     }
 }
@@ -715,6 +726,7 @@ static void write_legacy_features(VionetDevice *device, uint32_t window, uint32_
         vionet_features_set(device->driver_features, bit, false);
         vionet_device_violation(device, violation, VIONET_NONE, VIONET_NONE, bit);
     }
+    device->placed = true;
     take_features(device);
     device_event(device, VIONET_EVENT_FEATURES);
 }
@@ -843,6 +855,7 @@ static void device_reset(VionetDevice *device, bool by_machine)
     device->config_due = false;
     device->stuck = false;
     device->early = false;
+    device->placed = false;
     device->config_dirty = true;
     atomic_store_explicit(&device->reported, 0, memory_order_relaxed);
     atomic_store_explicit(&device->status, 0, memory_order_release);

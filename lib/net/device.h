@@ -81,8 +81,9 @@ struct VionetDevice {
     uint8_t *control_buffer;  /* CONTROL_MAX octets: the command being executed */
     bool in_control;
     GArray *state_sections; /* of transports, NULL if there never was one: state.c */
-    bool early;             /* a legacy driver uses its queues, and has not set DRIVER_OK */
-    bool stuck;             /* the driver broke the life cycle: nothing runs until reset */
+    bool early;  /* a legacy driver uses its queues, and had not set DRIVER_OK when it began to */
+    bool placed; /* a legacy driver has written its features: queues are where these say */
+    bool stuck;  /* the driver broke the life cycle: nothing runs until reset */
 };
 
 static inline struct view *device_view(const VionetDevice *device)

@@ -179,29 +179,6 @@ static void settle_paused(struct queue *queue, _Atomic(struct memory_map *) *map
     }
 }
 
-bool queue_stop_at(struct queue *queue, _Atomic(struct memory_map *) *map, uint32_t *base,
-                   struct outcome *outcome)
-{
-    bool settled;
-
-    gate_enter(&queue->gate);
-    if (queue->paused) {
-        settle_paused(queue, map, outcome);
-    }
-    settled = queue->n_free_slots == queue->n_slots;
-    queue->draining = !settled;
-    if (settled) {
-        *base = queue->started ? ring_base(&queue->ring) : queue->base;
-        queue->started = false;
-        queue->live = false;
-        queue->paused = false;
-        queue->broken = false;
-        begin_life(queue);
-    }
-    gate_leave(&queue->gate);
-    return settled;
-}
-
 bool queue_enter(struct queue *queue, _Atomic(struct memory_map *) *map, struct outcome *outcome)
 {
     gate_enter(&queue->gate);
@@ -333,21 +310,28 @@ static void go_on(struct queue *queue, const struct ring_state *state, struct ou
     }
 }
 
-void queue_start(struct queue *queue, const uint64_t *features, const struct memory_map *map,
-                 struct outcome *outcome)
+static struct ring_setup setup_of(const struct queue *queue, const uint64_t *features)
 {
     struct ring_setup setup = setup_for(queue->size, features);
-    struct ring_state *const state = queue->state;
 
     setup.resumes = queue->resumes;
     setup.base = queue->base;
-    setup.state = state;
+    setup.state = queue->state;
     setup.in_order |= queue->journal != NULL;
     setup.journal = queue->journal;
     setup.big_endian = queue->big_endian;
     setup.logs = queue->logs;
     setup.log_gpa = queue->log_gpa;
     memcpy(setup.area_gpa, queue->area_gpa, sizeof(setup.area_gpa));
+    return setup;
+}
+
+void queue_start(struct queue *queue, const uint64_t *features, const struct memory_map *map,
+                 struct outcome *outcome)
+{
+    const struct ring_setup setup = setup_of(queue, features);
+    struct ring_state *const state = queue->state;
+
     queue->state = NULL;
     gate_enter(&queue->gate);
     begin_life(queue);
@@ -370,6 +354,54 @@ void queue_start(struct queue *queue, const uint64_t *features, const struct mem
     }
     gate_leave(&queue->gate);
     queue_free_state(state);
+}
+
+/*
+ * The base of a queue that never went on from where another device's stood. The driver gets back what was out
+ * there, if the ring's memory is there.
+ */
+static uint32_t leave_state(struct queue *queue, const uint64_t *features,
+                            _Atomic(struct memory_map *) *map, struct outcome *outcome)
+{
+    const struct ring_setup setup = setup_of(queue, features);
+    struct ring_state *const state = queue->state;
+    uint32_t base = ring_state_base(&setup);
+
+    if (ring_start(&queue->ring, &setup, atomic_load_explicit(map, memory_order_acquire))) {
+        go_on(queue, state, outcome);
+        base = ring_base(&queue->ring);
+    }
+    queue->coalesce.pending = 0;
+    queue->state = NULL;
+    queue_free_state(state);
+    return base;
+}
+
+bool queue_stop_at(struct queue *queue, const uint64_t *features, _Atomic(struct memory_map *) *map,
+                   uint32_t *base, struct outcome *outcome)
+{
+    bool settled;
+
+    gate_enter(&queue->gate);
+    if (queue->paused) {
+        settle_paused(queue, map, outcome);
+    }
+    settled = queue->n_free_slots == queue->n_slots;
+    queue->draining = !settled;
+    if (settled && queue->started) {
+        *base = ring_base(&queue->ring);
+    } else if (settled) {
+        *base = queue->state ? leave_state(queue, features, map, outcome) : queue->base;
+    }
+    if (settled) {
+        queue->started = false;
+        queue->live = false;
+        queue->paused = false;
+        queue->broken = false;
+        begin_life(queue);
+    }
+    gate_leave(&queue->gate);
+    return settled;
 }
 
 void queue_coalesce_set(struct queue *queue, _Atomic(struct memory_map *) *map,

@@ -145,11 +145,11 @@ void queue_stop(struct queue *queue);
 
 /*
  * The same for a queue that is to go on, here or elsewhere: *base is where. If it was paused, the driver
- * is shown what the host gave back meanwhile. False while frames taken from it are out; no others are
- * taken from then on.
+ * is shown what the host gave back meanwhile; if it was to start where another device's stood, what was out
+ * there. False while frames taken from it are out; no others are taken from then on.
  */
-bool queue_stop_at(struct queue *queue, _Atomic(struct memory_map *) *map, uint32_t *base,
-                   struct outcome *outcome);
+bool queue_stop_at(struct queue *queue, const uint64_t *features, _Atomic(struct memory_map *) *map,
+                   uint32_t *base, struct outcome *outcome);
 
 /*
  * The same, but for a while: its state stays. Resuming is for a queue that was started; it shows the

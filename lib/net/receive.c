@@ -3,65 +3,20 @@
  * Host to guest (VIRTIO 1.4, 5.1.6.3 and 5.1.6.4). A frame's way, top to bottom in this file's last
  * functions: checks, filter, dissect, hash, steer; then, queue by queue, pop, header, copy, push, in
  * bursts as long as buffers are plain ones; then one flush and one notification decision for each queue.
- * Frames that need none of this go straight, see deliver_straight(). Called by the embedder from any thread;
+ * Most frames need less of it and go straight before, see straight.c. Called by the embedder from any thread;
  * a lane's gate holds the view in place, a queue's gate its ring too.
  */
-#include "net/device.h"
+#include "net/burst.h"
 
 #include <string.h>
 
 #include "bytes.h"
-#include "copy.h"
 #include "iov.h"
 #include "net/filter.h"
-#include "net/header.h"
+#include "net/hand.h"
 #include "ring/bounce.h"
 
 #include <vionet/spec.h>
-
-#define ETHERNET_HEADER 14
-#define VLAN_TAG        4
-#define CHUNK           32 /* frames on their way at once */
-
-/* A frame on its way. */
-struct station {
-    const VionetFrame *frame;
-    struct hash_result hash;
-    uint32_t len; /* of a frame that is admitted, else anything */
-    uint16_t pair;
-    bool pending; /* neither delivered nor dropped yet */
-    bool steered; /* pair is where it belongs */
-    bool needs_checksum;
-    uint8_t verdict; /* VionetVerdict */
-};
-
-/* Plain buffers in hand, while frames are put into them one after the other. */
-struct hand {
-    unsigned n;    /* taken */
-    unsigned done; /* of them, filled */
-    struct ring_plain buffers[CHUNK];
-};
-
-/* A queue that was worked on, and what is to be said about it afterwards. */
-struct visit {
-    struct queue *queue;
-    struct outcome outcome;
-};
-
-struct burst {
-    VionetDevice *device;
-    struct lane *lane;
-    const struct view *view;
-    bool hold;
-    bool steers; /* there is more than one way for a frame to go, or a hash to tell */
-    unsigned n;
-    unsigned n_straight; /* frames at the front that are delivered, and have no station */
-    unsigned n_unhashed;
-    unsigned n_visits;
-    uint8_t unhashed[CHUNK]; /* stations that are hashed together */
-    struct station stations[CHUNK];
-    struct visit visits[2 * CHUNK + 1]; /* see visit_queue_of(), deliver_straight() */
-};
 
 /* ---- before a queue is known ---- */
 
@@ -128,45 +83,6 @@ static void find_queue(struct burst *burst, struct station *station, const uint8
     station->pair = (uint16_t)steer_pair(view, burst->device->flows, &flow, &station->hash);
 }
 
-/* Notes a frame to be hashed with the others, if that is all there is to find out about it. */
-static inline bool hash_later(struct burst *burst, const struct station *station,
-                              const uint8_t *data)
-{
-    if (!steer_by_hash(burst->view) || data != station->frame->iov[0].iov_base) {
-        return false;
-    }
-    burst->unhashed[burst->n_unhashed++] = (uint8_t)(station - burst->stations);
-    return true;
-}
-
-/* Hash and queue pair of those frames. */
-static void hash_together(struct burst *burst)
-{
-    const struct steering *steering = &burst->view->steering;
-    const uint8_t *frames[CHUNK];
-    VionetFrameHash hashes[CHUNK];
-    size_t lens[CHUNK];
-
-    for (unsigned i = 0; i < burst->n_unhashed; i++) {
-        const struct iovec *first = &burst->stations[burst->unhashed[i]].frame->iov[0];
-
-        frames[i] = first->iov_base;
-        lens[i] = first->iov_len;
-    }
-    vionet_hash_frames(steering->key->key, frames, lens, burst->n_unhashed, steering->tunnels,
-                       steering->hash_types, hashes);
-    for (unsigned i = 0; i < burst->n_unhashed; i++) {
-        struct station *station = &burst->stations[burst->unhashed[i]];
-
-        if (G_UNLIKELY(hashes[i].short_of_octets && lens[i] < station->len)) {
-            find_queue(burst, station, frames[i], lens[i]);
-            continue;
-        }
-        steer_take_hash(burst->view, &hashes[i], &station->hash);
-        station->pair = (uint16_t)steer_pair(burst->view, NULL, NULL, &station->hash);
-    }
-}
-
 static inline VionetVerdict prepare(struct burst *burst, struct station *station)
 {
     const VionetFrame *frame = station->frame;
@@ -204,7 +120,7 @@ static inline VionetVerdict prepare(struct burst *burst, struct station *station
         break;
     }
     station->steered = true;
-    if (burst->steers && !hash_later(burst, station, data)) {
+    if (burst->steers) {
         find_queue(burst, station, data, linear);
     }
     return VIONET_DELIVERED;
@@ -418,70 +334,96 @@ static unsigned count_offloads(struct queue *queue, const struct view *view,
     return queue_count_offloads(queue, header_flags(view, frame), frame->gso_type, station->len);
 }
 
-/* What is to be said about a queue when all gates are left. */
-static void note_visit(struct burst *burst, struct queue *queue, const struct outcome *outcome)
+#define MERGED_MAX 64 /* plain buffers that a frame is put into at once */
+
+/* Takes plain buffers until they hold whole octets, or there are no more, or too many; how many. */
+static unsigned take_merged(struct ring *ring, struct ring_plain *buffers, uint64_t whole)
 {
-    if (outcome->interrupt || outcome->deadline_ns || outcome->faulted) {
-        burst->visits[burst->n_visits++] = (struct visit){queue, *outcome};
+    uint64_t room = 0;
+    unsigned n = 0;
+
+    while (room < whole && n < MERGED_MAX) {
+        const uint64_t more = n ? (whole - room - 1) / buffers[n - 1].len + 1 : 1;
+        const unsigned wanted = (unsigned)MIN(more, MERGED_MAX - n);
+        const unsigned got = ring_pop_plain(ring, true, buffers + n, wanted);
+
+        for (unsigned end = n + got; n < end; n++) {
+            room += buffers[n].len;
+        }
+        if (got < wanted) {
+            break;
+        }
     }
+    return n;
 }
 
-/* ---- plain buffers ---- */
-
-/* None while writes are noted, which the ordinary way does. */
-static void hand_take(struct queue *queue, struct hand *hand, unsigned n)
+/* Puts header and frame into buffers that were taken; how many it took, 0 if they do not fit. */
+static unsigned fill_merged(const struct view *view, struct ring_plain *buffers, unsigned n,
+                            const struct station *station)
 {
-    const bool logs = queue->ring.map->log.bits != NULL;
-
-    hand->done = 0;
-    hand->n = G_UNLIKELY(logs) ? 0 : ring_pop_plain(&queue->ring, true, hand->buffers, n);
-    for (unsigned i = 0; i < hand->n; i++) {
-        __builtin_prefetch(hand->buffers[i].host, 1);
-    }
-    if (hand->n > 0) {
-        ring_disable_kicks(&queue->ring);
-    }
-}
-
-/* Gives back what was filled, and what was not as if it had not been taken. */
-static void hand_put_down(struct queue *queue, struct hand *hand)
-{
-    if (hand->done > 0) {
-        ring_push_plain(&queue->ring, true, hand->buffers, hand->done);
-    }
-    ring_unpop_plain(&queue->ring, hand->buffers + hand->done, hand->n - hand->done);
-    hand->n = hand->done = 0;
-}
-
-/* Writes header and frame to the next buffer in hand; false if they do not fit into it. */
-static inline bool hand_fill(struct hand *hand, const struct view *view,
-                             const struct station *station)
-{
-    struct ring_plain *buffer = &hand->buffers[hand->done];
-    const VionetFrame *frame = station->frame;
+    struct iov_cursor from = iov_begin(station->frame->iov, station->frame->n_iov);
     const uint32_t whole = view->hdr_len + station->len;
+    uint8_t hdr[HEADER_MAX];
+    uint32_t filled = 0;
+    uint64_t room = 0;
+    unsigned used;
 
-    if (G_UNLIKELY(buffer->len < whole)) {
+    for (used = 0; used < n && room < whole; used++) {
+        room += buffers[used].len;
+    }
+    if (room < whole || buffers[0].len < view->hdr_len) {
+        return 0;
+    }
+    header_write(view, station->frame, &station->hash, hdr);
+    view_put16(view, hdr + HEADER_NUM_BUFFERS, (uint16_t)used);
+    memcpy(buffers[0].host, hdr, view->hdr_len);
+    for (unsigned i = 0; i < used; i++) {
+        const uint32_t skip = i ? 0 : view->hdr_len;
+
+        buffers[i].len = MIN(buffers[i].len, whole - filled);
+        iov_read(&from, buffers[i].host + skip, buffers[i].len - skip);
+        filled += buffers[i].len;
+    }
+    return used;
+}
+
+/*
+ * Delivers a frame over plain buffers, the first of which is too short for it. Nothing is copied before there are
+ * enough: a frame that has to wait costs little. False if not all that it takes are plain, or they are too many: nothing has
+ * happened then.
+ */
+static bool deliver_merged(struct queue *queue, const struct view *view,
+                           const struct station *station, VionetVerdict *verdict,
+                           struct outcome *outcome)
+{
+    struct ring_plain buffers[MERGED_MAX];
+    const unsigned n = take_merged(&queue->ring, buffers, (uint64_t)view->hdr_len + station->len);
+    const unsigned used = fill_merged(view, buffers, n, station);
+    int taken;
+
+    if (used > 0) {
+        ring_unpop_plain(&queue->ring, buffers + used, n - used);
+        ring_push_plain(&queue->ring, true, buffers, used);
+        *verdict = VIONET_DELIVERED;
+        return true;
+    }
+    if (n == MERGED_MAX || n == 0 || buffers[0].len < view->hdr_len) {
+        ring_unpop_plain(&queue->ring, buffers, n);
         return false;
     }
-    if (G_LIKELY((frame->flags | frame->gso_type) == 0)) {
-        header_write_plain(view, &station->hash, buffer->host);
-    } else {
-        uint8_t hdr[HEADER_MAX];
-
-        header_write(view, frame, &station->hash, hdr);
-        memcpy(buffer->host, hdr, view->hdr_len);
+    taken = take_buffer(queue);
+    if (taken > 0) {
+        ring_unpop(&queue->ring, &queue->chain.ref);
     }
-    if (G_LIKELY(frame->n_iov == 1)) {
-        copy_frame(buffer->host + view->hdr_len, frame->iov[0].iov_base, station->len);
-    } else {
-        struct iov_cursor from = iov_begin(frame->iov, frame->n_iov);
-
-        iov_read(&from, buffer->host + view->hdr_len, station->len);
+    ring_unpop_plain(&queue->ring, buffers, n);
+    if (taken < 0) {
+        queue_break(queue, outcome);
+        *verdict = VIONET_DROP_NOT_RUNNING;
+    } else if (taken == 0) {
+        /* With the whole ring in hand there is nothing to wait for. */
+        *verdict = n < queue->ring.setup.size ? VIONET_HELD : VIONET_DROP_BUFFER_TOO_SMALL;
     }
-    buffer->len = whole; /* as it goes back */
-    hand->done++;
-    return true;
+    return taken <= 0;
 }
 
 /*
@@ -492,35 +434,35 @@ static inline VionetVerdict deliver_next(struct burst *burst, struct queue *queu
                                          struct hand *hand, const struct station *station,
                                          unsigned left, struct outcome *outcome)
 {
+    const struct view *view = burst->view;
+    VionetVerdict verdict;
+    bool plain;
+
     if (hand->done == hand->n) {
         hand_put_down(queue, hand);
         hand_take(queue, hand, left);
     }
-    if (G_LIKELY(hand->n > 0 && !station->needs_checksum) &&
-        G_LIKELY(hand_fill(hand, burst->view, station))) {
+    plain = hand->n > 0 && !station->needs_checksum;
+    if (G_LIKELY(plain) && G_LIKELY(hand_fill(&hand->buffers[hand->done], view, &station->hash,
+                                              station->frame, station->len))) {
+        hand->done++;
         return VIONET_DELIVERED;
     }
     hand_put_down(queue, hand);
     if (G_UNLIKELY(station->needs_checksum)) {
         return deliver_completed(burst, queue, station, outcome);
     }
-    return deliver(queue, burst->view, station->frame, station->len, &station->hash, outcome);
-}
-
-static void count_delivered(struct queue *queue, uint32_t packets, uint64_t octets,
-                            uint32_t checked)
-{
-    queue_count(queue, VIONET_COUNTER_PACKETS, packets);
-    queue_count(queue, VIONET_COUNTER_OCTETS, octets);
-    queue_count(queue, VIONET_COUNTER_CSUM_NONE, packets - checked);
-    count(&queue->verdicts[VIONET_DELIVERED], packets);
+    if (plain && view->mergeable && deliver_merged(queue, view, station, &verdict, outcome)) {
+        return verdict;
+    }
+    return deliver(queue, view, station->frame, station->len, &station->hash, outcome);
 }
 
 static unsigned count_pending(const struct burst *burst, unsigned pair)
 {
     unsigned n = 0;
 
-    for (unsigned i = burst->n_straight; i < burst->n; i++) {
+    for (unsigned i = 0; i < burst->n; i++) {
         n += burst->stations[i].pending && burst->stations[i].pair == pair;
     }
     return n;
@@ -539,7 +481,7 @@ static void deliver_to(struct burst *burst, struct queue *queue, unsigned pair,
     bool held = false;
 
     hand.n = hand.done = 0;
-    for (unsigned i = burst->n_straight; i < burst->n; i++) {
+    for (unsigned i = 0; i < burst->n; i++) {
         struct station *station = &burst->stations[i];
 
         if (!station->pending || station->pair != pair) {
@@ -572,90 +514,9 @@ static void deliver_to(struct burst *burst, struct queue *queue, unsigned pair,
     }
     hand_put_down(queue, &hand);
     if (packets) {
-        count_delivered(queue, packets, octets, checked);
+        burst_count_delivered(queue, packets, octets, checked);
     }
     queue_flush(queue, packets, outcome);
-}
-
-/* ---- the straight way ---- */
-
-/* Puts frames into the buffers in hand; how many octets they have. */
-static uint64_t fill_straight(struct hand *hand, const struct view *view, const VionetFrame *frames)
-{
-    static const struct hash_result no_hash;
-    const size_t limit =
-        view->mtu ? MIN(view->max_frame, view->mtu + ETHERNET_HEADER) : view->max_frame;
-    const bool filters = !(view->filter.modes & RX_MODE_PROMISC);
-    const uint32_t hdr_len = view->hdr_len;
-    const unsigned n = hand->n;
-    uint64_t octets = 0;
-    unsigned i;
-
-    for (i = 0; i < n; i++) {
-        const VionetFrame *frame = &frames[i];
-        const uint8_t *data;
-        struct ring_plain *const buffer = &hand->buffers[i];
-        uint8_t *to = buffer->host;
-        size_t len;
-
-        if (frame->n_iov != 1 || (frame->flags | frame->gso_type)) {
-            break;
-        }
-        data = frame->iov[0].iov_base;
-        len = frame->iov[0].iov_len;
-        if (len < ETHERNET_HEADER + 2 * VLAN_TAG || len > limit || hdr_len + len > buffer->len ||
-            (filters && filter_frame(view, data, len) != VIONET_DELIVERED)) {
-            break;
-        }
-        header_write_plain(view, &no_hash, to);
-        copy_frame(to + hdr_len, data, len);
-        buffer->len = (uint32_t)(hdr_len + len); /* as it goes back */
-        octets += len;
-    }
-    hand->done = i;
-    return octets;
-}
-
-/*
- * Delivers frames at the front of the burst to the first queue; how many. For a view in which nothing is to
- * be found out about them, and nobody is to be told. Of the frames, these go straight that are in one range,
- * ask for no offload, and pass and fit in every other respect. The first that does not ends it, and is looked
- * at again, as are all behind it. The queue's gate is all that is entered: it holds the view too.
- */
-static unsigned deliver_straight(struct burst *burst, const VionetFrame *frames)
-{
-    VionetDevice *device = burst->device;
-    struct queue *queue = &device->queues[0];
-    struct outcome outcome = {0};
-    struct hand hand; /* large: only what is used is set */
-    const struct view *view;
-    unsigned delivered = 0;
-
-    if (!atomic_load_explicit(&device->straight, memory_order_relaxed)) {
-        return 0;
-    }
-    if (!queue_enter(queue, &device->map, &outcome)) {
-        note_visit(burst, queue, &outcome);
-        return 0;
-    }
-    view = device_view(device);
-    hand.n = 0;
-    if (G_LIKELY(view->straight)) {
-        hand_take(queue, &hand, burst->n);
-    }
-    if (hand.n > 0) {
-        const uint64_t octets = fill_straight(&hand, view, frames);
-
-        delivered = hand.done;
-        hand_put_down(queue, &hand);
-        if (delivered > 0) {
-            count_delivered(queue, delivered, octets, 0);
-            queue_flush(queue, delivered, &outcome);
-        }
-    }
-    gate_leave(&queue->gate);
-    note_visit(burst, queue, &outcome);
-    return delivered;
 }
 
 /* ---- the burst ---- */
@@ -680,7 +541,7 @@ static void divert(struct burst *burst, unsigned pair, unsigned tries)
                                       ? VIONET_DROP_NOT_RUNNING
                                       : VIONET_DROP_QUEUE_DISABLED;
 
-    for (unsigned i = burst->n_straight; i < burst->n; i++) {
+    for (unsigned i = 0; i < burst->n; i++) {
         struct station *station = &burst->stations[i];
 
         if (!station->pending || station->pair != pair) {
@@ -713,7 +574,7 @@ static void visit_queue_of(struct burst *burst, struct station *station)
         } else {
             divert(burst, pair, burst->n_visits < CHUNK ? tries : UINT16_MAX);
         }
-        note_visit(burst, queue, &outcome);
+        burst_note_visit(burst, queue, &outcome);
     }
 }
 
@@ -740,27 +601,38 @@ static void trace_chunk(const struct burst *burst)
     }
 }
 
-/* What did not go straight, in the lane's gate. */
+/* A frame that went straight, or whose hash was found on the straight way, or one that nothing is known of. */
+static void begin_station(struct burst *burst, unsigned i, const VionetFrame *frame)
+{
+    struct station *station = &burst->stations[i];
+    VionetVerdict verdict;
+
+    *station = (struct station){.frame = frame, .verdict = VIONET_DELIVERED};
+    if (burst->gone >> i & 1) {
+        return;
+    }
+    station->pending = true;
+    if (i < burst->n_known) {
+        station->len = (uint32_t)frame->iov[0].iov_len;
+        station->hash = burst->hashes[i];
+        station->pair = burst->pairs[i];
+        station->steered = true;
+        return;
+    }
+    verdict = prepare(burst, station);
+    if (verdict != VIONET_DELIVERED) {
+        drop_in_lane(burst, station, verdict);
+    }
+}
+
+/* From station to station, what did not go straight. */
 static void deliver_rest(struct burst *burst, const VionetFrame *frames)
 {
-    gate_enter(&burst->lane->gate);
-    burst->view = device_view(burst->device);
     burst->steers = steer_chooses(burst->view);
-    burst->n_unhashed = 0;
-    for (unsigned i = burst->n_straight; i < burst->n; i++) {
-        struct station *station = &burst->stations[i];
-        VionetVerdict verdict;
-
-        *station = (struct station){.frame = &frames[i], .pending = true};
-        verdict = prepare(burst, station);
-        if (verdict != VIONET_DELIVERED) {
-            drop_in_lane(burst, station, verdict);
-        }
+    for (unsigned i = 0; i < burst->n; i++) {
+        begin_station(burst, i, &frames[i]);
     }
-    if (burst->n_unhashed > 0) {
-        hash_together(burst);
-    }
-    for (unsigned i = burst->n_straight; i < burst->n; i++) {
+    for (unsigned i = 0; i < burst->n; i++) {
         if (burst->stations[i].pending) {
             visit_queue_of(burst, &burst->stations[i]);
         }
@@ -768,19 +640,54 @@ static void deliver_rest(struct burst *burst, const VionetFrame *frames)
     if (G_UNLIKELY(burst->device->ops.trace)) {
         trace_chunk(burst);
     }
+}
+
+/* In the lane's gate. */
+static void deliver_in_lane(struct burst *burst, const VionetFrame *frames)
+{
+    gate_enter(&burst->lane->gate);
+    burst->view = device_view(burst->device);
+    burst->n_known = 0;
+    if (burst->view->way == WAY_HASHED) {
+        burst_hash_and_go(burst, frames);
+    }
+    if (burst->gone != burst_all(burst->n)) {
+        deliver_rest(burst, frames);
+    }
     gate_leave(&burst->lane->gate);
 }
 
 static void receive_chunk(struct burst *burst, const VionetFrame *frames)
 {
     burst->n_visits = 0;
-    burst->n_straight = deliver_straight(burst, frames);
-    if (burst->n_straight < burst->n) {
-        deliver_rest(burst, frames);
+    burst->gone = 0;
+    if (atomic_load_explicit(&burst->device->straight, memory_order_relaxed)) {
+        burst_go_straight(burst, frames);
+    }
+    if (burst->gone != burst_all(burst->n)) {
+        deliver_in_lane(burst, frames);
     }
     for (unsigned i = 0; i < burst->n_visits; i++) {
         device_settle(burst->device, burst->visits[i].queue, &burst->visits[i].outcome);
     }
+}
+
+/* What became of the chunk's frames, into verdicts if there are any; how many were delivered. */
+static size_t tell_verdicts(const struct burst *burst, VionetVerdict *verdicts, bool *held)
+{
+    const bool all = burst->gone == burst_all(burst->n);
+    size_t delivered = 0;
+
+    for (unsigned i = 0; i < burst->n && (verdicts || !all); i++) {
+        const VionetVerdict verdict = all ? VIONET_DELIVERED : burst->stations[i].verdict;
+
+        delivered += verdict == VIONET_DELIVERED;
+        *held |= verdict == VIONET_HELD;
+        if (verdicts) {
+            verdicts[i] = verdict;
+        }
+    }
+    return all ? burst->n : delivered;
 }
 
 size_t vionet_device_receive(VionetDevice *device, unsigned lane, const VionetFrame *frames,
@@ -788,30 +695,17 @@ size_t vionet_device_receive(VionetDevice *device, unsigned lane, const VionetFr
 {
     struct burst burst; /* large: only what is used is set */
     size_t delivered = 0;
+    size_t done = 0;
+    bool held = false;
 
     burst.device = device;
     burst.lane = &device->lanes[lane % device->config.max_pairs];
     burst.hold = verdicts && (flags & VIONET_RECEIVE_HOLD);
-    bool held = false;
-    size_t done = 0;
-
     /* Between chunks the guest may make room: what stands behind a held frame still has to wait. */
     for (; done < n && !held; done += burst.n) {
         burst.n = (unsigned)MIN(n - done, CHUNK);
         receive_chunk(&burst, frames + done);
-        delivered += burst.n_straight;
-        for (unsigned i = 0; verdicts && i < burst.n_straight; i++) {
-            verdicts[done + i] = VIONET_DELIVERED;
-        }
-        for (unsigned i = burst.n_straight; i < burst.n; i++) {
-            const VionetVerdict verdict = burst.stations[i].verdict;
-
-            delivered += verdict == VIONET_DELIVERED;
-            held |= verdict == VIONET_HELD;
-            if (verdicts) {
-                verdicts[done + i] = verdict;
-            }
-        }
+        delivered += tell_verdicts(&burst, verdicts ? verdicts + done : NULL, &held);
     }
     for (; done < n; done++) {
         verdicts[done] = VIONET_HELD; /* held is only ever set with verdicts */

@@ -5,34 +5,13 @@
  * An input changes what is known (inputs[]), then the first row for it, the state and what is known says the
  * rest (rows[]). An input that comes from within an operation waits its turn in a queue.
  */
-#include <vionet/standby.h>
+#include "net/standby.h"
 
 #include <string.h>
 
 #define VIONET_SPEC_NO_STRUCTS
 #include <vionet/spec.h>
 #include <vionet/transport.h>
-
-/* What is known beside the primary's state. */
-enum {
-    ACCEPTED = 1 << 0,  /* the driver took STANDBY */
-    RUNS = 1 << 1,      /* and is ready */
-    HELD = 1 << 2,      /* management wants it hidden */
-    MIGRATING = 1 << 3, /* until it has failed or succeeded */
-    REMOVING = 1 << 4,  /* once it is released there is none */
-    ASKED = 1 << 5,     /* the guest was asked to let go, however long ago */
-};
-
-struct VionetStandby {
-    VionetStandbyConfig config;
-    VionetStandbyOps ops;
-    void *opaque;
-    char *group;
-    VionetPrimaryState state;
-    unsigned known;
-    bool busy;       /* an input is under way */
-    GArray *waiting; /* VionetStandbyInput, behind it */
-};
 
 /* ---- The tables ---- */
 
@@ -41,6 +20,13 @@ struct VionetStandby {
 #define HIDDEN     VIONET_PRIMARY_HIDDEN
 #define VISIBLE    VIONET_PRIMARY_VISIBLE
 #define UNPLUGGING VIONET_PRIMARY_UNPLUGGING
+
+#define ACCEPTED  STANDBY_ACCEPTED
+#define RUNS      STANDBY_RUNS
+#define HELD      STANDBY_HELD
+#define MIGRATING STANDBY_MIGRATING
+#define REMOVING  STANDBY_REMOVING
+#define ASKED     STANDBY_ASKED
 
 #define IN(state) (1u << VIONET_PRIMARY_##state)
 #define THERE     (IN(HIDDEN) | IN(VISIBLE) | IN(UNPLUGGING))
@@ -349,6 +335,7 @@ VionetStandby *vionet_standby_new(const VionetStandbyConfig *config, const Vione
 void vionet_standby_free(VionetStandby *standby)
 {
     if (standby) {
+        vionet_standby_detach(standby);
         g_array_unref(standby->waiting);
         g_free(standby->group);
         g_free(standby);

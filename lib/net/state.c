@@ -64,6 +64,10 @@ static void take_device(const VionetDevice *device, struct state_device *state)
     state->receive_max_usecs = device->coalesce[0].max_usecs;
     state->transmit_max_packets = device->coalesce[1].max_packets;
     state->transmit_max_usecs = device->coalesce[1].max_usecs;
+    state->legacy = view->legacy;
+    state->big_endian = view->big_endian;
+    state->placed = device->placed;
+    state->early = device->early;
 }
 
 static void take_filter(const struct filter *filter, struct state_filter *state)
@@ -241,22 +245,42 @@ static bool check_config(const VionetDevice *device, struct state *state, GError
                                   "this device was made with another %s", field);
 }
 
+/* Whether the driver's features hold. Those of a legacy driver do as it writes them. */
+static bool is_negotiated(const struct state_device *state)
+{
+    return state->placed || (state->status & VIRTIO_STATUS_FEATURES_OK);
+}
+
+/* Those of a legacy driver, if it has written any. */
+static bool are_legacy_features(const struct state_device *state)
+{
+    uint64_t others = state->driver_beyond | state->driver_features[0] >> 32;
+
+    for (unsigned i = 1; i < VIONET_FEATURE_WORDS; i++) {
+        others |= state->driver_features[i];
+    }
+    return !others && (state->placed || !state->driver_features[0]);
+}
+
 static bool check_features(const VionetDevice *device, const struct state_device *state,
                            GError **error)
 {
+    const VionetConfig *config = &device->config;
     VionetViolation violation;
     unsigned bit;
+    bool good;
 
-    if (!(state->status & VIRTIO_STATUS_FEATURES_OK)) {
-        return true;
+    if (state->legacy) {
+        good = are_legacy_features(state) &&
+               !feature_find_unfit(config, state->driver_features, &violation, &bit);
+    } else {
+        good = !is_negotiated(state) ||
+               (!state->driver_beyond &&
+                feature_check_driver(config, state->driver_features, &violation, &bit));
     }
-    if (state->driver_beyond ||
-        !feature_check_driver(&device->config, state->driver_features, &violation, &bit)) {
-        return state_refuse(error, VIONET_STATE_ERROR_FEATURES,
-                            "section device: negotiated features that this device does not offer, "
-                            "or that need others");
-    }
-    return true;
+    return good || state_refuse(error, VIONET_STATE_ERROR_FEATURES,
+                                "section device: negotiated features that this device does not "
+                                "offer, or that need others");
 }
 
 /* What the negotiated features make of the device: what the rest is held against. */
@@ -264,26 +288,49 @@ static struct view *negotiated_view(const VionetDevice *device, const struct sta
 {
     struct view *view = view_new(&device->config);
 
-    if (state->status & VIRTIO_STATUS_FEATURES_OK) {
+    if (state->legacy) {
+        view_begin_legacy(view, &device->config, state->big_endian);
+    }
+    if (is_negotiated(state)) {
         view_negotiate(view, &device->config, state->driver_features);
     }
     return view;
 }
 
-static bool check_device(const struct view *view, const struct state_device *state, GError **error)
+/* Why the driver cannot be as far as its status says, NULL if it can. */
+static const char *life_wrong(const struct state_device *state)
 {
     const uint8_t status = state->status;
+
+    if (status & ~ALL_STATUS) {
+        return "status has bits that there are not";
+    }
+    if (state->legacy ? (status & VIRTIO_STATUS_FEATURES_OK)
+                      : (state->big_endian || state->placed || state->early)) {
+        return "legacy is contradicted";
+    }
+    if ((status & VIRTIO_STATUS_DRIVER_OK) && !(status & VIRTIO_STATUS_FEATURES_OK) &&
+        !state->legacy) {
+        return "DRIVER_OK without FEATURES_OK";
+    }
+    if (state->stuck && !(status & VIRTIO_STATUS_DEVICE_NEEDS_RESET)) {
+        return "stuck without DEVICE_NEEDS_RESET";
+    }
+    return NULL;
+}
+
+static bool check_device(const struct view *view, const struct state_device *state, GError **error)
+{
+    const char *wrong = life_wrong(state);
     struct view scratch = *view;
 
-    if ((status & ~ALL_STATUS) ||
-        ((status & VIRTIO_STATUS_DRIVER_OK) && !(status & VIRTIO_STATUS_FEATURES_OK)) ||
-        (state->stuck && !(status & VIRTIO_STATUS_DEVICE_NEEDS_RESET))) {
-        return refuse_value(error, "section device: status %#x cannot be", status);
+    if (wrong) {
+        return refuse_value(error, "section device: %s", wrong);
     }
     if (state->driver_beyond && state->driver_beyond < 64 * VIONET_FEATURE_WORDS) {
         return refuse_value(error, "section device: driver_beyond is not past the others");
     }
-    if (state->mac[0] & 1) {
+    if ((state->mac[0] & 1) && !state->legacy) {
         return refuse_value(error, "section device: mac is a multicast address");
     }
     if (state->announce && !view_has(view, VIRTIO_NET_F_GUEST_ANNOUNCE)) {
@@ -302,7 +349,7 @@ static bool check_device(const struct view *view, const struct state_device *sta
 
 static bool check_filter(const struct view *view, const struct state_filter *state, GError **error)
 {
-    if (state->mac[0] & 1) {
+    if ((state->mac[0] & 1) && !view->legacy) {
         return refuse_value(error, "section filter: mac is a multicast address");
     }
     if (state->vlan_filter && !view_has(view, VIRTIO_NET_F_CTRL_VLAN)) {
@@ -417,21 +464,39 @@ static bool is_begun(const struct state_queue *state)
            state->pending || state->out.n;
 }
 
+/* Whether the parts lie as those of a legacy queue do, in one piece, at some alignment. */
+static bool is_legacy_layout(const struct state_queue *state)
+{
+    for (unsigned i = 0; i < 32; i++) {
+        uint64_t area_gpa[3];
+
+        ring_legacy_areas(state->size, state->desc, UINT32_C(1) << i, area_gpa);
+        if (area_gpa[VIONET_AREA_DRIVER] == state->driver &&
+            area_gpa[VIONET_AREA_DEVICE] == state->device) {
+            return state->desc != 0;
+        }
+    }
+    return false;
+}
+
 static const char *queue_wrong(const struct state_device *device, const struct view *view,
                                const struct state_queue *state, enum queue_kind kind)
 {
     struct ring_state *ring;
     const char *wrong;
 
-    if (state->enabled && !(device->status & VIRTIO_STATUS_FEATURES_OK)) {
+    if (state->enabled && !(device->status & VIRTIO_STATUS_FEATURES_OK) && !device->legacy) {
         return "enabled without FEATURES_OK";
+    }
+    if (state->enabled && device->legacy && !is_legacy_layout(state)) {
+        return "its parts do not lie as those of a legacy queue";
     }
     if (state->broken &&
         (!state->enabled || !(device->status & VIRTIO_STATUS_DEVICE_NEEDS_RESET))) {
         return "broken without DEVICE_NEEDS_RESET";
     }
     if (is_begun(state) && (!state->started || !state->enabled || state->broken ||
-                            !(device->status & VIRTIO_STATUS_DRIVER_OK))) {
+                            !(device->early || (device->status & VIRTIO_STATUS_DRIVER_OK)))) {
         return "it stands somewhere, and never ran";
     }
     if (state->out.n && kind != QUEUE_TRANSMIT) {
@@ -447,13 +512,18 @@ static const char *queue_wrong(const struct state_device *device, const struct v
     return wrong;
 }
 
-/* As device_queue_kind() will have it, and the size that such a queue has at most. */
-static enum queue_kind kind_with(const VionetDevice *device, const struct state_device *state,
+/* The features that say where queues are. */
+static const uint64_t *placing_features(const VionetDevice *device,
+                                        const struct state_device *state)
+{
+    return is_negotiated(state) ? state->driver_features : device->config.features;
+}
+
+/* As device_queue_kind() has it with those features, and the size that such a queue has at most. */
+static enum queue_kind kind_with(const VionetDevice *device, const uint64_t *features,
                                  unsigned index, uint16_t *max_size)
 {
     const VionetConfig *config = &device->config;
-    const uint64_t *features =
-        state->status & VIRTIO_STATUS_FEATURES_OK ? state->driver_features : config->features;
     const bool several =
         feature_test(features, VIRTIO_NET_F_MQ) || feature_test(features, VIRTIO_NET_F_RSS);
     const unsigned n_data = several ? 2u * config->max_pairs : 2;
@@ -467,13 +537,23 @@ static enum queue_kind kind_with(const VionetDevice *device, const struct state_
                                                                            : QUEUE_NONE;
 }
 
+/* A legacy driver may have set a queue up before its features made another one of it. */
+static uint16_t size_before_features(const VionetDevice *device, unsigned index)
+{
+    uint16_t max_size;
+
+    return kind_with(device, device->config.features, index, &max_size) == QUEUE_NONE ? 0
+                                                                                      : max_size;
+}
+
 static bool check_queues(const VionetDevice *device, const struct view *view,
                          const struct state *state, GError **error)
 {
     for (unsigned i = 0; i < state->n_queues; i++) {
         const struct state_queue *queue = &state->queues[i];
         uint16_t max_size;
-        const enum queue_kind kind = kind_with(device, &state->device, i, &max_size);
+        const enum queue_kind kind =
+            kind_with(device, placing_features(device, &state->device), i, &max_size);
         const bool any_size = view_has(view, VIRTIO_F_RING_PACKED);
         const char *wrong;
 
@@ -483,6 +563,9 @@ static bool check_queues(const VionetDevice *device, const struct view *view,
         }
         if (!state->has_queue[i]) {
             continue;
+        }
+        if (state->device.legacy && queue->enabled) {
+            max_size = MAX(max_size, size_before_features(device, i));
         }
         if (queue->size == 0 || queue->size > max_size ||
             ((queue->size & (queue->size - 1)) && !any_size)) {
@@ -574,7 +657,7 @@ static void apply_contexts(VionetDevice *device, const struct state *state)
     }
 }
 
-static void apply_queue(const struct state_queue *state, struct queue *queue)
+static void apply_queue(const struct state_queue *state, bool big_endian, struct queue *queue)
 {
     queue->size = state->size;
     queue->enabled = state->enabled;
@@ -583,6 +666,7 @@ static void apply_queue(const struct state_queue *state, struct queue *queue)
     queue->area_gpa[VIONET_AREA_DEVICE] = state->device;
     queue->resumes = state->resumes;
     queue->base = state->base;
+    queue->big_endian = state->enabled && big_endian;
     queue->started = state->broken;
     queue->broken = state->broken;
     queue->coalesce.max_packets = state->max_packets;
@@ -636,6 +720,8 @@ static void apply_device(const struct state_device *state, bool link_up, VionetD
     device->coalesce[0].max_usecs = state->receive_max_usecs;
     device->coalesce[1].max_packets = state->transmit_max_packets;
     device->coalesce[1].max_usecs = state->transmit_max_usecs;
+    device->placed = state->placed;
+    device->early = state->early;
 }
 
 static void apply(VionetDevice *device, const struct state *state)
@@ -648,9 +734,7 @@ static void apply(VionetDevice *device, const struct state *state)
     view->offloads = state->device.offloads;
     apply_filter(&state->filter, &view->filter);
     apply_steering(&state->steering[0], device->config.dialect, &view->steering);
-    device_place_queues(device, state->device.status & VIRTIO_STATUS_FEATURES_OK
-                                    ? state->device.driver_features
-                                    : device->config.features);
+    device_place_queues(device, placing_features(device, &state->device));
     device_publish(device, view);
     apply_contexts(device, state);
     apply_device(&state->device, link_up, device);
@@ -658,7 +742,7 @@ static void apply(VionetDevice *device, const struct state *state)
         if (state->has_queue[i]) {
             struct queue *queue = &device->queues[i];
 
-            apply_queue(&state->queues[i], queue);
+            apply_queue(&state->queues[i], state->device.big_endian, queue);
             apply_counters(&state->counters[i].counters, queue);
             apply_counts(&state->counters[i].verdicts, queue->verdicts, VIONET_N_VERDICTS);
         }
@@ -677,8 +761,10 @@ static void tell_host(VionetDevice *device)
 {
     const uint8_t status = vionet_device_status(device);
 
-    if (status & VIRTIO_STATUS_FEATURES_OK) {
+    if ((status & VIRTIO_STATUS_FEATURES_OK) || device->placed) {
         device_event(device, VIONET_EVENT_FEATURES);
+    }
+    if ((status & VIRTIO_STATUS_FEATURES_OK) || device_view(device)->legacy) {
         device_event(device, VIONET_EVENT_OFFLOADS);
         device_event(device, VIONET_EVENT_FILTER);
         device_event(device, VIONET_EVENT_STEERING);
@@ -744,8 +830,8 @@ static void save_attached(const VionetDevice *device, GByteArray *octets)
 
         g_byte_array_set_size(payload, 0);
         section->save(attached->opaque, payload);
-        state_write_section(octets, section->name, section->version, true, 0, payload->data,
-                            payload->len);
+        state_write_section(octets, section->name, section->version, !section->optional, 0,
+                            payload->data, payload->len);
     }
     g_byte_array_unref(payload);
 }
@@ -769,11 +855,12 @@ static bool parse_one(struct attached *attached, const struct state *state, GErr
     const struct state_foreign *foreign = foreign_named(state, section->name);
 
     if (!foreign) {
-        return state_refuse(error, VIONET_STATE_ERROR_SECTION, "section %s is missing",
-                            section->name);
+        return section->optional || state_refuse(error, VIONET_STATE_ERROR_SECTION,
+                                                 "section %s is missing", section->name);
     }
     if (foreign->version > section->version) {
-        return state_refuse(error, VIONET_STATE_ERROR_VERSION,
+        return (section->optional && !foreign->required) ||
+               state_refuse(error, VIONET_STATE_ERROR_VERSION,
                             "section %s of version %u: this library reads versions up to %u",
                             section->name, foreign->version, section->version);
     }
@@ -791,7 +878,7 @@ static void settle_attached(const VionetDevice *device, bool take_up)
         void *const parsed = attached->parsed;
 
         attached->parsed = NULL;
-        if (parsed && take_up) {
+        if (take_up) {
             attached->section.take(attached->opaque, parsed);
         } else if (parsed) {
             attached->section.drop(attached->opaque, parsed);
@@ -811,17 +898,18 @@ static bool is_attached(const VionetDevice *device, const char *name)
     return false;
 }
 
-/* Those that transports are to know, and no others. */
+/* Those that transports and others are to know, and none else that is required. */
 static bool parse_attached(const VionetDevice *device, const struct state *state, GError **error)
 {
     struct attached *attached;
 
     for (unsigned i = 0; i < state->foreign->len; i++) {
-        const char *name = g_array_index(state->foreign, struct state_foreign, i).name;
+        const struct state_foreign *foreign =
+            &g_array_index(state->foreign, struct state_foreign, i);
 
-        if (!is_attached(device, name)) {
+        if (foreign->required && !is_attached(device, foreign->name)) {
             return state_refuse(error, VIONET_STATE_ERROR_SECTION,
-                                "section %s is needed, and not known here", name);
+                                "section %s is needed, and not known here", foreign->name);
         }
     }
     for (unsigned i = 0; (attached = attached_at(device, i)) != NULL; i++) {
@@ -843,10 +931,6 @@ GBytes *vionet_device_save(VionetDevice *device, GError **error)
         state_refuse(error, VIONET_STATE_ERROR_NOT_PAUSED, "the device is not paused");
         return NULL;
     }
-    if (device_view(device)->legacy) {
-        state_refuse(error, VIONET_STATE_ERROR_LEGACY, "the driver uses the legacy interface");
-        return NULL;
-    }
     state = take(device);
     octets = state_write(state);
     save_attached(device, octets);
@@ -863,7 +947,7 @@ bool vionet_device_load(VionetDevice *device, const void *octets, size_t len, GE
     if (!device->paused) {
         return state_refuse(error, VIONET_STATE_ERROR_NOT_PAUSED, "the device is not paused");
     }
-    if (vionet_device_status(device) != 0) {
+    if (vionet_device_status(device) != 0 || device_view(device)->legacy) {
         return state_refuse(error, VIONET_STATE_ERROR_NOT_FRESH, "a driver has touched the device");
     }
     state = state_read(octets, len, 1u + device->config.max_rss_contexts, device->n_queues, error);

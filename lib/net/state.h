@@ -52,6 +52,10 @@ struct state_device {
     uint32_t receive_max_usecs;
     uint32_t transmit_max_packets;
     uint32_t transmit_max_usecs;
+    uint8_t legacy;
+    uint8_t big_endian;
+    uint8_t placed;
+    uint8_t early;
 };
 
 struct state_filter {
@@ -123,6 +127,7 @@ struct state_flows {
 struct state_foreign {
     char name[16];
     uint16_t version;
+    bool required;
     const uint8_t *octets;
     size_t len;
 };
@@ -141,7 +146,7 @@ struct state {
     struct state_counters *counters;
     bool *has_steering; /* which there are */
     bool *has_queue;
-    GArray *foreign; /* struct state_foreign: those that transports are to know */
+    GArray *foreign; /* struct state_foreign: those that others are to know, or may */
 };
 
 enum state_kind {
@@ -173,7 +178,7 @@ void state_finish(GByteArray *octets);
 
 /*
  * A state with room for that many from octets, which are to stay while it is used; NULL with a
- * VIONET_STATE_ERROR. Sections that are not known and required are in foreign.
+ * VIONET_STATE_ERROR. Sections that are not the device's are in foreign.
  */
 struct state *state_read(const uint8_t *octets, size_t len, unsigned n_steering, unsigned n_queues,
                          GError **error);

@@ -57,9 +57,9 @@ static const struct record_field config_fields[] = {
 };
 
 static const struct record_field device_fields[] = {
-    RECORD_WORD(struct state_device, status, 0, "device status; DRIVER_OK not without FEATURES_OK"),
+    RECORD_WORD(struct state_device, status, 0, "device status; DRIVER_OK not without FEATURES_OK or legacy"),
     RECORD_WORDS(struct state_device, driver_features,
-                 "as the driver wrote them; negotiated once there is FEATURES_OK"),
+                 "as the driver wrote them; negotiated once there is FEATURES_OK, or with placed"),
     RECORD_WORD(struct state_device, driver_beyond, 0,
                 "a feature past bit 127 that the driver wrote, 0: none; not with FEATURES_OK"),
     RECORD_WORD(struct state_device, stuck, 1,
@@ -77,6 +77,11 @@ static const struct record_field device_fields[] = {
     RECORD_WORD(struct state_device, receive_max_usecs, 0, "its time"),
     RECORD_WORD(struct state_device, transmit_max_packets, 0, "coalescing of transmit queues"),
     RECORD_WORD(struct state_device, transmit_max_usecs, 0, "its time"),
+    RECORD_WORD_SINCE(struct state_device, legacy, 2, 1, "the driver uses the legacy interface"),
+    RECORD_WORD_SINCE(struct state_device, big_endian, 2, 1, "and its guest is big-endian"),
+    RECORD_WORD_SINCE(struct state_device, placed, 2, 1,
+                      "it has written its features: there are the queues that these say"),
+    RECORD_WORD_SINCE(struct state_device, early, 2, 1, "it used its queues before DRIVER_OK"),
 };
 
 static const struct record_field filter_fields[] = {
@@ -142,19 +147,20 @@ static const struct record_field flows_fields[] = {
                 "entry (0 to 4095), and the pair that the driver sent on"),
 };
 
-#define RECORD(type, needed, text)                                                                 \
-    {#type, 1, needed, sizeof(struct state_##type), type##_fields, G_N_ELEMENTS(type##_fields), text}
+#define RECORD(type, version, needed, text)                                                        \
+    {#type, version, needed, sizeof(struct state_##type), type##_fields,                           \
+     G_N_ELEMENTS(type##_fields), text}
 
 const struct record state_records[STATE_KINDS] = {
-    [STATE_CONFIG] = RECORD(config, true, "What the driver can read and not change"),
-    [STATE_DEVICE] = RECORD(device, true, "Status, features, configuration space, offloads"),
-    [STATE_FILTER] = RECORD(filter, true, "Receive modes, MAC table, VLAN table"),
-    [STATE_STEERING] = RECORD(steering, true,
+    [STATE_CONFIG] = RECORD(config, 1, true, "What the driver can read and not change"),
+    [STATE_DEVICE] = RECORD(device, 2, true, "Status, features, configuration space, offloads"),
+    [STATE_FILTER] = RECORD(filter, 1, true, "Receive modes, MAC table, VLAN table"),
+    [STATE_STEERING] = RECORD(steering, 1, true,
                               "Index 0: queue pairs, RSS, hash; index n: RSS context n"),
-    [STATE_QUEUE] = RECORD(queue, true, "By queue"),
-    [STATE_COUNTERS] = RECORD(counters, false, "By queue: what is counted since the last reset"),
-    [STATE_VERDICTS] = RECORD(verdicts, false, "Frames that had no queue, since the last reset"),
-    [STATE_FLOWS] = RECORD(flows, false, "What automatic steering has learnt"),
+    [STATE_QUEUE] = RECORD(queue, 1, true, "By queue"),
+    [STATE_COUNTERS] = RECORD(counters, 1, false, "By queue: what is counted since the last reset"),
+    [STATE_VERDICTS] = RECORD(verdicts, 1, false, "Frames that had no queue, since the last reset"),
+    [STATE_FLOWS] = RECORD(flows, 1, false, "What automatic steering has learnt"),
 };
 /* clang-format on */
 
@@ -395,14 +401,14 @@ static bool read_own(struct state *state, enum state_kind kind, const struct sec
 
 static bool read_foreign(struct state *state, const struct section *section, GError **error)
 {
-    struct state_foreign foreign = {
-        .version = (uint16_t)section->version, .octets = section->octets, .len = section->len};
+    struct state_foreign foreign = {.version = (uint16_t)section->version,
+                                    .required = section->required,
+                                    .octets = section->octets,
+                                    .len = section->len};
 
-    if (!section->required) {
-        return true;
-    }
     if (section->index != 0) {
-        return state_refuse(error, VIONET_STATE_ERROR_SECTION, "section %s of index %u",
+        return !section->required ||
+               state_refuse(error, VIONET_STATE_ERROR_SECTION, "section %s of index %u",
                             section->name, section->index);
     }
     memcpy(foreign.name, section->name, NAME_LEN);

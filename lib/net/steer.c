@@ -24,16 +24,6 @@ bool steer_by_hash(const struct view *view)
     return view->steering.key && !steer_learns(view);
 }
 
-void steer_take_hash(const struct view *view, const VionetFrameHash *found,
-                     struct hash_result *hash)
-{
-    hash->value = found->hash;
-    hash->report = found->report;
-    hash->tunnel = found->report == VIRTIO_NET_HASH_REPORT_NONE
-                       ? 0
-                       : (uint8_t)vionet_dialect_report(view->dialect, found->tunnels);
-}
-
 void steer_hash(const struct view *view, const VionetFlow *flow, struct hash_result *hash)
 {
     const struct steering *steering = &view->steering;
@@ -81,7 +71,7 @@ static unsigned steer_automatic(const struct view *view, const struct flow_table
     unsigned learnt;
     uint32_t mix;
 
-    if (n_pairs == 1 || !flow->addr_len) {
+    if (!flow->addr_len) {
         return 0;
     }
     mix = mix_flow(flow);
@@ -92,15 +82,8 @@ static unsigned steer_automatic(const struct view *view, const struct flow_table
 unsigned steer_pair(const struct view *view, const struct flow_table *table, const VionetFlow *flow,
                     const struct hash_result *hash)
 {
-    const struct steering *steering = &view->steering;
-
-    if (steering->mode == STEER_AUTOMATIC) {
-        return steer_automatic(view, table, flow);
-    }
-    if (hash->report == VIRTIO_NET_HASH_REPORT_NONE) {
-        return steering->unclassified;
-    }
-    return steering->table->pairs[hash->value & steering->table->mask];
+    return steer_learns(view) ? steer_automatic(view, table, flow)
+                              : steer_hashed(&view->steering, *hash);
 }
 
 bool steer_learns(const struct view *view)

@@ -11,6 +11,8 @@
 #include "net/header.h"
 #include "net/view.h"
 
+#include <vionet/spec.h>
+
 /*
  * Automatic steering remembers by a mix of addresses and ports on which pair a flow was last sent;
  * both directions of a flow mix to the same. Flows that fall together share an entry: their frames
@@ -32,8 +34,26 @@ bool steer_needs_flow(const struct view *view);
 bool steer_by_hash(const struct view *view);
 
 /* What was found out about a frame, as the hash to report and steer by. */
-void steer_take_hash(const struct view *view, const VionetFrameHash *found,
-                     struct hash_result *hash);
+static inline struct hash_result steer_take_hash(const struct view *view,
+                                                 const VionetFrameHash *found)
+{
+    const bool tells = view->dialect->reports_tunnel && found->report;
+    const unsigned tunnel = tells ? vionet_dialect_report(view->dialect, found->tunnels) : 0;
+
+    return (struct hash_result){found->hash, found->report, (uint8_t)tunnel};
+}
+
+/* The queue pair where steer_by_hash(). */
+static inline unsigned steer_hashed(const struct steering *steering, struct hash_result hash)
+{
+    if (steering->mode == STEER_AUTOMATIC) {
+        return 0;
+    }
+    if (hash.report == VIRTIO_NET_HASH_REPORT_NONE) {
+        return steering->unclassified;
+    }
+    return steering->table->pairs[hash.value & steering->table->mask];
+}
 
 /* The hash to report and steer by; all zero if none is calculated. */
 void steer_hash(const struct view *view, const VionetFlow *flow, struct hash_result *hash);

@@ -70,11 +70,18 @@ struct steering {
     struct shared_table *table; /* for STEER_TABLE */
 };
 
+/* What received frames need in general: see straight.c. */
+enum receive_way {
+    WAY_STATIONS, /* anything */
+    WAY_STRAIGHT, /* nothing but the first queue */
+    WAY_HASHED,   /* a hash, and the queue that it says */
+};
+
 struct view {
     uint64_t features[VIONET_FEATURE_WORDS]; /* negotiated */
     bool running;                            /* DRIVER_OK and nothing in the way */
     bool link_up;
-    bool straight; /* frames need nothing but the first queue: see deliver_straight() */
+    uint8_t way; /* enum receive_way */
     bool mergeable;
     bool reports_hash;
     bool legacy;     /* the driver uses the legacy interface */

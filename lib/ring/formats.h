@@ -8,9 +8,6 @@
 
 #include "ring/ring.h"
 
-/* Octets that processors fetch at once; of no consequence but for speed. */
-#define RING_LINE 64u
-
 extern const struct ring_ops ring_format_split;
 extern const struct ring_ops ring_format_split_big;
 extern const struct ring_ops ring_format_packed;

@@ -19,6 +19,7 @@
 #include "ring/formats.h"
 
 #include "bytes.h"
+#include "lines.h"
 #include "ring/journal.h"
 #include "ring/walk.h"
 
@@ -217,8 +218,8 @@ static int packed_pop(struct ring *ring, struct chain *chain)
 static inline void fetch_descs(const uint8_t *table, unsigned slot, unsigned n)
 {
     for (const uint8_t *p = table + DESC_SIZE * slot, *end = p + DESC_SIZE * n; p < end;
-         p += RING_LINE) {
-        __builtin_prefetch(p, 1);
+         p += CACHE_LINE) {
+        line_fetch_to_write(p);
     }
 }
 
@@ -232,32 +233,37 @@ static unsigned packed_pop_plain(struct ring *ring, bool write, struct ring_plai
     unsigned slot = ring->next_avail;
     uint16_t wanted = (uint16_t)((ring->avail_wrap ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED) |
                                  (write ? VIRTQ_DESC_F_WRITE : 0));
-    unsigned i;
+    unsigned i = 0;
+    uint64_t rest;
 
-    if (G_UNLIKELY(!table)) {
+    n = MIN(n, size - ring->in_flight);
+    if (G_UNLIKELY(!table || n == 0)) {
         return 0;
     }
-    n = MIN(n, size - ring->in_flight);
-    fetch_descs(table, slot, MIN(n, size - slot));
-    for (i = 0; i < n; i++) {
+    rest = guest_load64_acquire(table + DESC_SIZE * slot + DESC_REST);
+    /* The lines of an empty ring are left to the driver, which is about to write there. */
+    if (rest_flags(rest) == wanted) {
+        fetch_descs(table, slot, MIN(n, size - slot));
+    }
+    while (rest_flags(rest) == wanted && (uint32_t)rest != 0) {
         const uint8_t *p = table + DESC_SIZE * slot;
-        const uint64_t rest = guest_load64_acquire(p + DESC_REST);
-        const uint32_t len = (uint32_t)rest;
+        struct ring_plain *const buffer = &buffers[i];
 
-        if (rest_flags(rest) != wanted || len == 0) {
+        buffer->len = (uint32_t)rest;
+        buffer->id = rest_id(rest);
+        buffer->host = memory_window_pointer(&window, ring->map, &ring->hint, guest_load64(p),
+                                             buffer->len, write);
+        if (G_UNLIKELY(!buffer->host)) {
             break;
         }
-        buffers[i].host =
-            memory_window_pointer(&window, ring->map, &ring->hint, guest_load64(p), len, write);
-        if (G_UNLIKELY(!buffers[i].host)) {
-            break;
-        }
-        buffers[i].len = len;
-        buffers[i].id = rest_id(rest);
         if (++slot == size) {
             slot = 0;
             wanted ^= turned;
         }
+        if (++i == n) {
+            break;
+        }
+        rest = guest_load64_acquire(table + DESC_SIZE * slot + DESC_REST);
     }
     ring_take_turns(ring, buffers, i);
     ring->in_flight = (uint16_t)(ring->in_flight + i);

@@ -132,12 +132,17 @@ static bool size_fits(const struct ring_ops *ops, uint16_t size)
            !(ops->size_is_power_of_two && (size & (size - 1)) != 0);
 }
 
-static void set_state(struct ring *ring, struct ring_state *state)
+static void set_place(struct ring *ring, const struct ring_state *state)
 {
     ring->next_avail = ring->seen_avail = state->next_avail;
     ring->next_used = ring->next_put = state->next_used;
     ring->avail_wrap = state->avail_wrap;
     ring->used_wrap = ring->put_wrap = state->used_wrap;
+}
+
+static void set_state(struct ring *ring, struct ring_state *state)
+{
+    set_place(ring, state);
     ring->told_used = state->told_used;
     ring->told_valid = state->told_valid;
     ring->untold = state->untold;
@@ -204,6 +209,14 @@ void ring_get_state(const struct ring *ring, struct ring_state *state)
             state->taken[state->n_taken++] = at->used;
         }
     }
+}
+
+uint32_t ring_state_base(const struct ring_setup *setup)
+{
+    struct ring ring = {.setup = *setup};
+
+    set_place(&ring, setup->state);
+    return format_of(setup)->get_base(&ring);
 }
 
 const char *ring_state_wrong(const struct ring_setup *setup)

@@ -211,6 +211,9 @@ static inline uint16_t ring_turn_of(const struct ring *ring, const struct chain_
     return (uint16_t)(ref->turn - ring->first_turn);
 }
 
+/* Where a ring with that setup is to go on, if it never goes on from setup->state itself. */
+uint32_t ring_state_base(const struct ring_setup *setup);
+
 /*
  * Why a ring with that setup can not stand where setup->state says, NULL if it can. Of one that resumed at
  * a base, the places may be any distance apart: that is as the driver and another device left it.

@@ -17,6 +17,7 @@
 #include "ring/formats.h"
 
 #include "bytes.h"
+#include "lines.h"
 #include "ring/walk.h"
 
 #include <stdatomic.h>
@@ -227,8 +228,8 @@ static inline void fetch_used(const struct ring *ring, unsigned n)
 
     if (G_LIKELY(device != NULL)) {
         for (const uint8_t *p = device + USED_RING + 8u * slot, *end = p + 8u * straight; p < end;
-             p += RING_LINE) {
-            __builtin_prefetch(p, 1);
+             p += CACHE_LINE) {
+            line_fetch_to_write(p);
         }
     }
 }

@@ -3,44 +3,23 @@
  * The window of memory-mapped registers (VIRTIO 1.4, 4.2), version 2 and the legacy version 1, as one
  * table; see vionet/mmio.h. Called by the emulator whose machine has it.
  */
-#include <vionet/mmio.h>
+#include "transport/mmio.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 #include "bytes.h"
+#include "transport/mmio_state.h"
 
 #include <vionet/spec.h>
-#include <vionet/transport.h>
 
 #define ANY_LAYOUT (UINT32_C(1) << VIRTIO_F_ANY_LAYOUT)
-
-#define VERSION_LEGACY 1
-#define VERSION_MODERN 2
-
-struct VionetMmio {
-    VionetDevice *device;
-    VionetMmioConfig config;
-    VionetMmioOps ops;
-    void *opaque;
-
-    _Atomic uint32_t interrupts;    /* InterruptStatus */
-    atomic_bool notifications_long; /* NOTIFICATION_DATA is negotiated */
-
-    /* registers that are the window's own */
-    uint32_t device_features_sel;
-    uint32_t driver_features_sel;
-    uint32_t queue_sel;
-    uint32_t guest_page_size; /* legacy; drivers write it before they reset the device */
-    uint32_t queue_align;     /* legacy; as last written, for whichever queue */
-};
 
 void vionet_mmio_config_init(VionetMmioConfig *config)
 {
     memset(config, 0, sizeof(*config));
     *config = (VionetMmioConfig){
         .size = sizeof(*config),
-        .version = VERSION_MODERN,
+        .version = MMIO_VERSION_MODERN,
         .vendor = VIRTIO_PCI_VENDOR_ID,
     };
 }
@@ -51,7 +30,7 @@ void vionet_mmio_config_init(VionetMmioConfig *config)
  * Tells the host the line's level, again if it changed while it was told: threads that raise and the one
  * that acknowledges need no lock, the last to come says the truth.
  */
-static void update_line(VionetMmio *mmio)
+void mmio_update_line(VionetMmio *mmio)
 {
     bool level;
 
@@ -71,7 +50,7 @@ static void mmio_interrupt(void *opaque, unsigned queue)
 
     atomic_fetch_or(&mmio->interrupts,
                     queue == VIONET_CONFIG_CHANGE ? VIRTIO_MMIO_INT_CONFIG : VIRTIO_MMIO_INT_QUEUE);
-    update_line(mmio);
+    mmio_update_line(mmio);
 }
 
 static uint32_t read_interrupt_status(VionetMmio *mmio)
@@ -82,7 +61,7 @@ static uint32_t read_interrupt_status(VionetMmio *mmio)
 static void write_interrupt_ack(VionetMmio *mmio, uint32_t value)
 {
     if (atomic_fetch_and(&mmio->interrupts, ~value) & value) {
-        update_line(mmio);
+        mmio_update_line(mmio);
     }
 }
 
@@ -90,7 +69,7 @@ static void write_interrupt_ack(VionetMmio *mmio, uint32_t value)
 
 static bool is_legacy(const VionetMmio *mmio)
 {
-    return mmio->config.version == VERSION_LEGACY;
+    return mmio->config.version == MMIO_VERSION_LEGACY;
 }
 
 /* Whether the driver may write: one of version 1 is a legacy driver by doing so. */
@@ -152,6 +131,12 @@ static void write_driver_features_sel(VionetMmio *mmio, uint32_t value)
     mmio->driver_features_sel = value;
 }
 
+void mmio_update_notifications(VionetMmio *mmio)
+{
+    atomic_store(&mmio->notifications_long,
+                 vionet_device_negotiated(mmio->device, VIRTIO_F_NOTIFICATION_DATA));
+}
+
 static uint32_t read_status(VionetMmio *mmio)
 {
     return vionet_device_status(mmio->device);
@@ -164,7 +149,7 @@ static void reset_registers(VionetMmio *mmio)
     mmio->queue_sel = 0;
     atomic_store(&mmio->notifications_long, false);
     if (atomic_exchange(&mmio->interrupts, 0)) {
-        update_line(mmio);
+        mmio_update_line(mmio);
     }
 }
 
@@ -178,8 +163,7 @@ static void write_status(VionetMmio *mmio, uint32_t value)
         reset_registers(mmio);
         return;
     }
-    atomic_store(&mmio->notifications_long,
-                 vionet_device_negotiated(mmio->device, VIRTIO_F_NOTIFICATION_DATA));
+    mmio_update_notifications(mmio);
 }
 
 static uint32_t read_config_generation(VionetMmio *mmio)
@@ -303,9 +287,9 @@ static void write_queue_pfn(VionetMmio *mmio, uint32_t value)
 /* ---- the table ---- */
 
 /* Bits for the versions that have a register. */
-#define BOTH   (1 << VERSION_LEGACY | 1 << VERSION_MODERN)
-#define LEGACY (1 << VERSION_LEGACY)
-#define MODERN (1 << VERSION_MODERN)
+#define BOTH   (1 << MMIO_VERSION_LEGACY | 1 << MMIO_VERSION_MODERN)
+#define LEGACY (1 << MMIO_VERSION_LEGACY)
+#define MODERN (1 << MMIO_VERSION_MODERN)
 
 struct mmio_register {
     uint16_t offset;
@@ -424,10 +408,10 @@ static bool complete_config(const VionetDevice *device, const VionetMmioConfig *
     }
     vionet_mmio_config_init(full);
     memcpy(full, config, config->size);
-    if (full->version != VERSION_LEGACY && full->version != VERSION_MODERN) {
+    if (full->version != MMIO_VERSION_LEGACY && full->version != MMIO_VERSION_MODERN) {
         return refuse(error, "version of the MMIO interface must be 1 or 2");
     }
-    if (full->legacy_big_endian && full->version != VERSION_LEGACY) {
+    if (full->legacy_big_endian && full->version != MMIO_VERSION_LEGACY) {
         return refuse(error, "only the legacy MMIO interface, version 1, can be big-endian");
     }
     if (vionet_features_test(vionet_device_config(device)->features, VIRTIO_F_NOTIF_CONFIG_DATA)) {
@@ -453,6 +437,7 @@ VionetMmio *vionet_mmio_new(VionetDevice *device, const VionetMmioConfig *config
     mmio->opaque = opaque;
     vionet_device_set_interrupt(device, mmio_interrupt, mmio);
     vionet_device_set_dma(device, true);
+    mmio_state_attach(mmio);
     return mmio;
 }
 
@@ -463,6 +448,7 @@ void vionet_mmio_free(VionetMmio *mmio)
     }
     vionet_device_set_dma(mmio->device, false);
     vionet_device_set_interrupt(mmio->device, NULL, NULL);
+    mmio_state_detach(mmio);
     g_free(mmio);
 }
 

@@ -23,6 +23,8 @@ struct pci_state {
     struct record_list queue_vectors;
     struct record_list msix;
     struct record_list pending;
+    uint8_t legacy_big_endian;
+    uint8_t any_layout;
 };
 
 /* clang-format off */
@@ -37,10 +39,13 @@ static const struct record_field fields[] = {
     RECORD_LIST(struct pci_state, queue_vectors, 16, 1, 0, "queue_msix_vector of each queue"),
     RECORD_LIST(struct pci_state, msix, 32, MSIX_WORDS, 0, "MSI-X table: address, data, control"),
     RECORD_LIST(struct pci_state, pending, 8, 1, 1, "pending bit of each vector"),
+    RECORD_WORD_SINCE(struct pci_state, legacy_big_endian, 2, 1,
+                      "as the function is made: order of octets of a legacy driver's guest"),
+    RECORD_WORD_SINCE(struct pci_state, any_layout, 2, 1, "a legacy driver accepted VIRTIO_F_ANY_LAYOUT"),
 };
 
 const struct record pci_state_record = {
-    "pci", 1, true, sizeof(struct pci_state), fields, G_N_ELEMENTS(fields), "The PCI function",
+    "pci", 2, true, sizeof(struct pci_state), fields, G_N_ELEMENTS(fields), "The PCI function",
 };
 /* clang-format on */
 
@@ -61,6 +66,8 @@ static void save(void *opaque, GByteArray *octets)
         .queue_vectors = {n_queues, queue_vectors},
         .msix = {n_vectors, msix},
         .pending = {n_vectors, pending},
+        .legacy_big_endian = pci->config.legacy_big_endian,
+        .any_layout = pci->any_layout,
     };
 
     pci_copy_space(pci, state.space);
@@ -88,6 +95,9 @@ static const char *value_wrong(const VionetPci *pci, const struct pci_state *sta
     const uint16_t *queue_vectors = state->queue_vectors.items;
     const uint32_t *msix = state->msix.items;
 
+    if (state->any_layout && !pci->config.legacy) {
+        return "any_layout without the legacy interface";
+    }
     if (!is_vector(pci, state->config_vector)) {
         return "config_vector names a vector that there is not";
     }
@@ -110,6 +120,7 @@ static bool check(VionetPci *pci, const struct pci_state *state, GError **error)
 
     if (state->queue_vectors.n != vionet_device_num_queues(pci->device) ||
         state->msix.n != pci->msix.n_vectors || state->pending.n != pci->msix.n_vectors ||
+        state->legacy_big_endian != pci->config.legacy_big_endian ||
         !pci_space_fits(pci, state->space)) {
         g_set_error(error, VIONET_STATE_ERROR, VIONET_STATE_ERROR_CONFIG,
                     "section pci: this function was made differently");
@@ -134,6 +145,8 @@ static void *parse(void *opaque, unsigned version, const uint8_t *octets, size_t
 {
     struct pci_state *state = g_new0(struct pci_state, 1);
 
+    /* Version 1 was never of a legacy driver, and does not say. */
+    state->legacy_big_endian = ((const VionetPci *)opaque)->config.legacy_big_endian;
     if (!record_read(&pci_state_record, version, octets, len, state, error) ||
         !check(opaque, state, error)) {
         drop(opaque, state);
@@ -153,6 +166,7 @@ static void take(void *opaque, void *parsed)
     pci->device_feature_select = state->device_feature_select;
     pci->driver_feature_select = state->driver_feature_select;
     pci->queue_select = state->queue_select;
+    pci->any_layout = state->any_layout;
     atomic_store(&pci->config_vector, state->config_vector);
     for (uint32_t i = 0; i < state->queue_vectors.n; i++) {
         atomic_store(&pci->queue_vectors[i], queue_vectors[i]);

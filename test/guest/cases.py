@@ -104,6 +104,24 @@ vt_sync served
             f"besides {test.program.feature_names(bits - expected)}")
 
 
+@case(kernels=(), inside=("sid",), variants=("on", "off"))
+def ioeventfd(test):
+    """Notifications as ioeventfds, which there are none of under TCG unless told to, and as accesses: HTTP out and in."""
+    net = Internet()
+    daemon = test.daemon(net.netdev, f"ioeventfd={test.variant}")
+    with test.guest(daemon, net.script("""
+vt_test "DHCP" vt_dhcp eth0
+fetch out
+serve
+vt_sync served
+""")) as guest:
+        guest.reach("served")
+        test.ok("HTTP in through hostfwd", get(net.url) == CONTENT)
+        guest.go("served")
+        result = test.said(guest.finish())
+    test.same("HTTP out", result.values.get("sha.out"), DIGEST)
+
+
 # The settings of ethtool -K, one after the other; each is followed by a file in both directions.
 TOGGLES = ["tx off", "tx on", "tso off", "tso on", "tx-udp-segmentation off", "tx-udp-segmentation on",
            "rx-gro-hw off", "rx-gro-hw on", "gso off", "gso on", "gro off", "gro on", "sg off", "sg on"]

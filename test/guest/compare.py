@@ -4,10 +4,11 @@
            CACHE VIONET_DEVICE
 
 vionet-device, or with --inside vionet-pci, beside virtio-net-pci of the same QEMU: the same guest and script, in
-turn, N times (5). Prints medians:
+turn, N times (5); inside QEMU frames are sent by one guest that has both. Prints medians:
 TCP through user-mode networking out and in, and frames that pktgen sends to datagram sockets, one and 32 at a
 time. By hand, on a machine that does nothing else: a busy one slows the device in another process more."""
 import argparse
+import contextlib
 import os
 import statistics
 import subprocess
@@ -34,6 +35,22 @@ ip link set eth0 up; vt_wait_link eth0
 vt_pktgen warm eth0 20000 60 "burst 1"
 vt_pktgen burst1 eth0 200000 60 "burst 1"
 vt_pktgen burst32 eth0 400000 60 "burst 32"
+"""
+
+# One guest, eth0 QEMU's and eth1 ours, of which each begins in turn.
+IN_TURN = """
+sysctl -q -w net.ipv6.conf.all.disable_ipv6=1
+for i in eth0 eth1; do
+    ip link set $i up; vt_wait_link $i
+    vt_pktgen warm.$i $i 10000 60 "burst 1"
+done
+order="eth0 eth1"
+for run in $(seq RUNS); do
+    for burst in 1 32; do
+        for i in $order; do vt_pktgen $i.$burst.$run $i $((20000 + 2000 * burst)) 60 "burst $burst"; done
+    done
+    order="${order#* } ${order% *}"
+done
 """
 
 
@@ -98,16 +115,52 @@ class Compared:
                 counter.kill()
         return {f"{name}, {burst} at a time, frames/s": float(values[f"burst{burst}"]) for burst in (1, 32)}
 
-    def inet(self, ours, directory):
-        local, remote = free_port(), free_port()
-        return self.frames(ours, directory, "UDP socket", ["udp-listen", str(remote)],
-                           f"dgram,local.type=inet,local.host=127.0.0.1,local.port={local},"
-                           f"remote.type=inet,remote.host=127.0.0.1,remote.port={remote}")
+    def frames_in_turn(self, name, ends):
+        """The same by one guest: for each figure all of QEMU's and all of ours."""
+        with contextlib.ExitStack() as stack:
+            devices = []
+            for ours, (reader, netdev) in zip((False, True), ends):
+                counter = stack.enter_context(subprocess.Popen(
+                    [self.traffic, *reader, "300"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True))
+                stack.callback(counter.kill)
+                counter.stderr.readline()
+                devices += self.behind(ours, None, netdev)[0]
+            with self.guest(IN_TURN.replace("RUNS", str(self.options.runs)), devices) as guest:
+                values = guest.finish().values
+        return {f"{name}, {burst} at a time, frames/s": tuple(
+            [float(values[f"{i}.{burst}.{run + 1}"]) for run in range(self.options.runs)]
+            for i in ("eth0", "eth1")) for burst in (1, 32)}
 
-    def unix(self, ours, directory):
+    def inet(self, _):
+        local, remote = free_port(), free_port()
+        return ["udp-listen", str(remote)], (f"dgram,local.type=inet,local.host=127.0.0.1,local.port={local},"
+                                             f"remote.type=inet,remote.host=127.0.0.1,remote.port={remote}")
+
+    def unix(self, directory):
         theirs, host = os.path.join(directory, "wire.device"), os.path.join(directory, "wire.host")
-        return self.frames(ours, directory, "UNIX socket", ["unix-listen", host],
-                           f"dgram,local.type=unix,local.path={theirs},remote.type=unix,remote.path={host}")
+        return ["unix-listen", host], (f"dgram,local.type=unix,local.path={theirs},"
+                                       f"remote.type=unix,remote.path={host}")
+
+    def sockets(self):
+        return ("UDP socket", self.inet), ("UNIX socket", self.unix)
+
+    def once(self, figures):
+        """A run of what takes a guest for each device."""
+        kinds = [self.tcp]
+        if not self.options.inside:
+            kinds += [lambda ours, directory, name=name, end=end: self.frames(ours, directory, name, *end(directory))
+                      for name, end in self.sockets()]
+        for measure in kinds:
+            for ours in (False, True):
+                with tempfile.TemporaryDirectory(prefix="guest-") as directory:
+                    for name, value in measure(ours, directory).items():
+                        figures.setdefault(name, ([], []))[ours].append(value)
+
+    def all_in_turn(self, figures):
+        for name, end in self.sockets():
+            with tempfile.TemporaryDirectory(prefix="guest-") as one, \
+                    tempfile.TemporaryDirectory(prefix="guest-") as other:
+                figures.update(self.frames_in_turn(name, [end(one), end(other)]))
 
 
 def main():
@@ -124,12 +177,10 @@ def main():
     compared = Compared(options)
     figures = {}
     for run in range(options.runs):
-        for measure in (compared.tcp, compared.inet, compared.unix):
-            for ours in (False, True):
-                with tempfile.TemporaryDirectory(prefix="guest-") as directory:
-                    for name, value in measure(ours, directory).items():
-                        figures.setdefault(name, ([], []))[ours].append(value)
+        compared.once(figures)
         print(f"run {run + 1} of {options.runs}", file=sys.stderr, flush=True)
+    if options.inside:
+        compared.all_in_turn(figures)
     print(f"Linux of {options.kernel}, {qemu_version(options.cache, options.qemu)}, {options.cpus} vCPU, medians of "
           f"{options.runs}\n")
     print(f"| {'':36} | {'QEMU':>10} | {'vionet':>10} | ratio |\n|{'-' * 38}|{'-' * 11}:|{'-' * 11}:|------:|")

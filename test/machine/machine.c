@@ -438,10 +438,15 @@ bool machine_boot(struct machine *machine, struct guest_features wanted)
 
 struct machine *machine_booted(const struct machine_setup *setup, struct guest_features wanted)
 {
-    struct machine *machine = machine_new(setup, NULL);
+    GError *error = NULL;
+    struct machine *machine = machine_new(setup, &error);
 
-    if (!machine || !machine_boot(machine, wanted)) {
-        g_error("the machine does not boot");
+    if (!machine) {
+        g_error("no machine: %s", error->message);
+    }
+    if (!machine_boot(machine, wanted)) {
+        g_error("the machine does not boot: %s",
+                complaints_text(guest_driver_complaints(machine->driver)));
     }
     return machine;
 }

@@ -106,6 +106,13 @@ static void pass_frames(struct machine *machine)
     vionet_device_complete(machine->device, 1, &out[1], 1);
 }
 
+static void configure_coalescing(struct guest_net *net)
+{
+    command(net_control_coalesce_rx(net, 8, 50));
+    command(net_control_coalesce_tx(net, 16, 100));
+    command(net_control_coalesce_queue(net, 2, 4, 25));
+}
+
 struct machine *reference_machine(enum machine_ring ring)
 {
     struct machine_setup setup;
@@ -118,14 +125,58 @@ struct machine *reference_machine(enum machine_ring ring)
     configure_filter(net);
     configure_steering(net);
     command(net_control_offloads(net, UINT64_C(1) << VIRTIO_NET_F_GUEST_CSUM));
-    command(net_control_coalesce_rx(net, 8, 50));
-    command(net_control_coalesce_tx(net, 16, 100));
-    command(net_control_coalesce_queue(net, 2, 4, 25));
+    configure_coalescing(net);
     pass_frames(machine);
     must(vionet_device_announce(machine->device));
     pci_msix_mask(&machine->driver->pci, 0, true);
     vionet_device_set_link(machine->device, false);
     guest_common_write(machine->driver, offsetof(struct virtio_pci_common_cfg, queue_select), 2, 3);
+    vionet_device_set_paused(machine->device, true);
+    return machine;
+}
+
+void reference_setup_over(struct machine_setup *setup, enum machine_transport transport)
+{
+    reference_setup(setup, MACHINE_SPLIT);
+    setup->transport = transport;
+}
+
+VionetStandby *reference_standby(struct machine *machine)
+{
+    const VionetStandbyConfig config = {.size = sizeof(config), .model = VIONET_STANDBY_COMBINED};
+    const VionetStandbyOps ops = {.size = sizeof(ops)};
+    const VionetPrimary primary = {.size = sizeof(primary)};
+    VionetStandby *standby = vionet_standby_new(&config, &ops, NULL, NULL);
+
+    must(standby && vionet_standby_configure(standby, &primary, NULL));
+    vionet_standby_attach(standby, machine->device);
+    return standby;
+}
+
+struct machine *reference_machine_over(enum machine_transport transport, VionetStandby **standby)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+    struct guest_net *net;
+
+    reference_setup_over(&setup, transport);
+    machine = machine_booted(&setup, features_known());
+    net = machine->net;
+    configure_filter(net);
+    command(net_control_offloads(net, UINT64_C(1) << VIRTIO_NET_F_GUEST_CSUM));
+    if (machine->driver->transport->legacy) {
+        command(net_control_pairs(net, PAIRS));
+    } else {
+        configure_steering(net);
+        configure_coalescing(net);
+    }
+    pass_frames(machine);
+    must(vionet_device_announce(machine->device));
+    vionet_device_set_link(machine->device, false);
+    guest_common_write(machine->driver, offsetof(struct virtio_pci_common_cfg, queue_select), 2, 3);
+    *standby = reference_standby(machine);
+    must(vionet_standby_input(*standby, VIONET_STANDBY_HIDE));
+    must(vionet_standby_input(*standby, VIONET_STANDBY_MIGRATION_STARTS));
     vionet_device_set_paused(machine->device, true);
     return machine;
 }

@@ -7,6 +7,8 @@
 #ifndef TEST_STATE_REFERENCE_H
 #define TEST_STATE_REFERENCE_H
 
+#include <vionet/standby.h>
+
 #include "machine/machine.h"
 
 #define REFERENCE_KEY_SIZE 40
@@ -25,5 +27,15 @@ void reference_setup(struct machine_setup *setup, enum machine_ring ring);
 
 /* The machine, all done and paused. */
 struct machine *reference_machine(enum machine_ring ring);
+
+/*
+ * The same over another transport, with split rings; and the machine, whose legacy driver has configured what such a
+ * one can, and with it the failover object that is attached to its device, to be freed first.
+ */
+void reference_setup_over(struct machine_setup *setup, enum machine_transport transport);
+struct machine *reference_machine_over(enum machine_transport transport, VionetStandby **standby);
+
+/* A failover object with a hidden primary, attached to the machine's device. */
+VionetStandby *reference_standby(struct machine *machine);
 
 #endif

@@ -4,8 +4,9 @@
 
   fuzz_targets.py SECONDS FOLDER_OF_TARGETS FOLDER_OF_CORPORA WORK_DIR
 
-A target is an executable fuzz_NAME; its corpus is the folder fuzz_NAME or NAME. The corpora are not written
-to: new inputs go to WORK_DIR/fuzz_NAME/found, what broke it to WORK_DIR/fuzz_NAME/artifacts, which are kept.
+A target is an executable fuzz_NAME; its corpus is the folder fuzz_NAME or NAME, its dictionary, if it has one,
+fuzz_NAME.dict beside the folder of all corpora. The corpora are not written to: new inputs go to
+WORK_DIR/fuzz_NAME/found, what broke it to WORK_DIR/fuzz_NAME/artifacts, which are kept.
 A target also fails if what it reached is below its floors (fuzz/reach.h).
 """
 
@@ -42,7 +43,9 @@ def fuzz(target, corpora, work, seconds):
     # young, and the account of them takes most of the time.
     command = [str(target), '--floors', '-entropic_feature_frequency_threshold=4', f'-seed={seed}',
                f'-max_total_time={seconds}', f'-timeout={SLOWEST_INPUT}', '-rss_limit_mb=4096',
-               '-print_final_stats=1', f'-artifact_prefix={artifacts}/', str(found), str(corpus)]
+               '-print_final_stats=1', f'-artifact_prefix={artifacts}/']
+    words = corpora.parent / f'{target.name}.dict'
+    command += ([f'-dict={words}'] if words.exists() else []) + [str(found), str(corpus)]
     with open(log, 'wb') as output:
         try:
             status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output,

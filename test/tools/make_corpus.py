@@ -975,7 +975,13 @@ def merge_inputs():
 # ---- fuzz_state: the reference files, whole and with something in each section changed ----
 
 STATE_HEADER, STATE_SECTION = 24, 28
-FIX_LENGTHS, OTHER_CONFIG = 1, 2
+FIX_LENGTHS, OTHER_CONFIG, FAILOVER = 1, 2, 32
+# Bits 2 to 4 of how, by the file; failover too, where it is not one of the first two.
+STATE_TRANSPORTS = {'pci-legacy': 1, 'mmio': 3, 'mmio-legacy-big': 5}
+
+
+def transport_of(path):
+    return STATE_TRANSPORTS.get(path.stem.partition('-')[2], 0)
 
 
 def sections_of(state):
@@ -994,13 +1000,16 @@ def state_of(sections):
 
 def state_inputs():
     dice = Dice('fuzz_state')
-    for path in sorted((ROOT / 'test' / 'state').glob('*.state')):
-        rings = path.with_suffix('.rings').read_bytes()[:3072]
+    for path in sorted((ROOT / 'test' / 'state').glob('*.state'), key=lambda path: (transport_of(path), path)):
+        rings = path.with_suffix('.rings')
+        rings = rings.read_bytes()[:3072] if rings.exists() else b''
         state = path.read_bytes()
         sections = sections_of(state)
+        transport = transport_of(path)
+        kind = transport << 2 | (FAILOVER if transport else 0)
 
-        def of(octets, how=FIX_LENGTHS, memory=rings):
-            return struct.pack('<BH', how, len(memory)) + memory + octets
+        def of(octets, how=FIX_LENGTHS, memory=rings, kind=kind):
+            return struct.pack('<BH', how | kind, len(memory)) + memory + octets
 
         yield of(state)
         yield of(state, memory=b'')
@@ -1010,11 +1019,52 @@ def state_inputs():
             rest = sections[:number] + sections[number + 1:]
             yield of(state_of(rest), memory=b'')
             yield of(state_of(sections + [section]), memory=b'')
-            yield of(state_of(rest + [section[:16] + b'\2' + section[17:]]), memory=b'')
-            for _ in range(8):
+            yield of(state_of(rest + [section[:16] + bytes((section[16] + 1,)) + section[17:]]), memory=b'')
+            for _ in range(2 if transport else 8):
                 at = STATE_SECTION + dice.below(max(1, len(section) - STATE_SECTION))
                 changed = section[:at] + bytes((dice.below(256),)) + section[at + 1:]
                 yield of(state_of(rest + [changed]))
+
+
+# ---- fuzz_qmp: monitors that do as they are told, with something going wrong at each step ----
+
+QMP_GREETING, QMP_EVENTS, QMP_ERRORS = 0, range(1, 13), range(13, 16)
+QMP_GONE, QMP_LINE, QMP_NEXT, QMP_SPOILED, QMP_RAW, QMP_COMMAND, QMP_DRIVE, QMP_LONG = 0, 1, 3, 4, 5, 6, 7, 8
+QMP_RESET, QMP_MACHINE_RESET, QMP_ACCEPT, QMP_DECLINE = range(4)
+
+
+def qmp_inputs():
+    agreed = bytes((QMP_NEXT, 0)) * 5
+    shown = agreed + bytes((QMP_DRIVE, QMP_ACCEPT, QMP_COMMAND, 0, QMP_NEXT, 0))
+    for model in range(3):
+        start = bytes((model,))
+        yield start
+        for number in range(1, 6):
+            yield start + agreed[:2 * number] + bytes((QMP_GONE,)) + agreed
+            yield start + agreed[:2 * number] + bytes((QMP_LONG, 0))
+            for line in (QMP_GREETING, *QMP_ERRORS):
+                yield start + agreed[:2 * number] + bytes((QMP_LINE, line)) + agreed
+        for event in QMP_EVENTS:
+            yield start + shown + bytes((QMP_LINE, event, QMP_NEXT, 0)) * 2
+        for command in range(9):
+            yield start + shown + bytes((QMP_COMMAND, command, QMP_NEXT, 0, QMP_LINE, 1)) * 2
+        for what in (QMP_RESET, QMP_MACHINE_RESET, QMP_DECLINE):
+            yield start + shown + bytes((QMP_DRIVE, what, QMP_NEXT, 0, QMP_LINE, 1, QMP_DRIVE, QMP_ACCEPT)) * 2
+        for error in QMP_ERRORS:
+            yield start + shown[:-2] + bytes((QMP_LINE, error))
+            yield start + shown + bytes((QMP_COMMAND, 1, QMP_LINE, error))
+        yield start + shown + bytes((QMP_GONE,)) + bytes((QMP_NEXT, 1)) * 5
+    dice = Dice('fuzz_qmp')
+    lines = (b'{"QMP":{}}\n', b'{"event":"MIGRATION"}\n', b'{"return":[[[[]]]],"id":1}\n', b'[' * 40 + b'\n',
+             b'{"event":"\\ud800\\u0041"}\n', b'null\n', b'\0\n', b'{"id":1}\n', b'{"return":{},"id":-1}\n',
+             b'{"error":3,"id":1}\n', b'{"return":{},"id":"1"}\n', b'{"QMP":')
+    for number in range(6):
+        for line in lines:
+            yield bytes((2,)) + agreed[:2 * number] + bytes((QMP_RAW,)) + struct.pack('<H', len(line)) + line + agreed
+    for _ in range(60):
+        actions = b''.join(bytes((QMP_SPOILED, dice.below(18), dice.below(80), dice.below(256), dice.below(16)))
+                           for _ in range(dice.between(1, 4)))
+        yield bytes((dice.below(3),)) + shown[:2 * dice.between(0, 7)] + actions + shown
 
 
 # ---- files ----
@@ -1026,6 +1076,7 @@ TARGETS = {
     'fuzz_mmio': mmio_inputs,
     'fuzz_packed': packed_inputs,
     'fuzz_pci': pci_inputs,
+    'fuzz_qmp': qmp_inputs,
     'fuzz_ring': ring_inputs,
     'fuzz_segment': segment_inputs,
     'fuzz_state': state_inputs,

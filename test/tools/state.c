@@ -8,13 +8,16 @@
  *     state show FILE TEXT         whether that is what TEXT says (a test)
  *     state make split|packed NAME the reference files of this version (test/state): NAME.state, and
  *                                  NAME.rings, which are the first page of guest memory
+ *     state make TRANSPORT NAME    NAME.state over pci-legacy, mmio or mmio-legacy-big
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "bytes.h"
+#include "net/standby_state.h"
 #include "net/state.h"
 #include "state/reference.h"
+#include "transport/mmio_state.h"
 #include "transport/pci_state.h"
 
 /* Of the format, written out once more. */
@@ -23,7 +26,13 @@
 
 static const struct record *record_at(unsigned i)
 {
-    return i < STATE_KINDS ? &state_records[i] : i == STATE_KINDS ? &pci_state_record : NULL;
+    static const struct record *const others[] = {&pci_state_record, &mmio_state_record,
+                                                  &standby_state_record};
+
+    if (i < STATE_KINDS) {
+        return &state_records[i];
+    }
+    return i - STATE_KINDS < G_N_ELEMENTS(others) ? others[i - STATE_KINDS] : NULL;
 }
 
 static const struct record *record_named(const char *name)
@@ -76,7 +85,11 @@ static void put_tables(GString *out)
             put_width(out, field);
             g_string_append(out, " | ");
             put_rule(out, field);
-            g_string_append_printf(out, " | %s |\n", field->help);
+            g_string_append_printf(out, " | %s", field->help);
+            if (field->since > 1) {
+                g_string_append_printf(out, " (from version %u)", field->since);
+            }
+            g_string_append(out, " |\n");
         }
     }
 }
@@ -107,13 +120,17 @@ static void put_words(GString *out, const uint8_t *p, const struct record_field 
     g_string_append_c(out, '\n');
 }
 
-static void put_record(GString *out, const struct record *record, const void *structure)
+static void put_record(GString *out, const struct record *record, unsigned version,
+                       const void *structure)
 {
     for (unsigned f = 0; f < record->n_fields; f++) {
         const struct record_field *field = &record->fields[f];
         const uint8_t *p = (const uint8_t *)structure + field->offset;
         size_t n = field->words;
 
+        if (field->since > version) {
+            continue;
+        }
         if (field->list) {
             const struct record_list *list = (const struct record_list *)(const void *)p;
 
@@ -148,7 +165,7 @@ static bool put_state(GString *out, const uint8_t *octets, size_t len, GError **
         structure = g_malloc0(record->size);
         good = record_read(record, get_le16(head + 16), head + SECTION, size, structure, error);
         if (good) {
-            put_record(out, record, structure);
+            put_record(out, record, get_le16(head + 16), structure);
         }
         record_clear(record, structure);
         g_free(structure);
@@ -202,15 +219,47 @@ static bool write_file(const char *name, const char *suffix, gconstpointer octet
     return good;
 }
 
+static int make_over(enum machine_transport transport, const char *name, GError **error)
+{
+    VionetStandby *standby;
+    struct machine *machine = reference_machine_over(transport, &standby);
+    GBytes *state = vionet_device_save(machine->device, error);
+    bool good = false;
+
+    if (state) {
+        good = write_file(name, ".state", g_bytes_get_data(state, NULL), g_bytes_get_size(state),
+                          error);
+        g_bytes_unref(state);
+    }
+    vionet_standby_free(standby);
+    machine_free(machine);
+    return !good;
+}
+
 static int make(const char *kind, const char *name, GError **error)
 {
-    struct machine *machine =
-        reference_machine(strcmp(kind, "packed") == 0 ? MACHINE_PACKED : MACHINE_SPLIT);
-    GBytes *state = vionet_device_save(machine->device, error);
+    static const struct {
+        const char *kind;
+        enum machine_transport transport;
+    } others[] = {
+        {"pci-legacy", MACHINE_PCI_LEGACY},
+        {"mmio", MACHINE_MMIO},
+        {"mmio-legacy-big", MACHINE_MMIO_LEGACY_BIG},
+    };
+
+    struct machine *machine;
+    GBytes *state;
     bool good = false;
     gconstpointer octets;
     gsize len;
 
+    for (unsigned i = 0; i < G_N_ELEMENTS(others); i++) {
+        if (strcmp(kind, others[i].kind) == 0) {
+            return make_over(others[i].transport, name, error);
+        }
+    }
+    machine = reference_machine(strcmp(kind, "packed") == 0 ? MACHINE_PACKED : MACHINE_SPLIT);
+    state = vionet_device_save(machine->device, error);
     if (state) {
         octets = g_bytes_get_data(state, &len);
         good = write_file(name, ".state", octets, len, error) &&
@@ -238,8 +287,7 @@ int main(int argc, char **argv)
     } else if (strcmp(command, "make") == 0 && argc > 3) {
         status = make(argv[2], argv[3], &error);
     } else {
-        fprintf(stderr, "usage: %s tables [FILE] | show FILE [TEXT] | make split|packed NAME\n",
-                argv[0]);
+        fprintf(stderr, "usage: %s tables [FILE] | show FILE [TEXT] | make KIND NAME\n", argv[0]);
     }
     if (error) {
         fprintf(stderr, "%s: %s\n", argv[0], error->message);

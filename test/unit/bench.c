@@ -103,15 +103,16 @@ void bench_realize(struct bench *bench)
     bench_map(bench);
 }
 
-struct bench *bench_new(const char *properties, const char *backend)
+static struct bench *make_bench(const char *properties, const char *backend, bool defers)
 {
-    static const VionetFrontendOps ops = {
+    const VionetFrontendOps ops = {
         .size = sizeof(ops),
         .msi = bench_msi,
         .clock_ns = bench_clock_ns,
         .timer = bench_timer,
         .event = bench_event,
         .wake = bench_wake,
+        .defers = defers,
     };
     struct bench *bench = g_new0(struct bench, 1);
     GError *error = NULL;
@@ -129,6 +130,16 @@ struct bench *bench_new(const char *properties, const char *backend)
         .bar_write = bench_bar_write,
     };
     return bench;
+}
+
+struct bench *bench_new(const char *properties, const char *backend)
+{
+    return make_bench(properties, backend, false);
+}
+
+struct bench *bench_new_deferred(const char *properties, const char *backend)
+{
+    return make_bench(properties, backend, true);
 }
 
 void bench_attach(struct bench *bench)

@@ -35,6 +35,9 @@ struct bench {
 /* Properties and backend as for vionet_frontend_new(). */
 struct bench *bench_new(const char *properties, const char *backend);
 
+/* The same for an emulator in which notifications are deferred. */
+struct bench *bench_new_deferred(const char *properties, const char *backend);
+
 /* Realizes the frontend again, and maps the memory. */
 void bench_realize(struct bench *bench);
 

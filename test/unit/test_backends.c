@@ -1311,6 +1311,36 @@ static void test_polling_after_a_kick(void)
     bench_free(bench);
 }
 
+/* A notification moves nothing, and no other comes until a run has found nothing. */
+static void test_notifications_are_deferred(void)
+{
+    struct bench *bench = bench_new_deferred("", "null");
+    uint64_t n;
+
+    bench_start(bench, NULL, features_of(FEATURES_END));
+    while (vionet_frontend_poll(bench->frontend, 0)) {
+    }
+    n = kicks(bench);
+    for (unsigned round = 0; round < 3; round++) {
+        const unsigned wakes = bench->wakes;
+
+        guest_send(bench, 0, 60, 0);
+        g_assert_cmpuint(kicks(bench), ==, ++n);
+        g_assert_cmpuint(bench->wakes, ==, wakes + 1);
+        for (unsigned i = 1; i <= 20; i++) {
+            guest_send(bench, 0, 60, i);
+            g_assert_cmpuint(sent(bench), ==, 21 * round + (i == 1 ? 0 : i));
+            g_assert_true(vionet_frontend_poll(bench->frontend, 0));
+            g_assert_cmpuint(sent(bench), ==, 21 * round + i + 1);
+        }
+        g_assert_cmpuint(kicks(bench), ==, n);
+        g_assert_false(vionet_frontend_poll(bench->frontend, 0));
+    }
+    net_reclaim(bench->net, 0);
+    g_assert_cmpuint(net_transmit_pending(bench->net, 0), ==, 0);
+    bench_free(bench);
+}
+
 /* What the guest adds as polling ends, without a notification, is not forgotten. */
 static void test_polling_ends_with_frames_there(void)
 {
@@ -1718,6 +1748,7 @@ int main(int argc, char **argv)
     g_test_add_func("/guest/within/poll", test_polling_from_within);
     g_test_add_func("/guest/within/reset", test_resetting_from_within);
     g_test_add_func("/guest/poll/after-a-kick", test_polling_after_a_kick);
+    g_test_add_func("/guest/poll/deferred", test_notifications_are_deferred);
     g_test_add_func("/guest/poll/ends-with-frames-there", test_polling_ends_with_frames_there);
     g_test_add_func("/guest/poll/reset", test_polling_and_a_reset);
     g_test_add_func("/guest/within/commands", test_commands_that_never_end);

@@ -3,7 +3,8 @@
  * The driver cannot tell (vionet/state.h). Two machines get the same random configuration, frames, commands
  * and resets. In one the device is saved again and again, in the midst of bursts, and another one goes on
  * from there; in the other it stays. All that the drivers see is held against each other: answers, frames,
- * interrupts, and every octet of guest memory; and at each change what both devices save.
+ * interrupts, and every octet of guest memory; and at each change what both devices save. So over each transport,
+ * and for legacy drivers of guests of either order of octets.
  */
 #include <string.h>
 
@@ -26,6 +27,7 @@ struct world {
     struct guest_features wanted;
     VionetFrame out[MAX_PAIRS][MAX_OUT]; /* taken and not given back, in order */
     unsigned n_out[MAX_PAIRS];
+    unsigned n_passed; /* frames, either way */
     GByteArray *log;
 };
 
@@ -96,8 +98,10 @@ static void deliver(struct world *world, GRand *rand)
 
     for (unsigned n = 1 + below(rand, 8); n > 0; n--) {
         const size_t len = make_frame(world, rand, octets);
+        const VionetVerdict verdict = machine_deliver(world->machine, octets, len);
 
-        note_number(world, machine_deliver(world->machine, octets, len));
+        world->n_passed += verdict == VIONET_DELIVERED;
+        note_number(world, verdict);
     }
     if (!once_in(rand, 4)) {
         receive_all(world);
@@ -132,6 +136,7 @@ static void take(struct world *world, GRand *rand)
         }
     }
     world->n_out[pair] += (unsigned)n;
+    world->n_passed += (unsigned)n;
 }
 
 /* It gives some of them back, in no order. */
@@ -267,15 +272,21 @@ static void command(struct world *world, GRand *rand)
     }
 }
 
-static void look(struct world *world)
+static void look_at_function(struct world *world)
 {
     struct guest_driver *driver = world->machine->driver;
 
-    for (uint32_t at = 0; at < sizeof(struct virtio_net_config); at++) {
-        note_number(world, (int64_t)pci_read(&driver->pci, &driver->pci.device, at, 1));
-    }
-    for (uint32_t at = 0; at < sizeof(struct virtio_pci_common_cfg); at++) {
-        note_number(world, guest_common_read(driver, at, 1));
+    if (driver->transport->legacy) {
+        for (uint32_t at = 0; at < driver->pci.legacy.length; at++) {
+            note_number(world, (int64_t)pci_read(&driver->pci, &driver->pci.legacy, at, 1));
+        }
+    } else {
+        for (uint32_t at = 0; at < sizeof(struct virtio_net_config); at++) {
+            note_number(world, (int64_t)pci_read(&driver->pci, &driver->pci.device, at, 1));
+        }
+        for (uint32_t at = 0; at < sizeof(struct virtio_pci_common_cfg); at++) {
+            note_number(world, guest_common_read(driver, at, 1));
+        }
     }
     for (uint32_t at = 0; at < VIONET_PCI_CONFIG_SIZE; at += 4) {
         note_number(world, vionet_pci_config_read(world->machine->pci, at, 4));
@@ -284,7 +295,58 @@ static void look(struct world *world)
         note_number(world, pci_msix_pending(&driver->pci, vector));
         note_number(world, (int64_t)guest_driver_interrupts(driver, vector));
     }
-    note_number(world, (int64_t)guest_driver_intx_count(driver));
+}
+
+/* Registers, then configuration, of which each octet may be read by itself. */
+static void look_at_window(struct world *world)
+{
+    VionetMmio *mmio = world->machine->mmio;
+
+    for (uint64_t at = 0; at < VIONET_MMIO_SIZE; at += 4) {
+        note_number(world, (int64_t)vionet_mmio_read(mmio, at, 4));
+    }
+    for (uint64_t at = VIRTIO_MMIO_CONFIG; at < VIONET_MMIO_SIZE; at++) {
+        note_number(world, (int64_t)vionet_mmio_read(mmio, at, 1));
+    }
+}
+
+static void look(struct world *world)
+{
+    if (world->machine->mmio) {
+        look_at_window(world);
+    } else {
+        look_at_function(world);
+    }
+    note_number(world, (int64_t)guest_driver_intx_count(world->machine->driver));
+}
+
+/* Where the configuration space is in a legacy driver's bar. */
+static uint64_t legacy_config(const struct machine *machine)
+{
+    return machine->mmio ? VIRTIO_MMIO_CONFIG
+                         : VIRTIO_PCI_LEGACY_CONFIG(machine->driver->vectors > 0);
+}
+
+/* An octet of the MAC address, which a legacy driver may write there; and the registers that drivers leave at any value. */
+static void write_registers(struct world *world, GRand *rand)
+{
+    struct machine *machine = world->machine;
+    const struct guest_access *access = machine->driver->access;
+    const uint32_t value = below(rand, 12);
+
+    if (machine->driver->transport->legacy) {
+        access->bar_write(access->opaque, 0, legacy_config(machine) + value % 6, 1,
+                          below(rand, 256) & 0xfe);
+    }
+    if (!machine->mmio) {
+        guest_common_write(machine->driver, offsetof(struct virtio_pci_common_cfg, queue_select), 2,
+                           value);
+        return;
+    }
+    vionet_mmio_write(machine->mmio, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 4, value);
+    vionet_mmio_write(machine->mmio, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 4, value + 1);
+    vionet_mmio_write(machine->mmio, VIRTIO_MMIO_QUEUE_SEL, 4, value);
+    vionet_mmio_write(machine->mmio, VIRTIO_MMIO_QUEUE_ALIGN, 4, value);
 }
 
 static void poke(struct world *world, GRand *rand)
@@ -303,18 +365,21 @@ static void poke(struct world *world, GRand *rand)
         }
         break;
     case 2:
-        guest_common_write(machine->driver, offsetof(struct virtio_pci_common_cfg, queue_select), 2,
-                           below(rand, 12));
+        write_registers(world, rand);
         break;
     case 3:
-        pci_msix_mask(&machine->driver->pci, below(rand, 4), once_in(rand, 2));
+        if (machine->pci) {
+            pci_msix_mask(&machine->driver->pci, below(rand, 4), once_in(rand, 2));
+        }
         break;
     case 4:
         machine_advance(machine, below(rand, 200) * UINT64_C(1000));
         break;
     default:
-        pci_enable(&machine->driver->pci, once_in(rand, 3));
-        pci_enable(&machine->driver->pci, true);
+        if (machine->pci) {
+            pci_enable(&machine->driver->pci, once_in(rand, 3));
+            pci_enable(&machine->driver->pci, true);
+        }
         break;
     }
 }
@@ -490,14 +555,17 @@ static void choose_setup(GRand *rand, struct machine_setup *setup)
     setup->net.transmit_size = 2048;
 }
 
-static void run(uint32_t seed, unsigned n_steps)
+/* How many frames passed. */
+static unsigned run(enum machine_transport transport, uint32_t seed, unsigned n_steps)
 {
     GRand *rand = g_rand_new_with_seed(seed);
     struct world *worlds = g_new0(struct world, 2);
     struct machine_setup setup;
     struct guest_features wanted;
+    unsigned n_passed;
 
     choose_setup(rand, &setup);
+    setup.transport = transport;
     wanted = choose_features(rand, &setup);
     for (unsigned i = 0; i < 2; i++) {
         worlds[i].machine = machine_booted(&setup, wanted);
@@ -518,21 +586,44 @@ static void run(uint32_t seed, unsigned n_steps)
         machine_finish(worlds[i].machine);
         g_byte_array_unref(worlds[i].log);
     }
+    n_passed = worlds[1].n_passed;
     g_free(worlds);
     g_rand_free(rand);
+    return n_passed;
 }
 
-static void test_cannot_tell(void)
+static const struct row {
+    const char *name;
+    enum machine_transport transport;
+    unsigned n_seeds;
+} rows[] = {
+    {"/migration/the-driver-cannot-tell", MACHINE_PCI, 40},
+    {"/migration/the-driver-cannot-tell/mmio", MACHINE_MMIO, 4},
+    {"/migration/the-driver-cannot-tell/pci-legacy", MACHINE_PCI_LEGACY, 4},
+    {"/migration/the-driver-cannot-tell/pci-legacy-big", MACHINE_PCI_LEGACY_BIG, 4},
+    {"/migration/the-driver-cannot-tell/mmio-legacy", MACHINE_MMIO_LEGACY, 4},
+    {"/migration/the-driver-cannot-tell/mmio-legacy-big", MACHINE_MMIO_LEGACY_BIG, 4},
+};
+
+static void test_cannot_tell(gconstpointer data)
 {
-    for (uint32_t seed = 1; seed <= 40; seed++) {
+    const struct row *row = data;
+
+    unsigned n_passed = 0;
+
+    for (uint32_t seed = 1; seed <= row->n_seeds; seed++) {
         g_test_message("seed %u", seed);
-        run(seed, 400);
+        n_passed += run(row->transport, seed, 400);
     }
+    g_test_message("%u frames", n_passed);
+    g_assert_cmpuint(n_passed, >, 100 * row->n_seeds);
 }
 
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/migration/the-driver-cannot-tell", test_cannot_tell);
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_test_add_data_func(rows[i].name, &rows[i], test_cannot_tell);
+    }
     return g_test_run();
 }

@@ -2,7 +2,7 @@
 /*
  * What the pump (device/pump.c) makes of the guest's frames for backends that take more or less,
  * with a backend of the test's own behind a device: whether they come as they are, in one range, or
- * as segments, and in order.
+ * as segments, and in order. And how often a guest that sends has to notify.
  */
 #include <string.h>
 
@@ -237,9 +237,60 @@ static void test_what_backends_take(void)
     machine_free(machine);
 }
 
+/* Sends n plain frames, one at a time; how often the guest notified for them. */
+static unsigned send_singly(struct machine *machine, unsigned n)
+{
+    const uint64_t before = machine->kicks;
+
+    for (unsigned i = 0; i < n; i++) {
+        send_sort(machine, &sorts[0], i);
+    }
+    return (unsigned)(machine->kicks - before);
+}
+
+static void test_one_notification_for_a_burst(void)
+{
+    struct witness *witness = g_new0(struct witness, 1);
+    struct machine *machine = boot();
+    struct pump *pump;
+
+    witness->backend.ops = &witness_ops;
+    witness->backend.takes = TAKES_ALL;
+    pump = pump_new(&witness->backend, 0);
+    pump_defer(pump);
+    pump_connect(pump, machine->device);
+    machine->user = pump;
+    machine->on_kick = machine_kicked;
+    for (unsigned round = 0; round < 3; round++) {
+        witness->n = 0;
+        g_assert_cmpuint(send_singly(machine, 10), ==, 1);
+        g_assert_true(pump_run(pump)); /* it looks again */
+        g_assert_cmpuint(witness->n, ==, 10);
+        for (unsigned i = 0; i < 5; i++) {
+            g_assert_cmpuint(send_singly(machine, 3), ==, 0);
+            g_assert_true(pump_run(pump));
+            g_assert_cmpuint(witness->n, ==, 10 + 3 * (i + 1));
+        }
+        g_assert_cmpuint(send_singly(machine, 1), ==, 0);
+        witness->backend.full = true;
+        g_assert_false(pump_run(pump)); /* until it is called again */
+        g_assert_cmpuint(send_singly(machine, 1), ==, 0);
+        witness->backend.full = false;
+        g_assert_true(pump_run(pump));
+        g_assert_cmpuint(witness->n, ==, 27);
+        g_assert_false(pump_run(pump)); /* nothing came: the guest is to notify */
+    }
+    machine->on_kick = NULL;
+    pump_disconnect(pump);
+    pump_free(pump);
+    machine_free(machine);
+    g_free(witness);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/pump/one-notification-for-a-burst", test_one_notification_for_a_burst);
     g_test_add_func("/pump/what-backends-take", test_what_backends_take);
     return g_test_run();
 }

@@ -8,6 +8,7 @@
 #define VIONET_SPEC_NO_STRUCTS
 #include <vionet/spec.h>
 #include <vionet/standby.h>
+#include <vionet/state.h>
 #include <vionet/transport.h>
 
 #define ABSENT     VIONET_PRIMARY_ABSENT
@@ -600,6 +601,166 @@ static void test_sb_18(void)
     rig_free(rig);
 }
 
+/* ---- Saved and loaded ---- */
+
+static GBytes *save(struct rig *rig)
+{
+    GBytes *state;
+
+    vionet_standby_attach(rig->standby, rig->device);
+    vionet_device_set_paused(rig->device, true);
+    state = vionet_device_save(rig->device, NULL);
+    g_assert_nonnull(state);
+    vionet_device_set_paused(rig->device, false);
+    return state;
+}
+
+/* The code of the error by which it is refused, -1 if there is none. */
+static int load(struct rig *rig, GBytes *state)
+{
+    gsize len;
+    gconstpointer octets = g_bytes_get_data(state, &len);
+    const VionetPrimaryState before = vionet_standby_state(rig->standby);
+    GError *error = NULL;
+    int code = -1;
+
+    vionet_standby_attach(rig->standby, rig->device);
+    vionet_device_set_paused(rig->device, true);
+    if (!vionet_device_load(rig->device, octets, len, &error)) {
+        g_assert_cmpuint(error->domain, ==, VIONET_STATE_ERROR);
+        g_assert_nonnull(strstr(error->message, "section standby: "));
+        code = error->code;
+        g_error_free(error);
+        assert_state(rig, before);
+        g_assert_cmphex(vionet_device_status(rig->device), ==, 0);
+    }
+    vionet_device_set_paused(rig->device, false);
+    return code;
+}
+
+/* A source that is saved at each stage of its migration, and targets with a primary and without. */
+static void test_migration_is_saved(void)
+{
+    struct rig *source = rig_visible(VIONET_STANDBY_COMBINED);
+    struct rig *target = rig_new(VIONET_STANDBY_COMBINED, false);
+    struct rig *bare = rig_new(VIONET_STANDBY_COMBINED, false);
+    GBytes *state = save(source);
+
+    configure(target);
+    g_assert_cmpint(load(target, state), ==, VIONET_STATE_ERROR_VALUE); /* SB-11: it is visible */
+    g_bytes_unref(state);
+    input(source, ON(MIGRATION_STARTS));
+    state = save(source);
+    g_assert_cmpint(load(target, state), ==, VIONET_STATE_ERROR_VALUE); /* unplugging */
+    g_bytes_unref(state);
+    input(source, ON(RELEASED));
+    state = save(source);
+
+    g_assert_cmpint(load(target, state), ==, -1);
+    g_assert_true(vionet_standby_negotiated(target->standby));
+    assert_state(target, HIDDEN); /* though a driver runs that can have it */
+    g_assert_cmpuint(target->n_shows, ==, 0);
+    input(target, ON(MIGRATION_ARRIVED)); /* SB-13 */
+    assert_event(target, HIDDEN, VISIBLE, VIONET_STANDBY_DO_SHOW, VIONET_STANDBY_DONE);
+    g_assert_cmpuint(target->n_announces, ==, 1);
+
+    g_assert_cmpint(load(bare, state), ==, -1);
+    input(bare, ON(MIGRATION_ARRIVED)); /* SB-14 */
+    assert_state(bare, ABSENT);
+    configure(bare);
+    assert_state(bare, VISIBLE);
+
+    input(source, ON(MIGRATION_FAILED)); /* SB-12: being saved has left it as it was */
+    assert_event(source, HIDDEN, VISIBLE, VIONET_STANDBY_DO_SHOW, VIONET_STANDBY_DONE);
+    g_bytes_unref(state);
+    rig_free(source);
+    rig_free(target);
+    rig_free(bare);
+}
+
+/* Without a migration, what the driver has negotiated shows it at once, by the model of the one that loads. */
+static void test_snapshot_is_loaded(void)
+{
+    for (unsigned model = 0; model < VIONET_N_STANDBY_MODELS; model++) {
+        struct rig *source = rig_new(VIONET_STANDBY_SEPARATE, false);
+        struct rig *target = rig_new((VionetStandbyModel)model, false);
+        GBytes *state;
+
+        configure(source);
+        start(source, true);
+        state = save(source);
+        configure(target);
+        g_assert_cmpint(load(target, state), ==, -1);
+        assert_state(target, model == VIONET_STANDBY_SEPARATE ? HIDDEN : VISIBLE);
+        g_bytes_unref(state);
+        rig_free(source);
+        rig_free(target);
+    }
+}
+
+/* What management wants hidden stays so, if there is one to be hidden, until it says otherwise there. */
+static void test_held_goes_along(void)
+{
+    struct rig *source = rig_visible(VIONET_STANDBY_COUPLED);
+    struct rig *target = rig_new(VIONET_STANDBY_COUPLED, false);
+    struct rig *bare = rig_new(VIONET_STANDBY_COUPLED, false);
+    GBytes *state;
+
+    input(source, ON(HIDE));
+    input(source, ON(RELEASED));
+    state = save(source);
+    configure(target);
+    g_assert_cmpint(load(target, state), ==, -1);
+    assert_state(target, HIDDEN);
+    input(target, ON(SHOW));
+    assert_state(target, VISIBLE);
+    g_assert_cmpint(load(bare, state), ==, -1);
+    configure(bare);
+    assert_state(bare, VISIBLE);
+    vionet_device_write_status(target->device, 0);
+    assert_state(target, UNPLUGGING);
+    g_assert_cmpint(load(target, state), ==, VIONET_STATE_ERROR_NOT_FRESH);
+    g_bytes_unref(state);
+    rig_free(source);
+    rig_free(target);
+    rig_free(bare);
+}
+
+/* One side may know of no such object. */
+static void test_attached_on_one_side(void)
+{
+    struct rig *source = rig_new(VIONET_STANDBY_COUPLED, false);
+    struct rig *target = rig_new(VIONET_STANDBY_COUPLED, false);
+    GBytes *with, *without;
+    gsize len;
+    gconstpointer octets;
+
+    configure(source);
+    start(source, true);
+    input(source, ON(HIDE));
+    with = save(source);
+    vionet_standby_detach(source->standby);
+    vionet_device_set_paused(source->device, true);
+    without = vionet_device_save(source->device, NULL);
+    g_assert_cmpuint(g_bytes_get_size(without), <, g_bytes_get_size(with));
+    configure(target);
+    g_assert_cmpint(load(target, without), ==, -1);
+    g_assert_true(vionet_standby_negotiated(target->standby));
+    assert_state(target, VISIBLE);
+    input(target, ON(HIDE));
+    input(target, ON(RELEASED));
+    vionet_device_reset(target->device);
+    vionet_standby_detach(target->standby);
+    vionet_device_set_paused(target->device, true);
+    octets = g_bytes_get_data(with, &len);
+    g_assert_true(vionet_device_load(target->device, octets, len, NULL));
+    assert_state(target, HIDDEN);
+    g_bytes_unref(with);
+    g_bytes_unref(without);
+    rig_free(source);
+    rig_free(target);
+}
+
 /* ---- Every input in every situation ---- */
 
 enum situation {
@@ -1003,6 +1164,10 @@ int main(int argc, char **argv)
     g_test_add_func("/standby/SB-16/removed-while-hidden", test_sb_16);
     g_test_add_func("/standby/SB-17/unused-primary", test_sb_17);
     g_test_add_func("/standby/SB-18/release-refused", test_sb_18);
+    g_test_add_func("/standby/saved/SB-11/SB-14/migration", test_migration_is_saved);
+    g_test_add_func("/standby/saved/snapshot", test_snapshot_is_loaded);
+    g_test_add_func("/standby/saved/held", test_held_goes_along);
+    g_test_add_func("/standby/saved/attached-on-one-side", test_attached_on_one_side);
     g_test_add_func("/standby/every-input-in-every-situation", test_every_cell);
     g_test_add_func("/standby/Z-12/all-orders", test_sequences);
     g_test_add_func("/standby/pairing", test_pairing);

@@ -199,6 +199,107 @@ static void test_twice(void)
     machine_free(machine);
 }
 
+/* ---- Being handed on before it ran ---- */
+
+/* The made device stops its queue where it should, and goes on there in the place of the machine's. */
+static void hand_over(struct machine *machine, struct machine_device *made, unsigned queue,
+                      uint32_t expected)
+{
+    uint32_t base = 0;
+
+    g_assert_true(vionet_device_stop_queue(made->device, queue, &base));
+    g_assert_cmphex(base, ==, expected);
+    g_assert_false(vionet_device_queue_enabled(made->device, queue));
+    vionet_device_write_queue_enable(made->device, queue, 1);
+    machine_replace(machine, made);
+}
+
+static struct machine *boot_ring(enum machine_ring ring)
+{
+    struct machine_setup setup;
+
+    machine_setup_init(&setup);
+    machine_setup_offer_all(&setup);
+    setup.ring = ring;
+    return machine_booted(&setup, features_known());
+}
+
+static uint32_t base_of(struct machine *machine, uint16_t index)
+{
+    const uint32_t place = index | UINT32_C(1) << 15; /* with its wrap counter */
+
+    return guest_driver_has(machine->driver, VIRTIO_F_RING_PACKED) ? place | place << 16 : index;
+}
+
+/* A queue that was loaded is stopped before it ran: it is where it was when it was saved. */
+static void stop_before_it_ran(enum machine_ring ring)
+{
+    struct machine *machine = boot_ring(ring);
+    struct machine_device made = machine_make_device(machine);
+    GBytes *state;
+
+    for (unsigned i = 0; i < 5; i++) {
+        send(machine);
+    }
+    vionet_device_set_paused(machine->device, true);
+    state = save(machine->device);
+    g_assert_cmpint(load(made.device, state), ==, -1);
+    g_bytes_unref(state);
+    hand_over(machine, &made, 1, base_of(machine, 5));
+    send(machine);
+    deliver(machine);
+    machine_finish(machine);
+}
+
+static void test_stopped_before_it_ran(void)
+{
+    stop_before_it_ran(MACHINE_SPLIT);
+    stop_before_it_ran(MACHINE_PACKED);
+}
+
+/* The same with frames out, which the driver gets back; and without memory, in which it cannot. */
+static void stop_with_frames_out(enum machine_ring ring)
+{
+    struct machine *machine = boot_ring(ring);
+    struct machine_device made = machine_make_device(machine);
+    struct machine_device bare = machine_make_device(machine);
+    const struct guest_region *region;
+    VionetFrame out[3];
+    uint32_t base = 0;
+    GBytes *state;
+
+    for (unsigned i = 0; i < 3; i++) {
+        g_assert_true(net_transmit(machine->net, 0, NULL, frame, sizeof(frame)));
+    }
+    g_assert_cmpuint(vionet_device_transmit(machine->device, 0, out, 3), ==, 3);
+    vionet_device_complete(machine->device, 0, &out[1], 1);
+    vionet_device_set_paused(machine->device, true);
+    state = save(machine->device);
+    g_assert_cmpint(load(made.device, state), ==, -1);
+    g_assert_cmpint(load(bare.device, state), ==, -1);
+    g_bytes_unref(state);
+
+    for (unsigned i = 0; i < guest_memory_regions(machine->memory, &region); i++) {
+        g_assert_true(vionet_device_unmap(bare.device, region[i].gpa, region[i].size, NULL));
+    }
+    g_assert_true(vionet_device_stop_queue(bare.device, 1, &base));
+    g_assert_cmphex(base & 0x7fff, ==, 3);
+    g_assert_false(vionet_device_status(bare.device) & VIRTIO_STATUS_DEVICE_NEEDS_RESET);
+    machine_free_device(&bare);
+
+    hand_over(machine, &made, 1, base_of(machine, 3));
+    net_reclaim(machine->net, 0);
+    g_assert_cmpuint(net_transmit_pending(machine->net, 0), ==, 0);
+    send(machine);
+    machine_finish(machine);
+}
+
+static void test_stopped_with_frames_out(void)
+{
+    stop_with_frames_out(MACHINE_SPLIT);
+    stop_with_frames_out(MACHINE_PACKED);
+}
+
 /* ---- What is paused ---- */
 
 static void test_paused(void)
@@ -456,10 +557,48 @@ static GBytes *reference_file(const char *name)
     return g_bytes_new_take(octets, len);
 }
 
-static void check_reference_device(VionetDevice *device)
+/* The state of the reference file, to be changed. */
+static struct state *read_reference(GBytes *file)
 {
-    uint8_t space[sizeof(struct virtio_net_config)];
+    gsize len;
+    const uint8_t *octets = g_bytes_get_data(file, &len);
+    GError *error = NULL;
+    struct state *state = state_read(octets, len, 3, 5, &error);
 
+    g_assert_no_error(error);
+    return state;
+}
+
+/* Two states say the same of the device, whichever versions their sections have. */
+static void assert_same_state(GBytes *one, GBytes *other)
+{
+    struct state *a = read_reference(one);
+    struct state *b = read_reference(other);
+
+    memcpy(b->config.features, a->config.features,
+           sizeof(b->config.features)); /* it may offer more */
+#define ASSERT_SAME(kind, member) \
+    g_assert_cmpstr(record_differs(&state_records[kind], &a->member, &b->member), ==, NULL)
+    ASSERT_SAME(STATE_CONFIG, config);
+    ASSERT_SAME(STATE_DEVICE, device);
+    ASSERT_SAME(STATE_FILTER, filter);
+    ASSERT_SAME(STATE_VERDICTS, verdicts);
+    ASSERT_SAME(STATE_FLOWS, flows);
+    for (unsigned i = 0; i < 3; i++) {
+        g_assert_cmpint(a->has_steering[i], ==, b->has_steering[i]);
+        ASSERT_SAME(STATE_STEERING, steering[i]);
+    }
+    for (unsigned i = 0; i < 5; i++) {
+        g_assert_cmpint(a->has_queue[i], ==, b->has_queue[i]);
+        ASSERT_SAME(STATE_QUEUE, queues[i]);
+        ASSERT_SAME(STATE_COUNTERS, counters[i]);
+    }
+    state_free(a);
+    state_free(b);
+}
+
+static void check_reference_negotiated(VionetDevice *device)
+{
     g_assert_cmpuint(vionet_device_status(device), ==,
                      VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_FEATURES_OK |
                          VIRTIO_STATUS_DRIVER_OK);
@@ -468,6 +607,13 @@ static void check_reference_device(VionetDevice *device)
     g_assert_cmpuint(vionet_device_config_generation(device), ==, 1);
     g_assert_cmpuint(vionet_device_control_queue(device), ==, 4);
     g_assert_cmpuint(vionet_device_offloads(device), ==, UINT64_C(1) << VIRTIO_NET_F_GUEST_CSUM);
+}
+
+static void check_reference_device(VionetDevice *device)
+{
+    uint8_t space[sizeof(struct virtio_net_config)];
+
+    check_reference_negotiated(device);
     for (unsigned queue = 0; queue < 5; queue++) {
         g_assert_true(vionet_device_queue_enabled(device, queue));
         g_assert_cmpuint(vionet_device_queue_size(device, queue), ==,
@@ -517,7 +663,7 @@ static void check_reference(const char *name, const char *rings_name, enum machi
     vionet_device_set_paused(machine->device, true);
     g_assert_cmpint(load(machine->device, file), ==, -1);
     again = save(machine->device);
-    g_assert_cmpuint(g_bytes_get_size(again), ==, g_bytes_get_size(file));
+    assert_same_state(file, again);
     vionet_device_set_link(machine->device, true);
     check_reference_device(machine->device);
     check_reference_function(machine->pci);
@@ -543,6 +689,93 @@ static void test_reference_packed(void)
     check_reference("0.1-packed.state", "0.1-packed.rings", MACHINE_PACKED);
 }
 
+/* A reference file over another transport, in a device that begins with its primary hidden. */
+static struct machine *reference_over(const char *name, enum machine_transport transport,
+                                      VionetStandby **standby)
+{
+    GBytes *file = reference_file(name);
+    struct machine_setup setup;
+    struct machine *machine;
+    GBytes *again;
+
+    reference_setup_over(&setup, transport);
+    machine = machine_new(&setup, NULL);
+    *standby = reference_standby(machine);
+    vionet_device_set_link(machine->device, false);
+    vionet_device_set_paused(machine->device, true);
+    g_assert_cmpint(load(machine->device, file), ==, -1);
+    again = save(machine->device);
+    assert_same_state(file, again);
+    g_bytes_unref(again);
+    g_bytes_unref(file);
+    g_assert_false(vionet_standby_input(*standby, VIONET_STANDBY_RELEASED));
+    g_assert_cmpint(vionet_standby_state(*standby), ==, VIONET_PRIMARY_HIDDEN);
+    return machine;
+}
+
+/* What a legacy driver has done, of which the octets are in the order given. */
+static void check_legacy_reference(struct machine *machine, const uint8_t *space)
+{
+    VionetDevice *device = machine->device;
+
+    g_assert_cmphex(vionet_device_status(device), ==, 7);
+    g_assert_cmphex(vionet_device_driver_features(device, 0), ==, 0x30ffffaf);
+    g_assert_true(vionet_device_negotiated(device, VIRTIO_NET_F_MQ));
+    g_assert_false(vionet_device_negotiated(device, VIRTIO_F_VERSION_1));
+    g_assert_cmpuint(vionet_device_control_queue(device), ==, 4);
+    g_assert_cmphex(vionet_device_queue_area(device, 3, VIONET_AREA_DESC), ==, 0x106000);
+    g_assert_cmphex(vionet_device_queue_area(device, 3, VIONET_AREA_DEVICE), ==, 0x107000);
+    g_assert_cmpuint(vionet_device_counter(device, 3, VIONET_COUNTER_PACKETS), ==, 23);
+    g_assert_cmpuint(vionet_device_counter(device, 4, VIONET_COUNTER_COMMANDS_OK), ==, 9);
+    for (unsigned i = 0; i < 12; i++) {
+        const uint64_t at = machine->mmio ? 0x100 : 24;
+
+        g_assert_cmphex(machine->access.bar_read(machine->access.opaque, 0, at + i, 1), ==,
+                        space[i]);
+    }
+}
+
+static void test_reference_pci_legacy(void)
+{
+    static const uint8_t space[12] = {2, 0, 0, 0, 0, 0x17, 2, 0, 2, 0, 0xdc, 0x05};
+    VionetStandby *standby;
+    struct machine *machine = reference_over("0.1-pci-legacy.state", MACHINE_PCI_LEGACY, &standby);
+
+    check_legacy_reference(machine, space);
+    g_assert_cmpuint(vionet_pci_bar_read(machine->pci, 0, VIRTIO_PCI_LEGACY_QUEUE_SELECT, 2), ==,
+                     3);
+    g_assert_cmphex(vionet_pci_bar_read(machine->pci, 0, VIRTIO_PCI_LEGACY_QUEUE_ADDRESS, 4), ==,
+                    0x106);
+    vionet_standby_free(standby);
+    machine_free(machine);
+}
+
+static void test_reference_mmio_legacy(void)
+{
+    static const uint8_t space[12] = {2, 0, 0, 0, 0, 0x17, 0, 2, 0, 2, 0x05, 0xdc};
+    VionetStandby *standby;
+    struct machine *machine =
+        reference_over("0.1-mmio-legacy-big.state", MACHINE_MMIO_LEGACY_BIG, &standby);
+
+    check_legacy_reference(machine, space);
+    g_assert_cmphex(vionet_mmio_read(machine->mmio, VIRTIO_MMIO_QUEUE_PFN, 4), ==, 0x106);
+    vionet_standby_free(standby);
+    machine_free(machine);
+}
+
+static void test_reference_mmio(void)
+{
+    VionetStandby *standby;
+    struct machine *machine = reference_over("0.1-mmio.state", MACHINE_MMIO, &standby);
+
+    check_reference_negotiated(machine->device);
+    g_assert_cmpuint(vionet_mmio_read(machine->mmio, VIRTIO_MMIO_QUEUE_SIZE_MAX, 4), ==, 16);
+    g_assert_cmphex(vionet_mmio_read(machine->mmio, VIRTIO_MMIO_INTERRUPT_STATUS, 4), ==, 3);
+    g_assert_true(vionet_standby_negotiated(standby));
+    vionet_standby_free(standby);
+    machine_free(machine);
+}
+
 /* ---- What is refused ---- */
 
 static struct machine *reference_target(void)
@@ -557,18 +790,6 @@ static struct machine *reference_target(void)
     return machine;
 }
 
-/* The state of the reference file, to be changed. */
-static struct state *read_reference(GBytes *file)
-{
-    gsize len;
-    const uint8_t *octets = g_bytes_get_data(file, &len);
-    GError *error = NULL;
-    struct state *state = state_read(octets, len, 3, 5, &error);
-
-    g_assert_no_error(error);
-    return state;
-}
-
 static GBytes *write_state(const struct state *state)
 {
     GByteArray *octets = state_write(state);
@@ -577,8 +798,8 @@ static GBytes *write_state(const struct state *state)
         const struct state_foreign *foreign =
             &g_array_index(state->foreign, struct state_foreign, i);
 
-        state_write_section(octets, foreign->name, foreign->version, true, 0, foreign->octets,
-                            foreign->len);
+        state_write_section(octets, foreign->name, foreign->version, foreign->required, 0,
+                            foreign->octets, foreign->len);
     }
     state_finish(octets);
     return g_byte_array_free_to_bytes(octets);
@@ -858,16 +1079,129 @@ static void spoil_transport_missing(struct state *s)
     g_array_set_size(s->foreign, 0);
 }
 
+static void spoil_legacy_of_today(struct state *s)
+{
+    s->device.legacy = 1;
+}
+
+static void spoil_big_endian_of_today(struct state *s)
+{
+    s->device.big_endian = 1;
+}
+
+static void spoil_placed_of_today(struct state *s)
+{
+    s->device.placed = 1;
+}
+
+static void spoil_early_of_today(struct state *s)
+{
+    s->device.early = 1;
+}
+
+static void spoil_legacy_taken_away(struct state *s)
+{
+    s->device.legacy = 0;
+}
+
+static void spoil_features_ok(struct state *s)
+{
+    s->device.status |= VIRTIO_STATUS_FEATURES_OK;
+}
+
+static void spoil_features_and_not_placed(struct state *s)
+{
+    s->device.placed = 0;
+}
+
+static void spoil_feature_above_31(struct state *s)
+{
+    s->device.driver_features[0] |= UINT64_C(1) << VIRTIO_F_VERSION_1;
+}
+
+static void spoil_available_ring_elsewhere(struct state *s)
+{
+    s->queues[0].driver += 16;
+}
+
+static void spoil_used_ring_elsewhere(struct state *s)
+{
+    s->queues[0].device += 16;
+}
+
+static void spoil_queue_at_0(struct state *s)
+{
+    s->queues[0].device -= s->queues[0].desc;
+    s->queues[0].driver -= s->queues[0].desc;
+    s->queues[0].desc = 0;
+}
+
+/* An octet of a section that is not the device's. */
+static void spoil_foreign(struct state *s, const char *name, unsigned at, uint8_t value)
+{
+    static uint8_t copy[64];
+
+    for (unsigned i = 0; i < s->foreign->len; i++) {
+        struct state_foreign *foreign = &g_array_index(s->foreign, struct state_foreign, i);
+
+        if (strcmp(foreign->name, name) == 0) {
+            g_assert_cmpuint(foreign->len, <=, sizeof(copy));
+            memcpy(copy, foreign->octets, foreign->len);
+            copy[at] = value;
+            foreign->octets = copy;
+            return;
+        }
+    }
+    g_assert_not_reached();
+}
+
+static void spoil_window_of_today(struct state *s)
+{
+    spoil_foreign(s, "mmio", 0, 2);
+}
+
+static void spoil_standby_model(struct state *s)
+{
+    spoil_foreign(s, "standby", 0, VIONET_N_STANDBY_MODELS);
+}
+
+static void spoil_standby_visible(struct state *s)
+{
+    spoil_foreign(s, "standby", 1, VIONET_PRIMARY_VISIBLE);
+}
+
+static void spoil_standby_held_of_none(struct state *s)
+{
+    spoil_foreign(s, "standby", 1, VIONET_PRIMARY_ABSENT);
+}
+
+static void spoil_standby_removing(struct state *s)
+{
+    spoil_foreign(s, "standby", 4, 1);
+}
+
+static void spoil_standby_asked(struct state *s)
+{
+    spoil_foreign(s, "standby", 5, 1);
+}
+
+static void spoil_standby_cut(struct state *s)
+{
+    g_array_index(s->foreign, struct state_foreign, 1).len--;
+}
+
 #define ROW(code, name)                                \
     {                                                  \
 #name, VIONET_STATE_ERROR_##code, spoil_##name \
     }
 
-static const struct {
+struct refusal {
     const char *name;
     int code;
     void (*spoil)(struct state *state);
-} refusals[] = {
+};
+
+static const struct refusal refusals[] = {
     ROW(VALUE, status_unknown),
     ROW(VALUE, driver_ok_early),
     ROW(VALUE, stuck_without_needs_reset),
@@ -919,31 +1253,80 @@ static const struct {
     ROW(VALUE, flow_entry),
     ROW(VALUE, flow_pair),
     ROW(SECTION, transport_missing),
+    ROW(FEATURES, legacy_of_today),
+    ROW(VALUE, big_endian_of_today),
+    ROW(VALUE, placed_of_today),
+    ROW(VALUE, early_of_today),
 };
 
-static void test_refused(void)
-{
-    struct machine *machine = reference_target();
-    GBytes *file = reference_file("0.1-split.state");
-    GBytes *before = save(machine->device);
+/* Of a legacy driver's device with a failover object. */
+static const struct refusal legacy_refusals[] = {
+    ROW(FEATURES, legacy_taken_away),
+    ROW(VALUE, features_ok),
+    ROW(FEATURES, features_and_not_placed),
+    ROW(FEATURES, feature_above_31),
+    ROW(FEATURES, driver_beyond),
+    ROW(VALUE, not_a_truth),
+    ROW(VALUE, available_ring_elsewhere),
+    ROW(VALUE, used_ring_elsewhere),
+    ROW(VALUE, queue_at_0),
+    ROW(VALUE, queue_size_over),
+    ROW(CONFIG, window_of_today),
+    ROW(VALUE, standby_model),
+    ROW(VALUE, standby_visible),
+    ROW(VALUE, standby_held_of_none),
+    ROW(VALUE, standby_removing),
+    ROW(VALUE, standby_asked),
+    ROW(FORMAT, standby_cut),
+};
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(refusals); i++) {
+/* Each refused, with the device as it was, which takes the file itself in the end. */
+static void assert_refused(VionetDevice *device, const char *name, const struct refusal *rows,
+                           size_t n_rows)
+{
+    GBytes *file = reference_file(name);
+    GBytes *before = save(device);
+
+    for (size_t i = 0; i < n_rows; i++) {
         struct state *state = read_reference(file);
         GBytes *octets, *after;
 
-        refusals[i].spoil(state);
+        rows[i].spoil(state);
         octets = write_state(state);
-        g_test_message("%s", refusals[i].name);
-        g_assert_cmpint(load(machine->device, octets), ==, refusals[i].code);
-        after = save(machine->device);
+        g_test_message("%s", rows[i].name);
+        g_assert_cmpint(load(device, octets), ==, rows[i].code);
+        after = save(device);
         g_assert_true(g_bytes_equal(before, after));
         g_bytes_unref(after);
         g_bytes_unref(octets);
         state_free(state);
     }
-    g_assert_cmpint(load(machine->device, file), ==, -1);
+    g_assert_cmpint(load(device, file), ==, -1);
     g_bytes_unref(before);
     g_bytes_unref(file);
+}
+
+static void test_refused(void)
+{
+    struct machine *machine = reference_target();
+
+    assert_refused(machine->device, "0.1-split.state", refusals, G_N_ELEMENTS(refusals));
+    machine_free(machine);
+}
+
+static void test_refused_of_legacy(void)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+    VionetStandby *standby;
+
+    reference_setup_over(&setup, MACHINE_MMIO_LEGACY_BIG);
+    machine = machine_new(&setup, NULL);
+    standby = reference_standby(machine);
+    vionet_device_set_paused(machine->device, true);
+    assert_refused(machine->device, "0.1-mmio-legacy-big.state", legacy_refusals,
+                   G_N_ELEMENTS(legacy_refusals));
+    vionet_standby_free(standby);
     machine_free(machine);
 }
 
@@ -955,7 +1338,9 @@ static void test_accepted(void)
     struct state *state = read_reference(file);
     GBytes *octets = write_state(state);
 
-    g_assert_true(g_bytes_equal(file, octets));
+    assert_same_state(file, octets);
+    g_assert_cmpint(load(machine->device, octets), ==, -1);
+    vionet_pci_reset(machine->pci);
     state->queues[0].desc = UINT64_MAX; /* addresses are not judged */
     state->queues[0].next_avail = 0xfff0;
     state->queues[0].next_used = 0xfff0;
@@ -1092,6 +1477,9 @@ static GBytes *poke(GBytes *file, const char *section, unsigned offset, uint8_t 
     return g_bytes_new_take(copy, len);
 }
 
+/* Over each version that there is; and of flags, one that there is not. */
+#define NEWER 4
+
 /* What is newer is refused, or skipped if it may be. */
 static void test_newer(void)
 {
@@ -1102,6 +1490,9 @@ static void test_newer(void)
     } rows[] = {
         {NULL, 8, VIONET_STATE_ERROR_VERSION},
         {"device", 16, VIONET_STATE_ERROR_VERSION},
+        {"filter", 16, VIONET_STATE_ERROR_VERSION},
+        {"steering", 16, VIONET_STATE_ERROR_VERSION},
+        {"queue", 16, VIONET_STATE_ERROR_VERSION},
         {"pci", 16, VIONET_STATE_ERROR_VERSION},
         {"flows", 16, -1},
         {"counters", 16, -1},
@@ -1111,7 +1502,7 @@ static void test_newer(void)
 
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
         struct machine *machine = reference_target();
-        GBytes *newer = poke(file, rows[i].section, rows[i].offset, 2);
+        GBytes *newer = poke(file, rows[i].section, rows[i].offset, NEWER);
 
         g_assert_cmpint(load(machine->device, newer), ==, rows[i].code);
         g_bytes_unref(newer);
@@ -1150,6 +1541,10 @@ static void transport_take(void *opaque, void *parsed)
     struct transport *transport = opaque;
 
     transport->n_taken++;
+    if (!parsed) {
+        transport->value = 0;
+        return;
+    }
     transport->value = *(uint8_t *)parsed;
     g_free(parsed);
 }
@@ -1160,11 +1555,72 @@ static void transport_drop(void *opaque, void *parsed)
     g_free(parsed);
 }
 
+static const VionetStateSection transport_section = {
+    .size = sizeof(VionetStateSection),
+    .name = "other",
+    .version = 3,
+    .save = transport_save,
+    .parse = transport_parse,
+    .take = transport_take,
+    .drop = transport_drop,
+};
+
+/* Saves a machine's device with a section of such a version or none, and loads that into another with such or none. */
+static int pass_section(struct machine *machine, unsigned saved, const VionetStateSection *known,
+                        struct transport *to)
+{
+    struct machine_device made = machine_make_device(machine);
+    struct transport from = {.value = 17};
+    VionetStateSection section = transport_section;
+    GBytes *state;
+    int code;
+
+    section.optional = true;
+    section.version = (uint16_t)saved;
+    *to = (struct transport){.value = 99};
+    if (saved) {
+        vionet_device_add_state_section(machine->device, &section, &from);
+    }
+    if (known) {
+        vionet_device_add_state_section(made.device, known, to);
+    }
+    state = save(machine->device);
+    vionet_device_remove_state_section(machine->device, section.name);
+    code = load(made.device, state);
+    g_bytes_unref(state);
+    machine_free_device(&made);
+    return code;
+}
+
+/* A section that may be missing: its owner is told, and begins anew; one that is there is judged. */
+static void test_optional(void)
+{
+    struct machine *machine = boot(1);
+    VionetStateSection section = transport_section;
+    struct transport to;
+
+    vionet_device_set_paused(machine->device, true);
+    section.optional = true;
+    g_assert_cmpint(pass_section(machine, 3, &section, &to), ==, -1);
+    g_assert_cmpuint(to.value, ==, 17);
+    g_assert_cmpint(pass_section(machine, 3, NULL, &to), ==, -1); /* nobody knows of it */
+    g_assert_cmpint(pass_section(machine, 0, &section, &to), ==, -1);
+    g_assert_cmpuint(to.n_taken, ==, 1);
+    g_assert_cmpuint(to.value, ==, 0);
+    g_assert_cmpint(pass_section(machine, 4, &section, &to), ==, -1); /* a newer one */
+    g_assert_cmpuint(to.n_parsed, ==, 0);
+    g_assert_cmpuint(to.n_taken, ==, 1);
+    g_assert_cmpuint(to.value, ==, 0);
+    section.optional = false;
+    g_assert_cmpint(pass_section(machine, 4, &section, &to), ==, VIONET_STATE_ERROR_VERSION);
+    g_assert_cmpint(pass_section(machine, 0, &section, &to), ==, VIONET_STATE_ERROR_SECTION);
+    g_assert_cmpuint(to.n_taken + to.n_dropped, ==, 0);
+    machine_free(machine);
+}
+
 static void test_transport(void)
 {
-    const VionetStateSection section = {sizeof(section), "other",         3,
-                                        transport_save,  transport_parse, transport_take,
-                                        transport_drop};
+    const VionetStateSection section = transport_section;
     struct transport from = {.value = 17};
     struct transport to = {0};
     struct transport last = {.value = 200};
@@ -1224,6 +1680,129 @@ static void test_transport(void)
     machine_free(machine);
 }
 
+/* ---- The MMIO window ---- */
+
+static struct machine *boot_mmio(void)
+{
+    struct machine_setup setup;
+
+    machine_setup_init(&setup);
+    machine_setup_offer_all(&setup);
+    setup.transport = MACHINE_MMIO;
+    setup.device.max_rss_contexts = 2;
+    setup.device.max_pairs = 2;
+    return machine_booted(&setup, features_known());
+}
+
+/* The state with a changed MMIO section: n octets at an offset, or so many more at its end; NULL: without it. */
+static GBytes *with_window(GBytes *saved, unsigned version, unsigned at, const void *octets,
+                           size_t n)
+{
+    struct state *state = read_reference(saved);
+    struct state_foreign *foreign = &g_array_index(state->foreign, struct state_foreign, 0);
+    uint8_t payload[64] = {0};
+    GBytes *changed;
+
+    g_assert_cmpuint(state->foreign->len, ==, 1);
+    g_assert_cmpstr(foreign->name, ==, "mmio");
+    if (octets) {
+        memcpy(payload, foreign->octets, foreign->len);
+        memcpy(payload + at, octets, n);
+        foreign->octets = payload;
+        foreign->len = MAX(foreign->len, at + n);
+        foreign->version = (uint16_t)version;
+    } else {
+        g_array_set_size(state->foreign, 0);
+    }
+    changed = write_state(state);
+    state_free(state);
+    return changed;
+}
+
+static void test_window(void)
+{
+    struct machine *machine = boot_mmio();
+    struct machine_device made = machine_make_device(machine);
+
+    guest_common_write(machine->driver, offsetof(struct virtio_pci_common_cfg, queue_select), 2, 1);
+    vionet_device_set_link(machine->device, false);
+    vionet_device_set_link(machine->device, true);
+    g_assert_cmpuint(guest_driver_intx_count(machine->driver), ==, 1);
+    vionet_device_set_paused(machine->device, true);
+    {
+        GBytes *state = save(machine->device);
+
+        guest_driver_intx(machine->driver, false); /* another machine's line */
+        g_assert_cmpint(load(made.device, state), ==, -1);
+        g_bytes_unref(state);
+    }
+    g_assert_cmpuint(guest_driver_intx_count(machine->driver), ==, 2);
+    machine_replace(machine, &made);
+    g_assert_cmpuint(vionet_mmio_read(machine->mmio, VIRTIO_MMIO_INTERRUPT_STATUS, 4), ==,
+                     VIRTIO_MMIO_INT_CONFIG);
+    vionet_mmio_write(machine->mmio, VIRTIO_MMIO_QUEUE_SIZE, 4,
+                      7); /* of queue 1, which is enabled */
+    g_assert_nonnull(machine_violation(machine, VIONET_VIOLATION_QUEUE_WRITE_ENABLED));
+    g_assert_cmpuint(machine_violation(machine, VIONET_VIOLATION_QUEUE_WRITE_ENABLED)->queue, ==,
+                     1);
+    deliver(machine);
+    machine_finish(machine);
+}
+
+static void test_window_refused(void)
+{
+    static const struct {
+        unsigned version;
+        unsigned at;
+        const char *octets;
+        unsigned n;
+        int code;
+    } rows[] = {
+        {1, 0, "\1", 1, VIONET_STATE_ERROR_CONFIG},                         /* version */
+        {1, 1, "\1", 1, VIONET_STATE_ERROR_CONFIG},                         /* legacy_big_endian */
+        {1, 1, "\2", 1, VIONET_STATE_ERROR_VALUE},                          /* which is 0 or 1 */
+        {1, 2, "\0", 1, VIONET_STATE_ERROR_CONFIG},                         /* vendor */
+        {1, 18, "\4", 1, VIONET_STATE_ERROR_VALUE},                         /* interrupt_status */
+        {1, 20, "\x10", 1, VIONET_STATE_ERROR_VALUE},                       /* guest_page_size */
+        {1, 24, "\x10", 1, VIONET_STATE_ERROR_VALUE},                       /* queue_align */
+        {1, 27, "", 1, VIONET_STATE_ERROR_FORMAT},                          /* one octet more */
+        {1, 6, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 12, -1}, /* selectors */
+        {2, 0, "", 1, -1},   /* of a later version: skipped */
+        {1, 0, NULL, 0, -1}, /* from before there was one */
+    };
+    struct machine *machine = boot_mmio();
+    GBytes *state;
+
+    vionet_device_set_paused(machine->device, true);
+    state = save(machine->device);
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct machine_device made = machine_make_device(machine);
+        GBytes *before = save(made.device);
+        GBytes *changed =
+            with_window(state, rows[i].version, rows[i].at, rows[i].octets, rows[i].n);
+        GBytes *after;
+
+        g_assert_cmpint(load(made.device, changed), ==, rows[i].code);
+        after = save(made.device);
+        g_assert_cmpint(g_bytes_equal(before, after), ==, rows[i].code != -1);
+        g_bytes_unref(before);
+        g_bytes_unref(after);
+        g_bytes_unref(changed);
+        if (i == G_N_ELEMENTS(rows) - 1) {
+            machine_replace(machine, &made); /* it knows at least how this driver notifies */
+        } else {
+            machine_free_device(&made);
+        }
+    }
+    g_bytes_unref(state);
+    machine->kicks = 0;
+    g_assert_true(guest_driver_has(machine->driver, VIRTIO_F_NOTIFICATION_DATA));
+    send(machine);
+    g_assert_cmpuint(machine->last_kick, ==, 1);
+    g_assert_cmpuint(machine->kicks, >, 0);
+    machine_finish(machine);
+}
+
 /* ---- Mutants ---- */
 
 #define MUTANTS 100000
@@ -1261,48 +1840,108 @@ static void mutate(GRand *rand, GByteArray *octets)
     }
 }
 
-/* However wrong: no crash, and no device that is half loaded. What is taken runs, and can be reset. */
+/* A fresh device, over the transport that a reference file is of, and with a failover object where that has one. */
+struct target {
+    const char *name;
+    enum machine_transport transport;
+    bool fails_over;
+    struct machine *machine;
+    VionetStandby *standby;
+    GBytes *file;
+    GBytes *before; /* what it saves */
+};
+
+static void target_make(struct target *target)
+{
+    struct machine_setup setup;
+
+    reference_setup_over(&setup, target->transport);
+    target->machine = machine_new(&setup, NULL);
+    g_assert_nonnull(target->machine);
+    target->standby = target->fails_over ? reference_standby(target->machine) : NULL;
+    vionet_device_set_paused(target->machine->device, true);
+    target->file = reference_file(target->name);
+    target->before = save(target->machine->device);
+}
+
+static void target_free(struct target *target)
+{
+    vionet_standby_free(target->standby);
+    machine_free(target->machine);
+    g_bytes_unref(target->file);
+    g_bytes_unref(target->before);
+}
+
+/* What was taken runs, and can be reset. */
+static void target_run(struct target *target)
+{
+    struct machine *machine = target->machine;
+
+    g_bytes_unref(save(machine->device));
+    vionet_device_set_paused(machine->device, false);
+    machine_deliver(machine, frame, sizeof(frame));
+    machine_drain(machine, 1);
+    vionet_device_set_paused(machine->device, true);
+    if (machine->pci) {
+        vionet_pci_reset(machine->pci);
+    } else {
+        vionet_mmio_reset(machine->mmio);
+    }
+    g_assert_cmphex(vionet_device_status(machine->device), ==, 0);
+    g_bytes_unref(target->before);
+    target->before = save(machine->device);
+}
+
+/* However wrong: no crash, and no device that is half loaded. */
+static bool try_mutant(struct target *target, GRand *rand)
+{
+    gsize len;
+    const uint8_t *octets = g_bytes_get_data(target->file, &len);
+    GByteArray *mutant = g_byte_array_append(g_byte_array_new(), octets, (guint)len);
+    VionetDevice *device = target->machine->device;
+    bool taken;
+
+    mutate(rand, mutant);
+    taken = vionet_device_load(device, mutant->data, mutant->len, NULL);
+    if (taken) {
+        target_run(target);
+    } else {
+        GBytes *after = save(device);
+
+        g_assert_true(g_bytes_equal(target->before, after));
+        g_bytes_unref(after);
+    }
+    g_byte_array_unref(mutant);
+    return taken;
+}
+
 static void test_mutants(void)
 {
-    static const char *const names[] = {"0.1-split.state", "0.1-packed.state"};
-    struct machine *machine = reference_target();
-    GBytes *files[] = {reference_file(names[0]), reference_file(names[1])};
-    GBytes *before = save(machine->device);
+    struct target targets[] = {
+        {.name = "0.1-split.state", .transport = MACHINE_PCI},
+        {.name = "0.1-packed.state", .transport = MACHINE_PCI},
+        {.name = "0.1-pci-legacy.state", .transport = MACHINE_PCI_LEGACY, .fails_over = true},
+        {.name = "0.1-mmio.state", .transport = MACHINE_MMIO, .fails_over = true},
+        {.name = "0.1-mmio-legacy-big.state",
+         .transport = MACHINE_MMIO_LEGACY_BIG,
+         .fails_over = true},
+    };
     GRand *rand = g_rand_new_with_seed(5);
-    unsigned n_taken = 0;
 
-    for (unsigned i = 0; i < MUTANTS; i++) {
-        gsize len;
-        const uint8_t *octets = g_bytes_get_data(files[i % 2], &len);
-        GByteArray *mutant = g_byte_array_append(g_byte_array_new(), octets, (guint)len);
-        GBytes *after;
+    for (unsigned t = 0; t < G_N_ELEMENTS(targets); t++) {
+        const unsigned n = MUTANTS / G_N_ELEMENTS(targets);
+        unsigned n_taken = 0;
 
-        mutate(rand, mutant);
-        if (vionet_device_load(machine->device, mutant->data, mutant->len, NULL)) {
-            n_taken++;
-            g_bytes_unref(save(machine->device));
-            vionet_device_set_paused(machine->device, false);
-            machine_deliver(machine, frame, sizeof(frame));
-            machine_drain(machine, 1);
-            vionet_device_set_paused(machine->device, true);
-            vionet_pci_reset(machine->pci);
-            g_bytes_unref(before);
-            before = save(machine->device);
-        } else {
-            after = save(machine->device);
-            g_assert_true(g_bytes_equal(before, after));
-            g_bytes_unref(after);
+        target_make(&targets[t]);
+        for (unsigned i = 0; i < n; i++) {
+            n_taken += try_mutant(&targets[t], rand);
         }
-        g_byte_array_unref(mutant);
+        g_test_message("%s: %u of %u taken", targets[t].name, n_taken, n);
+        g_assert_cmpuint(n_taken, >, n / 100);
+        g_assert_cmpuint(n_taken, <, n / 2);
+        target_free(&targets[t]);
     }
-    g_test_message("%u taken", n_taken);
-    g_assert_cmpuint(n_taken, >, MUTANTS / 100);
-    g_assert_cmpuint(n_taken, <, MUTANTS / 2);
-    g_bytes_unref(before);
-    g_bytes_unref(files[0]);
-    g_bytes_unref(files[1]);
     g_rand_free(rand);
-    machine_free(machine);
 }
 
 int main(int argc, char **argv)
@@ -1313,6 +1952,8 @@ int main(int argc, char **argv)
     g_test_add_func("/state/frames-out", test_frames_out);
     g_test_add_func("/state/source-goes-on", test_source_goes_on);
     g_test_add_func("/state/twice", test_twice);
+    g_test_add_func("/state/stopped-before-it-ran", test_stopped_before_it_ran);
+    g_test_add_func("/state/stopped-with-frames-out", test_stopped_with_frames_out);
     g_test_add_func("/state/paused", test_paused);
     g_test_add_func("/state/missed-notification", test_missed_notification);
     g_test_add_func("/state/pending-notification", test_pending_notification);
@@ -1322,7 +1963,11 @@ int main(int argc, char **argv)
     g_test_add_func("/state/dirty", test_dirty);
     g_test_add_func("/state/reference-split", test_reference_split);
     g_test_add_func("/state/reference-packed", test_reference_packed);
+    g_test_add_func("/state/reference-pci-legacy", test_reference_pci_legacy);
+    g_test_add_func("/state/reference-mmio", test_reference_mmio);
+    g_test_add_func("/state/reference-mmio-legacy", test_reference_mmio_legacy);
     g_test_add_func("/state/refused", test_refused);
+    g_test_add_func("/state/refused-of-legacy", test_refused_of_legacy);
     g_test_add_func("/state/accepted", test_accepted);
     g_test_add_func("/state/not-now", test_not_now);
     g_test_add_func("/state/other-device", test_other_device);
@@ -1330,6 +1975,9 @@ int main(int argc, char **argv)
     g_test_add_func("/state/sections", test_sections);
     g_test_add_func("/state/newer", test_newer);
     g_test_add_func("/state/transport", test_transport);
+    g_test_add_func("/state/optional", test_optional);
+    g_test_add_func("/state/window", test_window);
+    g_test_add_func("/state/window-refused", test_window_refused);
     g_test_add_func("/state/mutants", test_mutants);
     return g_test_run();
 }
