@@ -528,3 +528,23 @@ char *properties_help(void)
     help_dialects(help, &defaults);
     return g_string_free(help, FALSE);
 }
+
+bool properties_read_mac(const char *text, uint8_t mac[6])
+{
+    uint8_t read[6];
+
+    if (strlen(text) != 17) {
+        return false;
+    }
+    for (unsigned i = 0; i < 6; i++) {
+        const char *p = text + 3 * i;
+
+        if (!g_ascii_isxdigit(p[0]) || !g_ascii_isxdigit(p[1]) ||
+            (i < 5 && p[2] != ':' && p[2] != '-')) {
+            return false;
+        }
+        read[i] = (uint8_t)(g_ascii_xdigit_value(p[0]) << 4 | g_ascii_xdigit_value(p[1]));
+    }
+    memcpy(mac, read, sizeof(read));
+    return true;
+}

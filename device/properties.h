@@ -55,4 +55,7 @@ bool properties_at(unsigned i, VionetPropertyInfo *info);
 /* The row of a feature bit in that dialect, NULL if it has none. */
 const VionetFeature *properties_feature(const VionetDialect *dialect, unsigned bit);
 
+/* Reads six octets, two digits each, with colons or hyphens between them. False, and nothing written, if text is not that. */
+bool properties_read_mac(const char *text, uint8_t mac[6]);
+
 #endif

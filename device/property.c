@@ -186,19 +186,8 @@ static bool read_mac(const struct property *property, const char *text, VionetPr
     static const uint8_t zero[6];
     uint8_t mac[6];
 
-    if (strlen(text) != 17) {
-        return false;
-    }
-    for (unsigned i = 0; i < 6; i++) {
-        const char *p = text + 3 * i;
-
-        if (!g_ascii_isxdigit(p[0]) || !g_ascii_isxdigit(p[1]) ||
-            (i < 5 && p[2] != ':' && p[2] != '-')) {
-            return false;
-        }
-        mac[i] = (uint8_t)(g_ascii_xdigit_value(p[0]) << 4 | g_ascii_xdigit_value(p[1]));
-    }
-    if ((mac[0] & 1) != 0 || memcmp(mac, zero, sizeof(zero)) == 0) {
+    if (!properties_read_mac(text, mac) || (mac[0] & 1) != 0 ||
+        memcmp(mac, zero, sizeof(zero)) == 0) {
         return false;
     }
     memcpy((char *)to + property->offset, mac, sizeof(mac));

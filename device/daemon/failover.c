@@ -7,11 +7,11 @@
  */
 #include "failover.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "document.h"
 #include "options.h"
+#include "properties.h"
 #include "qmp.h"
 
 /* The group of a primary on our own command line, which ties it to us beside its address. */
@@ -381,14 +381,6 @@ static JsonObject *parse_json(const char *text, GError **error)
     return object;
 }
 
-static bool read_mac(const char *text, uint8_t mac[6])
-{
-    char end;
-
-    return strlen(text) == 17 && sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%c", &mac[0],
-                                        &mac[1], &mac[2], &mac[3], &mac[4], &mac[5], &end) == 6;
-}
-
 static bool read_primary(struct failover *failover, const char *text, GError **error)
 {
     JsonObject *object = *text == '{' ? parse_json(text, NULL) : parse_list(text, error);
@@ -404,7 +396,7 @@ static bool read_primary(struct failover *failover, const char *text, GError **e
     failover->identity = (VionetPrimary){.size = sizeof(VionetPrimary), .group = GROUP};
     failover->identity.has_mac = json_object_has_member(object, "mac");
     return !failover->identity.has_mac ||
-           read_mac(qmp_text(object, "mac"), failover->identity.mac) ||
+           properties_read_mac(qmp_text(object, "mac"), failover->identity.mac) ||
            refuse(error, "mac is not a MAC address");
 }
 

@@ -6,7 +6,10 @@
 #ifndef DEVICE_QEMU_COMPAT_H
 #define DEVICE_QEMU_COMPAT_H
 
+#include "migration/blocker.h"
+#include "migration/misc.h"
 #include "net/net.h"
+#include "qapi/error.h"
 #include "qapi/qapi-events-net.h"
 
 #include <vionet/spec.h>
@@ -14,6 +17,8 @@
 #if VIONET_QEMU_MAJOR >= 10
 #include "exec/address-spaces.h"
 #include "hw/pci/pci_device.h"
+#include "qobject/json-writer.h"
+#include "qobject/qdict.h"
 #include "system/kvm.h"
 #include "system/runstate.h"
 #include "system/system.h"
@@ -21,6 +26,8 @@
 #else
 #include "exec/address-spaces.h"
 #include "hw/pci/pci.h"
+#include "qapi/qmp/json-writer.h"
+#include "qapi/qmp/qdict.h"
 #include "sysemu/kvm.h"
 #include "sysemu/runstate.h"
 #include "sysemu/sysemu.h"
@@ -118,6 +125,103 @@ static inline void compat_set_offload(NetClientState *peer, uint64_t offloads)
     qemu_set_offload(peer, HAS(CSUM), HAS(TSO4), HAS(TSO6), HAS(ECN), HAS(UFO));
 #endif
 #undef HAS
+}
+
+/* While there is a reason, which is the caller's, no migration begins. False if there cannot be one; it is gone then. */
+static inline bool compat_block_migration(Error **reason, Error **errp)
+{
+#if VIONET_QEMU_MAJOR >= 9
+    return migrate_add_blocker_internal(reason, errp) == 0;
+#else
+    if (migrate_add_blocker_internal(*reason, errp) != 0) {
+        error_free(*reason);
+        *reason = NULL;
+    }
+    return *reason != NULL;
+#endif
+}
+
+/* The reason is gone; nothing to do for one that is NULL. */
+static inline void compat_unblock_migration(Error **reason)
+{
+#if VIONET_QEMU_MAJOR >= 9
+    migrate_del_blocker(reason);
+#else
+    if (*reason) {
+        migrate_del_blocker(*reason);
+        error_free(*reason);
+        *reason = NULL;
+    }
+#endif
+}
+
+/* What becomes of a migration to elsewhere. */
+typedef enum CompatMigration {
+    COMPAT_MIGRATION_STARTS,
+    COMPAT_MIGRATION_FAILED, /* or was cancelled */
+    COMPAT_MIGRATION_DONE,
+} CompatMigration;
+
+typedef struct CompatMigrationNotifier {
+#if VIONET_QEMU_MAJOR >= 9
+    NotifierWithReturn notifier;
+#else
+    Notifier notifier;
+#endif
+    void (*told)(void *opaque, CompatMigration what);
+    void *opaque;
+} CompatMigrationNotifier;
+
+#if VIONET_QEMU_MAJOR >= 9
+static inline int compat_migration_told(NotifierWithReturn *notifier, MigrationEvent *event,
+                                        Error **errp)
+{
+    static const CompatMigration what[] = {
+        [MIG_EVENT_PRECOPY_SETUP] = COMPAT_MIGRATION_STARTS,
+        [MIG_EVENT_PRECOPY_DONE] = COMPAT_MIGRATION_DONE,
+        [MIG_EVENT_PRECOPY_FAILED] = COMPAT_MIGRATION_FAILED,
+    };
+    CompatMigrationNotifier *self = container_of(notifier, CompatMigrationNotifier, notifier);
+
+    self->told(self->opaque, what[event->type]);
+    return 0;
+}
+#else
+static inline void compat_migration_told(Notifier *notifier, void *state)
+{
+    CompatMigrationNotifier *self = container_of(notifier, CompatMigrationNotifier, notifier);
+
+    if (migration_in_setup(state)) {
+        self->told(self->opaque, COMPAT_MIGRATION_STARTS);
+    } else if (migration_has_failed(state)) {
+        self->told(self->opaque, COMPAT_MIGRATION_FAILED);
+    } else if (migration_has_finished(state)) {
+        self->told(self->opaque, COMPAT_MIGRATION_DONE);
+    }
+}
+#endif
+
+static inline void compat_follow_migration(CompatMigrationNotifier *self,
+                                           void (*told)(void *opaque, CompatMigration what),
+                                           void *opaque)
+{
+    self->told = told;
+    self->opaque = opaque;
+#if VIONET_QEMU_MAJOR >= 9
+    migration_add_notifier(&self->notifier, compat_migration_told);
+#else
+    self->notifier.notify = compat_migration_told;
+    add_migration_state_change_notifier(&self->notifier);
+#endif
+}
+
+static inline void compat_leave_migration(CompatMigrationNotifier *self)
+{
+#if VIONET_QEMU_MAJOR >= 9
+    migration_remove_notifier(&self->notifier);
+#else
+    remove_migration_state_change_notifier(&self->notifier);
+#endif
 }
 
 #endif

@@ -82,6 +82,9 @@ static void host_event(void *opaque, const VionetEvent *event)
     default:
         break;
     }
+    if (nic->transport->event) {
+        nic->transport->event(nic, event);
+    }
 }
 
 /* ---- Moving frames ---- */
@@ -222,6 +225,7 @@ static bool make_frontend(struct nic *nic, const VionetFrontendOps *transport, G
         .defers = true,
     };
 
+    nic->transport = transport;
     nic->frontend = vionet_frontend_new_over(text, open_netdev, nic, &ops, nic, error);
     if (!nic->frontend || !vionet_frontend_realize(nic->frontend, error)) {
         return false;

@@ -25,6 +25,7 @@ struct nic {
     DeviceState *owner;
     NICConf conf; /* DEFINE_NIC_PROPERTIES() */
     QomProperties properties;
+    const VionetFrontendOps *transport;
     VionetFrontend *frontend; /* what follows is there while the NIC is realized */
     VionetDevice *device;
     struct guest_memory *memory;
@@ -39,8 +40,8 @@ void nic_init(struct nic *nic, Object *owner);
 void nic_finalize(struct nic *nic);
 
 /*
- * Makes the device. transport has msi and intx, or interrupt if the type has a transport of its own; they
- * get nic as their opaque. Nothing of the device moves before nic_start(). False, with nothing made, on error.
+ * Makes the device. transport has msi and intx, or interrupt if the type has a transport of its own, and event
+ * if it wants to be told too; they get nic as their opaque. It must outlive the NIC. Nothing of the device moves before nic_start(). False, with nothing made, on error.
  */
 bool nic_realize(struct nic *nic, const VionetFrontendOps *transport, Error **errp);
 

@@ -18,6 +18,7 @@
 
 #include "hw/pci/msi.h"
 #include "hw/qdev-properties.h"
+#include "qapi/error.h"
 #include "qemu/module.h"
 
 #include <vionet/spec.h>
@@ -26,6 +27,7 @@
 #include "nic.h"
 #include "notifiers.h"
 #include "saved_state.h"
+#include "standby.h"
 
 #define TYPE_VIONET_PCI "vionet-pci"
 OBJECT_DECLARE_SIMPLE_TYPE(VionetQemu, VIONET_PCI)
@@ -34,6 +36,7 @@ struct VionetQemu {
     PCIDevice pci_device;
     struct nic nic;
     OnOffAuto ioeventfd;
+    struct standby_options standby_options;
     VionetPci *pci; /* what follows is there while the device is realized */
     MemoryRegion bars[VIONET_PCI_N_BARS];
     struct bar {
@@ -41,9 +44,11 @@ struct VionetQemu {
         unsigned number;
     } bar[VIONET_PCI_N_BARS]; /* what each region's accesses are told */
     struct notifiers *notifiers;
+    struct standby *standby;
+    VMChangeStateEntry *run_state; /* for it, behind the NIC's own */
 };
 
-/* ---- Interrupts ---- */
+/* ---- What the NIC asks of its type ---- */
 
 static void host_msi(void *opaque, unsigned vector, uint64_t address, uint32_t data)
 {
@@ -59,10 +64,18 @@ static void host_intx(void *opaque, bool level)
     pci_set_irq(&self->pci_device, level);
 }
 
+static void host_event(void *opaque, const VionetEvent *event)
+{
+    VionetQemu *self = container_of(opaque, VionetQemu, nic);
+
+    standby_follow(self->standby, event);
+}
+
 static const VionetFrontendOps transport = {
     .size = sizeof(transport),
     .msi = host_msi,
     .intx = host_intx,
+    .event = host_event,
 };
 
 /* ---- PCI ---- */
@@ -162,14 +175,48 @@ static bool wants_notifiers(const VionetQemu *self)
            (self->ioeventfd == ON_OFF_AUTO_AUTO && kvm_enabled());
 }
 
+static void run_state_changed(void *opaque, bool running, RunState state)
+{
+    VionetQemu *self = opaque;
+
+    if (running) {
+        standby_runs(self->standby);
+    }
+}
+
+/* Backwards from where it got to. */
+static void exit_device(PCIDevice *pci_device)
+{
+    VionetQemu *self = VIONET_PCI(pci_device);
+
+    if (self->run_state) {
+        qemu_del_vm_change_state_handler(self->run_state);
+    }
+    standby_free(self->standby);
+    notifiers_free(self->notifiers);
+    self->run_state = NULL;
+    self->standby = NULL;
+    self->notifiers = NULL;
+    nic_unrealize(&self->nic);
+    self->pci = NULL;
+}
+
 static void realize_device(PCIDevice *pci_device, Error **errp)
 {
     VionetQemu *self = VIONET_PCI(pci_device);
+    g_autoptr(GError) error = NULL;
 
     if (!nic_realize(&self->nic, &transport, errp)) {
         return;
     }
     self->pci = vionet_frontend_pci(self->nic.frontend);
+    self->standby = standby_new(&self->standby_options, DEVICE(self), self->nic.device, &error);
+    if (!self->standby) {
+        error_setg(errp, "%s", error->message);
+        exit_device(pci_device);
+        return;
+    }
+    self->run_state = qdev_add_vm_change_state_handler(DEVICE(self), run_state_changed, self);
     add_bars(self);
     fill_header(self);
     if (wants_notifiers(self)) {
@@ -180,16 +227,6 @@ static void realize_device(PCIDevice *pci_device, Error **errp)
     nic_start(&self->nic);
 }
 
-static void exit_device(PCIDevice *pci_device)
-{
-    VionetQemu *self = VIONET_PCI(pci_device);
-
-    notifiers_free(self->notifiers);
-    self->notifiers = NULL;
-    nic_unrealize(&self->nic);
-    self->pci = NULL;
-}
-
 static void reset_device(DeviceState *device)
 {
     VionetQemu *self = VIONET_PCI(device);
@@ -197,10 +234,45 @@ static void reset_device(DeviceState *device)
     vionet_frontend_reset(self->nic.frontend);
 }
 
+/* A guest that still has its primary goes nowhere. */
+static int before_save(void *opaque)
+{
+    const VionetQemu *self = opaque;
+
+    return standby_may_save(self->standby) ? 0 : -EBUSY;
+}
+
+static int before_load(void *opaque)
+{
+    VionetQemu *self = opaque;
+
+    standby_loads(self->standby);
+    return 0;
+}
+
+static int after_load(void *opaque, int version)
+{
+    VionetQemu *self = opaque;
+
+    standby_loaded(self->standby);
+    return 0;
+}
+
+static bool unplug_is_pending(void *opaque)
+{
+    const VionetQemu *self = opaque;
+
+    return standby_is_waited_for(self->standby);
+}
+
 static const VMStateDescription vmstate = {
     .name = TYPE_VIONET_PCI,
     .version_id = 1,
     .minimum_version_id = 1,
+    .pre_save = before_save,
+    .pre_load = before_load,
+    .post_load = after_load,
+    .dev_unplug_pending = unplug_is_pending,
     .fields =
         (COMPAT_CONST_FIELD VMStateField[]){
             VMSTATE_PCI_DEVICE(pci_device, VionetQemu),
@@ -212,6 +284,11 @@ static const VMStateDescription vmstate = {
 static QomProperties *properties_of(Object *object)
 {
     return &VIONET_PCI(object)->nic.properties;
+}
+
+static struct standby *standby_of(Object *object)
+{
+    return VIONET_PCI(object)->standby;
 }
 
 static void init_instance(Object *object)
@@ -227,7 +304,7 @@ static void finalize_instance(Object *object)
 static COMPAT_CONST_PROPERTY Property properties[] = {
     DEFINE_NIC_PROPERTIES(VionetQemu, nic.conf),
     DEFINE_PROP_ON_OFF_AUTO("ioeventfd", VionetQemu, ioeventfd, ON_OFF_AUTO_AUTO),
-    COMPAT_END_OF_PROPERTIES};
+    DEFINE_STANDBY_PROPERTIES(VionetQemu, standby_options), COMPAT_END_OF_PROPERTIES};
 
 static void init_class(ObjectClass *class, void *data)
 {
@@ -249,6 +326,7 @@ static void init_class(ObjectClass *class, void *data)
     compat_set_reset(device_class, reset_device);
     device_class_set_props(device_class, properties);
     qom_properties_add(class, properties_of);
+    standby_add_properties(class, standby_of);
 }
 
 static const TypeInfo type_info = {

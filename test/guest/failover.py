@@ -45,8 +45,8 @@ vt features "$(cat /sys/bus/virtio/devices/virtio0/features)"
 class Echo:
     """The other end of a connection on which the guest sends back what it gets."""
 
-    def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, address="127.0.0.1"):
+        self.listener = socket.create_server((address, 0))
         self.listener.settimeout(60)
         self.port = self.listener.getsockname()[1]
         self.end = None

@@ -244,6 +244,7 @@ if __name__ == "__main__":
     sys.modules["suite"] = sys.modules["__main__"]
     import cases  # noqa: E402,F401
     import failover  # noqa: E402,F401
+    import failover_inside  # noqa: E402,F401
     import hashing  # noqa: E402,F401
     import life  # noqa: E402,F401
     import mmio  # noqa: E402,F401
