@@ -216,9 +216,8 @@ static int packed_pop(struct ring *ring, struct chain *chain)
 /* The lines of n descriptors, to read them now and write used ones over them later. */
 static inline void fetch_descs(const uint8_t *table, unsigned slot, unsigned n)
 {
-    for (const uint8_t *p = table + DESC_SIZE * slot, *end = p + DESC_SIZE * n; p < end;
-         p += RING_LINE) {
-        __builtin_prefetch(p, 1);
+    for (unsigned at = DESC_SIZE * slot; at < DESC_SIZE * (slot + n); at += RING_LINE) {
+        __builtin_prefetch(table + at, 1);
     }
 }
 

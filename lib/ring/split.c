@@ -226,9 +226,8 @@ static inline void fetch_used(const struct ring *ring, unsigned n)
     const unsigned straight = MIN(n, ring->setup.size - slot);
 
     if (G_LIKELY(device != NULL)) {
-        for (const uint8_t *p = device + USED_RING + 8u * slot, *end = p + 8u * straight; p < end;
-             p += RING_LINE) {
-            __builtin_prefetch(p, 1);
+        for (unsigned at = 8u * slot; at < 8u * (slot + straight); at += RING_LINE) {
+            __builtin_prefetch(device + USED_RING + at, 1);
         }
     }
 }
