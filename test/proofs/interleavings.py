@@ -41,7 +41,7 @@ MUTANTS = [
     ('used.idx may be there before the elements', SPLIT,
      'guest_store16_release(ring->area[VIONET_AREA_DEVICE] + USED_IDX, WORD16(ring->next_used));',
      'guest_store16(ring->area[VIONET_AREA_DEVICE] + USED_IDX, WORD16(ring->next_used));', ('split',)),
-    ('the first used descriptor may be there before the others', PACKED,
+    ('the first used descriptor may be there before what is in its buffer', PACKED,
      'guest_store64_release(table + DESC_SIZE * first + DESC_REST, ring->first_put);',
      'guest_store64(table + DESC_SIZE * first + DESC_REST, ring->first_put);', ('packed',)),
     ('the event index is one behind', SPLIT, 'store16(ring, USED_RING + 8u * size, ring->next_avail);',

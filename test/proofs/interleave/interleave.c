@@ -34,6 +34,7 @@
 #define PENDING   24
 #define MAX_DEPTH 4000
 #define AREA      256u
+#define DATA      (3 * AREA) /* 8 octets for each buffer */
 #define PAGE      4096u
 
 enum side_name { DRIVER, DEVICE };
@@ -205,8 +206,8 @@ static void add_split(uint16_t id)
 {
     const uint16_t old = driver.added, new = (uint16_t)(old + 1);
 
-    step_store(part(0) + 16u * id, 8, 0, false);
-    step_store(part(0) + 16u * id + 8, 8, 64, false);
+    step_store(part(0) + 16u * id, 8, DATA + 8u * id, false);
+    step_store(part(0) + 16u * id + 8, 8, (uint64_t)VIRTQ_DESC_F_WRITE << 32 | 8, false);
     step_store(part(1) + 4 + 2u * (old % size), 2, id, false);
     step_store(part(1) + 2, 2, new, true);
     step_fence();
@@ -219,13 +220,14 @@ static void add_split(uint16_t id)
 
 static void add_packed(uint16_t id)
 {
-    const uint64_t flags = driver.wrap ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED;
+    const uint64_t flags =
+        VIRTQ_DESC_F_WRITE | (driver.wrap ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED);
     const uint16_t old = driver.slot;
     uint32_t event;
     uint16_t new, at;
 
-    step_store(part(0) + 16u * old, 8, 0, false);
-    step_store(part(0) + 16u * old + 8, 8, flags << 48 | (uint64_t)id << 32 | 64, true);
+    step_store(part(0) + 16u * old, 8, DATA + 8u * id, false);
+    step_store(part(0) + 16u * old + 8, 8, flags << 48 | (uint64_t)id << 32 | 8, true);
     if (++driver.slot == size) {
         driver.slot = 0;
         driver.wrap = !driver.wrap;
@@ -261,6 +263,10 @@ static void take_back(uint16_t id)
 {
     if (id >= size || !driver.out[id]) {
         fail("a buffer comes back that is not out");
+    }
+    /* The device writes into each buffer how many it has taken. */
+    if (step_load(guest + DATA + 8u * id, 8) != driver.seen + 1u) {
+        fail("a buffer comes back before what was written to it");
     }
     driver.out[id] = false;
     driver.seen++;
@@ -380,6 +386,7 @@ static void device_head(void)
     kept.words[4] = ring.told_used;
     kept.words[5] = ring.next_put;
     kept.words[6] = ring.in_flight;
+    kept.words[7] = ring.next_turn;
     kept.bits[0] = ring.avail_wrap;
     kept.bits[1] = ring.used_wrap;
     kept.bits[2] = ring.put_wrap;
@@ -406,7 +413,8 @@ static void run_device(void)
         }
         ring_disable_kicks(&ring);
         for (unsigned burst = 0; found == 1 && burst < 2; burst++) {
-            ring_push(&ring, &chain.ref, 0);
+            step_store(chain.in[0].iov_base, 8, ring.next_turn, false);
+            ring_push(&ring, &chain.ref, 8);
             found = burst == 0 ? pop() : 0;
         }
         shown = ring_flush(&ring);
@@ -481,7 +489,7 @@ static uint64_t state_hash(void)
 {
     uint64_t hash = 0;
 
-    for (unsigned area = 0; area < 3; area++) {
+    for (unsigned area = 0; area < 4; area++) {
         for (unsigned i = 0; i < 64; i += 8) {
             hash = mix(hash, *(uint64_t *)(void *)(part(area) + i));
         }
