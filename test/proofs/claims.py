@@ -180,12 +180,13 @@ CLAIMS = [
         (11, 'pairs', True, ()),
         (12, 'rss', True, (
             ('the table is not held against the payload', CONTROL, 'if (len < 8 + 2u * entries + 3) {', 'if (0) {'),
-            ('the key is not', CONTROL, 'if (end - p < 1 || (size_t)(end - p) < 1u + p[0] + tail) {', 'if (0) {'),
             ('the table may be of any length', CONTROL,
              'if ((entries & (entries - 1)) || entries > config->rss_max_table) {', 'if ((entries & (entries - 1))) {'),
             ('a key may be too long', CONTROL, 'key_len > config->rss_max_key_size ||', ''),
             ('pairs are not looked at', CONTROL, 'answer = pairs[i] >= config->max_pairs ? ANSWER_VALUE : answer;', ''))),
-        (13, 'hash', True, ()),
+        (13, 'hash', True, (
+            ('the key is not held against the payload', CONTROL,
+             'if (end - p < 1 || (size_t)(end - p) < 1u + p[0] + tail) {', 'if (0) {'),)),
         (14, 'offloads', True, ()),
         (15, 'coalescing', False, ()),
         (17, 'queue-coalescing', True, ()),
