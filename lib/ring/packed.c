@@ -217,9 +217,8 @@ static int packed_pop(struct ring *ring, struct chain *chain)
 /* The lines of n descriptors, to read them now and write used ones over them later. */
 static inline void fetch_descs(const uint8_t *table, unsigned slot, unsigned n)
 {
-    for (const uint8_t *p = table + DESC_SIZE * slot, *end = p + DESC_SIZE * n; p < end;
-         p += CACHE_LINE) {
-        line_fetch_to_write(p);
+    for (unsigned at = DESC_SIZE * slot; at < DESC_SIZE * (slot + n); at += CACHE_LINE) {
+        line_fetch_to_write(table + at);
     }
 }
 

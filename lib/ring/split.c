@@ -227,9 +227,8 @@ static inline void fetch_used(const struct ring *ring, unsigned n)
     const unsigned straight = MIN(n, ring->setup.size - slot);
 
     if (G_LIKELY(device != NULL)) {
-        for (const uint8_t *p = device + USED_RING + 8u * slot, *end = p + 8u * straight; p < end;
-             p += CACHE_LINE) {
-            line_fetch_to_write(p);
+        for (unsigned at = 8u * slot; at < 8u * (slot + straight); at += CACHE_LINE) {
+            line_fetch_to_write(device + USED_RING + at);
         }
     }
 }
