@@ -128,7 +128,7 @@ static void read_properties(const char *text)
     make_device(&properties.config);
 }
 
-/* Values by option, as backend.c hands them to a backend: the last of those that do not repeat. */
+/* Values by option, as backend.c hands them to a backend: one of each, none of them empty. */
 static void read_values(const GPtrArray *list)
 {
     const char *values[BACKEND_MAX_OPTIONS][3] = {{NULL}};
@@ -141,7 +141,8 @@ static void read_values(const GPtrArray *list)
         const struct option *option = list->pdata[i];
 
         for (unsigned which = 0; backend_slirp.options[which].name; which++) {
-            if (option->value && strcmp(option->name, backend_slirp.options[which].name) == 0) {
+            if (option->value && option->value[0] &&
+                strcmp(option->name, backend_slirp.options[which].name) == 0) {
                 values[which][0] = option->value;
                 places[which] = values[which];
             }

@@ -1264,7 +1264,7 @@ def properties_inputs():
                  'hostfwd=udp:127.0.0.1:53-10.0.2.15:53', 'hostfwd=unix:/tmp/x-:80', 'hostfwd=tcp::99999-:1',
                  'restrict=on,ipv6=off', 'ipv6-prefix=fec0::,ipv6-prefixlen=64', 'dns=1.2.3', 'net=10.0.2.0/40',
                  'hostname=a,,b,domainname=c.d', 'tftp=/tmp,bootfile=x', 'mtu=1500', 'mtu=10', 'x=1', '=,=',
-                 'dnssearch=a.b', 'ipv6-host=fec0::2,ipv6-dns=fec0::3', 'ipv4=off,ipv6=off', 'net=10.0.2.0/255.255.0.0'):
+                 'dnssearch=a.b', 'net=', 'ipv6-host=fec0::2,ipv6-dns=fec0::3', 'ipv4=off,ipv6=off', 'net=10.0.2.0/255.255.0.0'):
         yield b'\1' + text.encode()
     # Members by their place in set_member(), and numbers as input_edgy() has them.
     for member in range(32):
