@@ -219,15 +219,19 @@ static int split_pop(struct ring *ring, struct chain *chain)
     return 1;
 }
 
-/* The lines of the used elements that will be written for n buffers. */
+/*
+ * The lines of the used elements that will be written for n buffers, but for one that others stand in
+ * already: the driver may be reading them.
+ */
 static inline void fetch_used(const struct ring *ring, unsigned n)
 {
     const uint8_t *const device = ring->area[VIONET_AREA_DEVICE];
     const unsigned slot = (ring->next_used + ring->staged) & (ring->setup.size - 1u);
     const unsigned straight = MIN(n, ring->setup.size - slot);
+    const unsigned whole = (8u * slot + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
 
     if (G_LIKELY(device != NULL)) {
-        for (unsigned at = 8u * slot; at < 8u * (slot + straight); at += CACHE_LINE) {
+        for (unsigned at = whole; at < 8u * (slot + straight); at += CACHE_LINE) {
             line_fetch_to_write(device + USED_RING + at);
         }
     }
