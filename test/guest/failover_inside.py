@@ -11,6 +11,7 @@ from failover import BESIDE, FUNCTIONS, PRIMARY, SLOT, UNBIND, Echo, Management,
 from firmware import rom_for
 from guest import GuestError, Qemu
 from host import MAC
+from moving import MEMORY
 from suite import case
 from vhost import Switch
 
@@ -206,7 +207,7 @@ def failover_inside_coupled(test):
     rig.done()
 
 
-@case(kernels=(), inside=("sid", "bookworm"))
+@case(kernels=(), inside=("sid",))
 def failover_inside_combined(test):
     """SB-03, -11, -12: nobody but QEMU sees to it. Migrations that fail and that are cancelled, before the guest has let
     go and after; the primary stays the same device all the time."""
@@ -257,8 +258,7 @@ vt_sync there
 """
 
 
-# A guest of QEMU 7.2 under TCG may panic in a migration (NOTES.md).
-@case(kernels=(), needs_tap=True, variants=("", "to-none", "and-back"), inside=("sid",), not_inside_of=("QEMU 7.2",))
+@case(kernels=(), needs_tap=True, variants=("", "to-none", "and-back"), inside=("sid",), only_long=("to-none", "and-back"))
 def failover_inside_migration(test):
     """SB-11 to -14: the guest goes with a connection to another QEMU that has a primary for it; to one that has none; and
     to one that ends before the guest runs there, so that it goes on here."""
@@ -276,12 +276,12 @@ def failover_inside_migration(test):
     path = os.path.join(test.directory, "way")
     stopped = ["-S"] if test.variant == "and-back" else []
     try:
-        with here.guest(script, cpus=2) as guest:
+        with here.guest(script, cpus=2, memory=MEMORY) as guest:
             here.management.event("running", to="visible", action="show", outcome="done")
             guest.reach("up")
             here.echo.accept()
             here.carries("primary", "at first")
-            with there.guest(script, cpus=2, more_arguments=["-incoming", f"unix:{path}", *stopped]) as target:
+            with there.guest(script, cpus=2, memory=MEMORY, more_arguments=["-incoming", f"unix:{path}", *stopped]) as target:
                 begun = target.qmp("qom-get", path="/machine/peripheral/nic0", property="primary")
                 test.same("the other host's primary", begun, "absent" if test.variant == "to-none" else "hidden")
                 guest.qmp("migrate-set-parameters", **{"max-bandwidth": 1 << 30})
@@ -361,7 +361,7 @@ def failover_inside_refused(test):
     rig.done()
 
 
-@case(kernels=(), inside=("sid",), variants=("", "slot"))
+@case(kernels=(), inside=("sid",), variants=("", "slot"), only_long=("slot",))
 def failover_inside_unbind_and_reset(test):
     """SB-07, -09: the driver is unbound and bound; the machine is reset in the middle. By ACPI, and by the slot's own
     hot-plug registers."""
