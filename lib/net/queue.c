@@ -377,6 +377,13 @@ static uint32_t leave_state(struct queue *queue, const uint64_t *features,
     return base;
 }
 
+void queue_set_broken(struct queue *queue)
+{
+    queue->started = true;
+    queue->broken = true;
+    queue->ring.ops = NULL;
+}
+
 bool queue_stop_at(struct queue *queue, const uint64_t *features, _Atomic(struct memory_map *) *map,
                    uint32_t *base, struct outcome *outcome)
 {
@@ -388,7 +395,7 @@ bool queue_stop_at(struct queue *queue, const uint64_t *features, _Atomic(struct
     }
     settled = queue->n_free_slots == queue->n_slots;
     queue->draining = !settled;
-    if (settled && queue->started) {
+    if (settled && queue->started && queue->ring.ops) {
         *base = ring_base(&queue->ring);
     } else if (settled) {
         *base = queue->state ? leave_state(queue, features, map, outcome) : queue->base;

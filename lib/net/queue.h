@@ -175,6 +175,9 @@ const char *queue_state_wrong(uint16_t size, const uint64_t *features, bool resu
  */
 void queue_set_state(struct queue *queue, struct ring_state *state, uint32_t pending);
 
+/* A queue that was not started is one that a driver broke where it comes from: it has no ring until a reset. */
+void queue_set_broken(struct queue *queue);
+
 /* Whether, and where, writes to its ring are noted from now on. */
 void queue_set_log(struct queue *queue, bool logs, uint64_t gpa);
 

@@ -336,8 +336,9 @@ static bool check_device(const struct view *view, const struct state_device *sta
     if (state->announce && !view_has(view, VIRTIO_NET_F_GUEST_ANNOUNCE)) {
         return refuse_value(error, "section device: announce without its feature");
     }
-    if (!header_set_offloads(&scratch, state->offloads)) {
-        return refuse_value(error, "section device: offloads that were not negotiated");
+    if (!header_set_offloads(&scratch, state->offloads) || scratch.offloads != state->offloads) {
+        return refuse_value(error,
+                            "section device: offloads that were not negotiated, or not as a whole");
     }
     if ((state->receive_max_packets || state->receive_max_usecs || state->transmit_max_packets ||
          state->transmit_max_usecs) &&
@@ -506,6 +507,9 @@ static const char *queue_wrong(const struct state_device *device, const struct v
         (kind == QUEUE_CONTROL || !control_coalesces(view))) {
         return "coalescing without its feature";
     }
+    if (state->out.n > state->size) {
+        return "more buffers are out than it has";
+    }
     ring = place_of(state);
     wrong = ring ? queue_state_wrong(state->size, view->features, state->resumes, ring) : NULL;
     queue_free_state(ring);
@@ -537,13 +541,16 @@ static enum queue_kind kind_with(const VionetDevice *device, const uint64_t *fea
                                                                            : QUEUE_NONE;
 }
 
-/* A legacy driver may have set a queue up before its features made another one of it. */
+/* A legacy driver may have set a queue up before its features made another one of it: of the third they decide. */
 static uint16_t size_before_features(const VionetDevice *device, unsigned index)
 {
+    const VionetConfig *config = &device->config;
     uint16_t max_size;
 
-    return kind_with(device, device->config.features, index, &max_size) == QUEUE_NONE ? 0
-                                                                                      : max_size;
+    if (kind_with(device, config->features, index, &max_size) == QUEUE_NONE) {
+        return 0;
+    }
+    return index == 2 ? MAX(max_size, config->control_queue_size) : max_size;
 }
 
 static bool check_queues(const VionetDevice *device, const struct view *view,
@@ -667,8 +674,9 @@ static void apply_queue(const struct state_queue *state, bool big_endian, struct
     queue->resumes = state->resumes;
     queue->base = state->base;
     queue->big_endian = state->enabled && big_endian;
-    queue->started = state->broken;
-    queue->broken = state->broken;
+    if (state->broken) {
+        queue_set_broken(queue);
+    }
     queue->coalesce.max_packets = state->max_packets;
     queue->coalesce.max_usecs = state->max_usecs;
     queue_set_state(queue, place_of(state), state->pending);

@@ -403,6 +403,21 @@ static void test_broken(void)
     machine_free(machine);
 }
 
+/* Nothing of its ring came along, not even its format. */
+static void test_broken_is_stopped(void)
+{
+    struct machine *machine = boot(1);
+    uint32_t base = 1;
+
+    virtq_spoil(machine->driver->queues[1].vq);
+    g_assert_cmpuint(machine_drain(machine, 0), ==, 0);
+    machine_migrate(machine);
+    g_assert_true(vionet_device_stop_queue(machine->device, 1, &base));
+    g_assert_cmpuint(base, ==, 0);
+    g_assert_true(machine_works(machine));
+    machine_free(machine);
+}
+
 /* The host of the one that goes on is told what it would have been told. */
 static void test_events(void)
 {
@@ -1959,6 +1974,7 @@ int main(int argc, char **argv)
     g_test_add_func("/state/pending-notification", test_pending_notification);
     g_test_add_func("/state/link", test_link);
     g_test_add_func("/state/broken", test_broken);
+    g_test_add_func("/state/broken-queue-is-stopped", test_broken_is_stopped);
     g_test_add_func("/state/events", test_events);
     g_test_add_func("/state/dirty", test_dirty);
     g_test_add_func("/state/reference-split", test_reference_split);
