@@ -8,11 +8,13 @@
 #define VIONET_NET_BURST_H
 
 #include "net/device.h"
-#include "net/header.h"
+#include "net/hand.h"
 
 #define ETHERNET_HEADER 14
 #define VLAN_TAG        4
-#define CHUNK           32 /* frames on their way at once */
+#define CHUNK           HAND_MAX /* frames on their way at once */
+
+_Static_assert(CHUNK <= 32, "a frame of a burst is a bit of a word");
 
 /* A frame on its way. */
 struct station {

@@ -13,7 +13,6 @@
 #include "bytes.h"
 #include "iov.h"
 #include "net/filter.h"
-#include "net/hand.h"
 #include "ring/bounce.h"
 
 #include <vionet/spec.h>
@@ -427,8 +426,8 @@ static bool deliver_merged(struct queue *queue, const struct view *view,
 }
 
 /*
- * Delivers one of left frames to the pair's queue: into a plain buffer if there are any, the ordinary
- * way if not.
+ * Delivers one of left frames to the pair's queue: into a plain buffer if there are any, over several if it
+ * is too long for one, the ordinary way if not.
  */
 static inline VionetVerdict deliver_next(struct burst *burst, struct queue *queue,
                                          struct hand *hand, const struct station *station,
@@ -648,7 +647,8 @@ static void deliver_in_lane(struct burst *burst, const VionetFrame *frames)
     gate_enter(&burst->lane->gate);
     burst->view = device_view(burst->device);
     burst->n_known = 0;
-    if (burst->view->way == WAY_HASHED) {
+    /* What went straight has gone, though the driver may just have asked for hashes. */
+    if (burst->view->way == WAY_HASHED && burst->gone == 0) {
         burst_hash_and_go(burst, frames);
     }
     if (burst->gone != burst_all(burst->n)) {

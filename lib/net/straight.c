@@ -8,7 +8,6 @@
 #include "net/burst.h"
 
 #include "net/filter.h"
-#include "net/hand.h"
 
 #include <vionet/spec.h>
 

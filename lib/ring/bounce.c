@@ -45,10 +45,12 @@ static struct bounce *get_bounce(struct chain *chain)
     return chain->bounce;
 }
 
-/* Notes a remote piece as that range; false if its octets are too many to be kept. */
-static bool note(struct chain *chain, const struct memory_piece *piece, unsigned range, bool write)
+/* Notes a remote piece as that range; how many of its octets are kept, the first ones. */
+static uint64_t note(struct chain *chain, const struct memory_piece *piece, unsigned range,
+                     bool write)
 {
     struct bounce *bounce = get_bounce(chain);
+    const uint64_t kept = MIN(piece->len, CHAIN_REMOTE_MAX - bounce->octets[write]);
     const struct remote_range remote = {
         .gpa = piece->gpa,
         .at = bounce->octets[0] + bounce->octets[1],
@@ -57,12 +59,11 @@ static bool note(struct chain *chain, const struct memory_piece *piece, unsigned
     };
 
     chain->n_remote++;
-    if (piece->len > CHAIN_REMOTE_MAX - bounce->octets[write]) {
-        return false;
+    if (kept > 0) {
+        bounce->octets[write] += (size_t)kept;
+        g_array_append_val(bounce->ranges, remote);
     }
-    bounce->octets[write] += (size_t)piece->len;
-    g_array_append_val(bounce->ranges, remote);
-    return true;
+    return kept;
 }
 
 bool bounce_add(struct ring *ring, struct chain *chain, unsigned n, uint64_t gpa, uint64_t len,
@@ -74,19 +75,23 @@ bool bounce_add(struct ring *ring, struct chain *chain, unsigned n, uint64_t gpa
     struct memory_piece piece;
 
     for (; len > 0; len -= piece.len, gpa += piece.len) {
+        uint64_t kept;
+
         if (!memory_piece(ring->map, &ring->hint, gpa, len, write, &piece)) {
             return false;
         }
         if (n >= *keep) {
             continue;
         }
-        if (!piece.host && !note(chain, &piece, n, write)) {
-            *keep = n; /* nothing behind it either: what is kept is the chain's beginning */
-            continue;
+        kept = piece.host ? piece.len : note(chain, &piece, n, write);
+        if (kept > 0) {
+            iov[n].iov_base = piece.host;
+            iov[n].iov_len = (size_t)kept;
+            n++;
         }
-        iov[n].iov_base = piece.host;
-        iov[n].iov_len = (size_t)piece.len;
-        n++;
+        if (kept < piece.len) {
+            *keep = n; /* nothing behind it either: what is kept is the chain's beginning */
+        }
     }
     *end = n;
     return true;

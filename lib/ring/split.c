@@ -290,8 +290,7 @@ static void split_unpop(struct ring *ring, const struct chain_ref *ref)
 
 /* ---- Giving back ---- */
 
-/* In two words: an element is aligned to 4 only, and may lie across mappings. */
-/* A used element, at its index. */
+/* A used element, at its index. In two words: it is aligned to 4 only, and may lie across mappings. */
 static inline void put_elem(struct ring *ring, unsigned index, uint16_t id, uint32_t written)
 {
     const uint32_t elem = USED_RING + 8u * (index & (ring->setup.size - 1u));

@@ -376,6 +376,26 @@ static void test_oversize(void)
     machine_free(machine);
 }
 
+/* Of a receive buffer that is larger than what is kept of one, the beginning is. */
+static void test_oversize_buffers(void)
+{
+    static const struct net_options options = {.receive_size = 600000, .receive_buffers = 4};
+    struct machine *machine = new_machine(MACHINE_REMOTE, &options);
+    uint8_t frame[1500];
+    struct guest_packet packet;
+
+    g_assert_true(machine_boot(machine, features_known()));
+    for (unsigned i = 0; i < 8; i++) {
+        fill(frame, sizeof(frame), i);
+        g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
+        g_assert_true(net_receive(machine->net, &packet));
+        g_assert_cmpmem(packet.data, packet.len, frame, sizeof(frame));
+        net_recycle(machine->net);
+    }
+    g_assert_true(machine_works(machine));
+    machine_finish(machine);
+}
+
 /* Memory that is taken back is not asked for any more. */
 static void test_unmap(void)
 {
@@ -426,6 +446,7 @@ int main(int argc, char **argv)
     g_test_add_func("/remote/failing/command", test_failing_command);
     g_test_add_func("/remote/failing/start", test_failing_start);
     g_test_add_func("/remote/oversize", test_oversize);
+    g_test_add_func("/remote/oversize-buffers", test_oversize_buffers);
     g_test_add_func("/remote/unmap", test_unmap);
     g_test_add_func("/remote/readonly", test_readonly);
     return g_test_run();
