@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guest memory by a MemoryListener; see guest_memory.h. Called by vionet_pci.c and QEMU.
+ * Guest memory by a MemoryListener; see guest_memory.h. Called by nic.c and QEMU.
  *
  * The device notes the pages of the buffers that it writes (vionet_device_set_dirty_log()) while somebody
  * cares: always under TCG, which translates code from these pages, else while a migration logs. The

@@ -2,7 +2,7 @@
 /*
  * The guest's memory, kept mapped into a device as QEMU's memory map changes, and told of what the device
  * wrote there, as QEMU's own DMA functions tell it: translated code that stood there goes, the screen is
- * drawn anew, a migration sends the page again. Used by vionet_pci.c.
+ * drawn anew, a migration sends the page again. Used by nic.c.
  *
  * The map is that of the machine: as no device of ours offers VIRTIO_F_ACCESS_PLATFORM, drivers use
  * guest physical addresses, whatever IOMMU there is. Memory that is no RAM is not there for the device.

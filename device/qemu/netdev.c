@@ -338,6 +338,10 @@ static void backend_op_close(VionetBackend *backend)
 {
     struct netdev *netdev = netdev_of(backend);
 
+    /* What its peers have not taken would be told to it later. */
+    for (int i = 0; i < MAX(netdev->nic->conf->peers.queues, 1); i++) {
+        qemu_purge_queued_packets(qemu_get_subqueue(netdev->nic, i));
+    }
     qemu_del_nic(netdev->nic);
     qemu_bh_delete(netdev->bh);
     merger_free(netdev->merger);

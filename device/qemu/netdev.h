@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A QEMU NIC as a backend (device/backend.h): its peer is whatever -netdev the user gave. Made by
- * vionet_pci.c, called through backend.c.
+ * nic.c, called through backend.c.
  *
  * What comes for the guest is copied into a queue, and goes on in a burst when QEMU's main loop comes
  * round; with the queue full the peer waits, as for QEMU's own NICs. To a guest that takes packets of TCP

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Properties of the device as QEMU's; see qom_properties.h. Called by vionet_pci.c and QEMU.
+ * Properties of the device as QEMU's; see qom_properties.h. Called by nic.c and the QOM types and QEMU.
  */
 #include "qemu/osdep.h"
 

@@ -2,7 +2,7 @@
 /*
  * The device's properties (device/properties.h) as properties of a QOM class: switches are of type bool,
  * all others of type str. What is set is kept as text, and read by the frontend when the device is
- * realized. Used by vionet_pci.c.
+ * realized. Used by nic.c and the QOM types.
  *
  * Threads: those that hold QEMU's big lock.
  */

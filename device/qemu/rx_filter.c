@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A receive filter in QAPI's types; see rx_filter.h. Called by vionet_pci.c.
+ * A receive filter in QAPI's types; see rx_filter.h. Called by nic.c.
  */
 #include "qemu/osdep.h"
 

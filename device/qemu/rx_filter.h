@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A driver's receive filter as query-rx-filter shows it. Used by vionet_pci.c. Threads: any.
+ * A driver's receive filter as query-rx-filter shows it. Used by nic.c. Threads: any.
  */
 #ifndef DEVICE_QEMU_RX_FILTER_H
 #define DEVICE_QEMU_RX_FILTER_H

@@ -421,6 +421,9 @@ void standby_loaded(struct standby *self)
 
 void standby_runs(struct standby *self)
 {
+    if (self->loading) { /* and it came to nothing */
+        standby_loaded(self);
+    }
     if (self->loaded || self->left) {
         qemu_bh_schedule(self->later);
     }

@@ -7,7 +7,7 @@
  *     irq=...  <--'
  *
  * A guest finds it where it is told of it: by ACPI (LNRO0005, in a table that -acpitable adds), a device tree, or
- * its kernel's command line. The window has no saved state yet, so that a guest with it does not migrate.
+ * its kernel's command line. A guest with it does not migrate.
  *
  * Threads. All with QEMU's big lock: accesses from virtual CPUs, the rest from the main loop.
  */

@@ -466,7 +466,8 @@ void queue_resume(struct queue *queue, _Atomic(struct memory_map *) *map, struct
     if (queue->coalesce.armed) { /* its timer may have run out meanwhile */
         wait_for_more(queue, outcome);
     }
-    outcome->kick = !queue->poll && ring_enable_kicks(&queue->ring);
+    /* Who polls may have found nothing here, and gone. */
+    outcome->kick = queue->poll || ring_enable_kicks(&queue->ring);
     queue_check(queue, outcome);
     gate_leave(&queue->gate);
 }

@@ -287,10 +287,43 @@ static void test_one_notification_for_a_burst(void)
     g_free(witness);
 }
 
+/* A run finds the queue paused, as the guest has taken bus mastering away; then it gives it back. */
+static void test_pause_before_run(void)
+{
+    struct witness *witness = g_new0(struct witness, 1);
+    struct machine *machine = boot();
+    struct pump *pump;
+
+    witness->backend.ops = &witness_ops;
+    witness->backend.takes = TAKES_ALL;
+    pump = pump_new(&witness->backend, 0);
+    pump_defer(pump);
+    pump_connect(pump, machine->device);
+    machine->user = pump;
+    machine->on_kick = machine_kicked;
+    for (unsigned round = 0; round < 3; round++) {
+        witness->n = 0;
+        g_assert_cmpuint(send_singly(machine, 1), ==, 1);
+        vionet_device_set_dma(machine->device, false);
+        pump_run(pump);
+        g_assert_cmpuint(witness->n, ==, 0);
+        vionet_device_set_dma(machine->device, true);
+        while (pump_run(pump)) {
+        }
+        g_assert_cmpuint(witness->n, ==, 1);
+    }
+    machine->on_kick = NULL;
+    pump_disconnect(pump);
+    pump_free(pump);
+    machine_free(machine);
+    g_free(witness);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/pump/one-notification-for-a-burst", test_one_notification_for_a_burst);
+    g_test_add_func("/pump/pause-before-run", test_pause_before_run);
     g_test_add_func("/pump/what-backends-take", test_what_backends_take);
     return g_test_run();
 }
