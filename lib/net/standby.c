@@ -277,10 +277,10 @@ static bool take(VionetStandby *standby, VionetStandbyInput input)
         return false;
     }
     standby->known = (standby->known & ~inputs[input].clears) | inputs[input].sets;
-    row = find_row(standby, input, standby->known);
     if (inputs[input].announce && standby->ops.announce) {
         standby->ops.announce(standby->opaque);
     }
+    row = find_row(standby, input, standby->known); /* what the operation came to is known now */
     event.action = row.action;
     event.outcome = act(standby, &row);
     settle(standby, &row, event.outcome);
