@@ -37,6 +37,20 @@ static inline bool may_go(const struct view *view, struct terms terms, const Vio
            (!terms.filters || filter_frame(view, frame->iov[0].iov_base, len) == VIONET_DELIVERED);
 }
 
+/* Shows the driver the buffers that were filled, which have so many octets of frames; how many they are. */
+static unsigned show_hand(struct queue *queue, struct hand *hand, uint64_t octets,
+                          struct outcome *outcome)
+{
+    const unsigned delivered = hand->done;
+
+    hand_put_down(queue, hand);
+    if (delivered > 0) {
+        burst_count_delivered(queue, delivered, octets, 0);
+        queue_flush(queue, delivered, outcome);
+    }
+    return delivered;
+}
+
 /* ---- to the first queue ---- */
 
 /* Puts frames into the buffers in hand; how many octets they have. */
@@ -83,14 +97,8 @@ void burst_go_straight(struct burst *burst, const VionetFrame *frames)
     }
     if (hand.n > 0) {
         const uint64_t octets = fill_straight(&hand, view, frames);
-        const unsigned delivered = hand.done;
 
-        hand_put_down(queue, &hand);
-        if (delivered > 0) {
-            burst->gone = burst_all(delivered);
-            burst_count_delivered(queue, delivered, octets, 0);
-            queue_flush(queue, delivered, &outcome);
-        }
+        burst->gone = burst_all(show_hand(queue, &hand, octets, &outcome));
     }
     gate_leave(&queue->gate);
     burst_note_visit(burst, queue, &outcome);
@@ -204,13 +212,8 @@ static void deliver_lot(struct burst *burst, const struct lot *lot, const struct
         hand_take(queue, &hand, lot->n);
         if (hand.n > 0) {
             const uint64_t octets = fill_lot(&hand, burst, lot, pieces);
-            const unsigned delivered = hand.done;
 
-            hand_put_down(queue, &hand);
-            if (delivered > 0) {
-                burst_count_delivered(queue, delivered, octets, 0);
-                queue_flush(queue, delivered, &outcome);
-            }
+            show_hand(queue, &hand, octets, &outcome);
         }
         gate_leave(&queue->gate);
     }

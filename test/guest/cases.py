@@ -75,6 +75,14 @@ USO_BITS = {54, 55, 56}
 DEFAULT_BITS = {5, 15, 16, 17, 18, 19, 21, 23, 28, 29, 32, 40}
 
 
+def end_served(test, guest, net, name):
+    """The guest serves a file, which is the point of that name, and ends; what it said."""
+    guest.reach("served")
+    test.ok(name, get(net.url) == CONTENT)
+    guest.go("served")
+    return test.said(guest.finish())
+
+
 @case(kernels=BOTH, quick=True, inside=BOTH)
 def basic(test):
     """Boots, negotiates what is offered, gets an address, HTTP out and in, ping."""
@@ -89,10 +97,7 @@ fetch out
 serve
 vt_sync served
 """)) as guest:
-        guest.reach("served")
-        test.ok("HTTP in through hostfwd", get(net.url) == CONTENT)
-        guest.go("served")
-        result = test.said(guest.finish())
+        result = end_served(test, guest, net, "HTTP in through hostfwd")
     test.note(f"{result.values['kernel']}: first line of the script after {result.cpu:.1f} s of processor time")
     test.same("the address that the backend gives", result.values.get("address"), "10.0.2.15/24")
     test.same("HTTP out", result.values.get("sha.out"), DIGEST)
@@ -115,10 +120,7 @@ fetch out
 serve
 vt_sync served
 """)) as guest:
-        guest.reach("served")
-        test.ok("HTTP in through hostfwd", get(net.url) == CONTENT)
-        guest.go("served")
-        result = test.said(guest.finish())
+        result = end_served(test, guest, net, "HTTP in through hostfwd")
     test.same("HTTP out", result.values.get("sha.out"), DIGEST)
 
 
@@ -457,10 +459,7 @@ def transport(test):
     daemon = test.daemon(net.netdev, properties)
     with test.guest(daemon, net.script("vt_test DHCP vt_dhcp eth0; fetch out; serve; vt_sync served\n"
                                        "grep virtio /proc/interrupts | vt_text interrupts")) as guest:
-        guest.reach("served")
-        test.ok("a file from the guest", get(net.url) == CONTENT)
-        guest.go("served")
-        result = test.said(guest.finish())
+        result = end_served(test, guest, net, "a file from the guest")
     test.same("a file to the guest", result.values.get("sha.out"), DIGEST)
     found = bits_of(result.values["features"])
     test.ok("the feature is negotiated", bits <= found, found)
@@ -497,10 +496,7 @@ fetch out
 serve
 vt_sync served
 """)) as guest:
-        guest.reach("served")
-        test.ok("a file from the guest", get(net.url) == CONTENT)
-        guest.go("served")
-        result = test.said(guest.finish())
+        result = end_served(test, guest, net, "a file from the guest")
     test.same("a file to the guest", result.values.get("sha.out"), DIGEST)
     test.same("device and revision", result.values.get("ids"), "0x1000 0x00 ")
     expected = DEFAULT_BITS

@@ -317,6 +317,22 @@ vt_sync again
 """
 
 
+def through_unbind_and_reset(rig, guest):
+    """From where UNBIND has the primary to where it has it again: the driver was unbound, then the machine reset."""
+    guest.go("there")
+    rig.management.event("driver-reset", to="unplugging", action="unplug", outcome="done")
+    rig.management.event("released", to="hidden")
+    guest.reach("gone")
+    guest.go("gone")
+    rig.management.event("running", to="visible", action="show", outcome="done")
+    guest.reach("again")
+    rig.management.note("management", "system_reset")
+    guest.qmp("system_reset")
+    rig.management.event("machine-reset", to="hidden", action="hide", outcome="done")
+    rig.management.event("running", to="visible", action="show", outcome="done")
+    guest.reach("there")
+
+
 @case()
 def failover_unbind_and_reset(test):
     """The driver is unbound and bound; the machine is reset in the middle."""
@@ -326,18 +342,7 @@ def failover_unbind_and_reset(test):
         guest.reach("there")
         rig.management.event("running", to="visible")
         test.ok("VMM and daemon agree", "primary0" in rig.devices() and rig.standby()["primary"] == "visible")
-        guest.go("there")
-        rig.management.event("driver-reset", to="unplugging", action="unplug", outcome="done")
-        rig.management.event("released", to="hidden")
-        guest.reach("gone")
-        guest.go("gone")
-        rig.management.event("running", to="visible", action="show", outcome="done")
-        guest.reach("again")
-        rig.management.note("management", "system_reset")
-        guest.qmp("system_reset")
-        rig.management.event("machine-reset", to="hidden", action="hide", outcome="done")
-        rig.management.event("running", to="visible", action="show", outcome="done")
-        guest.reach("there")
+        through_unbind_and_reset(rig, guest)
         test.ok("after the reset it is there again", "primary0" in rig.devices())
         guest.go("there")
         guest.reach("gone")

@@ -7,7 +7,7 @@ import socket
 import struct
 import time
 
-from failover import BESIDE, FUNCTIONS, PRIMARY, SLOT, UNBIND, Echo, Management, Rig, ended
+from failover import BESIDE, FUNCTIONS, PRIMARY, SLOT, UNBIND, Echo, Management, Rig, ended, through_unbind_and_reset
 from firmware import rom_for
 from guest import GuestError, Qemu
 from host import MAC
@@ -371,18 +371,7 @@ def failover_inside_unbind_and_reset(test):
         guest.qmp("set-action", reboot="reset")
         guest.reach("there")
         rig.management.event("running", to="visible")
-        guest.go("there")
-        rig.management.event("driver-reset", to="unplugging", action="unplug", outcome="done")
-        rig.management.event("released", to="hidden")
-        guest.reach("gone")
-        guest.go("gone")
-        rig.management.event("running", to="visible", action="show", outcome="done")
-        guest.reach("again")
-        rig.management.note("management", "system_reset")
-        guest.qmp("system_reset")
-        rig.management.event("machine-reset", to="hidden", action="hide", outcome="done")
-        rig.management.event("running", to="visible", action="show", outcome="done")
-        guest.reach("there")
+        through_unbind_and_reset(rig, guest)
         test.ok("after the reset it is there again, the same device",
                 rig.is_made() and not rig.had_event("DEVICE_DELETED"), guest.events)
         guest.go("there")

@@ -248,19 +248,43 @@ static unsigned send_singly(struct machine *machine, unsigned n)
     return (unsigned)(machine->kicks - before);
 }
 
+/* A machine, and a pump that a notification only puts on the list: a test runs it. */
+struct deferred {
+    struct witness *witness;
+    struct machine *machine;
+    struct pump *pump;
+};
+
+static struct deferred begin_deferred(void)
+{
+    struct deferred deferred = {.witness = g_new0(struct witness, 1), .machine = boot()};
+
+    deferred.witness->backend.ops = &witness_ops;
+    deferred.witness->backend.takes = TAKES_ALL;
+    deferred.pump = pump_new(&deferred.witness->backend, 0);
+    pump_defer(deferred.pump);
+    pump_connect(deferred.pump, deferred.machine->device);
+    deferred.machine->user = deferred.pump;
+    deferred.machine->on_kick = machine_kicked;
+    return deferred;
+}
+
+static void end_deferred(struct deferred *deferred)
+{
+    deferred->machine->on_kick = NULL;
+    pump_disconnect(deferred->pump);
+    pump_free(deferred->pump);
+    machine_free(deferred->machine);
+    g_free(deferred->witness);
+}
+
 static void test_one_notification_for_a_burst(void)
 {
-    struct witness *witness = g_new0(struct witness, 1);
-    struct machine *machine = boot();
-    struct pump *pump;
+    struct deferred deferred = begin_deferred();
+    struct machine *const machine = deferred.machine;
+    struct witness *const witness = deferred.witness;
+    struct pump *const pump = deferred.pump;
 
-    witness->backend.ops = &witness_ops;
-    witness->backend.takes = TAKES_ALL;
-    pump = pump_new(&witness->backend, 0);
-    pump_defer(pump);
-    pump_connect(pump, machine->device);
-    machine->user = pump;
-    machine->on_kick = machine_kicked;
     for (unsigned round = 0; round < 3; round++) {
         witness->n = 0;
         g_assert_cmpuint(send_singly(machine, 10), ==, 1);
@@ -280,27 +304,17 @@ static void test_one_notification_for_a_burst(void)
         g_assert_cmpuint(witness->n, ==, 27);
         g_assert_false(pump_run(pump)); /* nothing came: the guest is to notify */
     }
-    machine->on_kick = NULL;
-    pump_disconnect(pump);
-    pump_free(pump);
-    machine_free(machine);
-    g_free(witness);
+    end_deferred(&deferred);
 }
 
 /* A run finds the queue paused, as the guest has taken bus mastering away; then it gives it back. */
 static void test_pause_before_run(void)
 {
-    struct witness *witness = g_new0(struct witness, 1);
-    struct machine *machine = boot();
-    struct pump *pump;
+    struct deferred deferred = begin_deferred();
+    struct machine *const machine = deferred.machine;
+    struct witness *const witness = deferred.witness;
+    struct pump *const pump = deferred.pump;
 
-    witness->backend.ops = &witness_ops;
-    witness->backend.takes = TAKES_ALL;
-    pump = pump_new(&witness->backend, 0);
-    pump_defer(pump);
-    pump_connect(pump, machine->device);
-    machine->user = pump;
-    machine->on_kick = machine_kicked;
     for (unsigned round = 0; round < 3; round++) {
         witness->n = 0;
         g_assert_cmpuint(send_singly(machine, 1), ==, 1);
@@ -312,11 +326,7 @@ static void test_pause_before_run(void)
         }
         g_assert_cmpuint(witness->n, ==, 1);
     }
-    machine->on_kick = NULL;
-    pump_disconnect(pump);
-    pump_free(pump);
-    machine_free(machine);
-    g_free(witness);
+    end_deferred(&deferred);
 }
 
 int main(int argc, char **argv)
