@@ -177,6 +177,7 @@ struct VionetBackend {
     unsigned takes;
     bool cut;       /* nobody is at the other end */
     bool full;      /* frames from the guest had better wait until ready is called */
+    unsigned burst; /* frames that it is given at a time, 0: as many as there are */
     uint64_t suits; /* features, as bits, that are offered with it unless the user says otherwise */
     struct {
         _Atomic uint64_t sent;
