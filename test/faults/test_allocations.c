@@ -598,6 +598,14 @@ static void test_vfio_user(void)
     run_all(scene_kept, STREAM_MAX_DATA / 2, true);
 }
 
+static void scene_vhost_user(void)
+{
+    scene_vhost_user_begin();
+    scene_vhost_user_run();
+    failing_malloc_end();
+    scene_vhost_user_end();
+}
+
 static void test_vhost_user(void)
 {
     run_all(scene_vhost_user, 0, false);
