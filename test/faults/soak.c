@@ -406,7 +406,7 @@ static void soak(gconstpointer properties)
                    "of those beside a good guest; the process grew by %d KiB",
                    (const char *)properties, good->sent * PAIRS, n_misdeeds, n_lost_connections,
                    100 * cpu, 100 * time, (int)(after - before));
-    g_assert_cmpuint(n_misdeeds, >, 100);
+    g_assert_cmpuint(n_misdeeds, >, 10);
     g_assert_cmpuint(n_lost_connections, >, 1);
     g_assert_cmpfloat(cpu, >, 0.9);
     g_assert_cmpfloat(time, >, 0.7); /* the machine has others to serve */
