@@ -11,7 +11,7 @@ run_packages=(gcc libc6-dev meson ninja-build pkgconf libglib2.0-dev libpcap-dev
 # device/qemu/prepare.sh to unpack and configure QEMU.
 check_packages=("${run_packages[@]}" g++ clang libclang-rt-dev llvm clang-format libjson-glib-dev libseccomp-dev
     libslirp-dev tshark valgrind python3 git debian-archive-keyring dpkg-dev libpixman-1-dev libfdt-dev
-    python3-venv afl++)
+    python3-venv afl++ strace)
 
 # Prints those of the packages named that are not installed.
 missing_packages()

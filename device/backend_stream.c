@@ -476,16 +476,31 @@ static bool open_server(struct stream *stream, const struct reader *reader)
     return true;
 }
 
+/* Waits until a connection is there, or will not be; false if the time is over. */
+static bool await_connection(int fd)
+{
+    const gint64 deadline = g_get_monotonic_time() + CONNECT_MS * G_TIME_SPAN_MILLISECOND;
+    struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+    int n;
+
+    do {
+        const gint64 left = deadline - g_get_monotonic_time();
+
+        n = poll(&poll_fd, 1, (int)(MAX(left, 0) / G_TIME_SPAN_MILLISECOND));
+    } while (n < 0 && errno == EINTR);
+    if (n == 0) {
+        errno = ETIMEDOUT;
+    }
+    return n == 1;
+}
+
 /* Connects, once and for all: the only place that waits, and not for long. */
 static bool open_client(struct stream *stream, const struct reader *reader)
 {
     bool good = begin_connecting(stream);
 
     if (good && stream->connecting) {
-        struct pollfd poll_fd = {.fd = stream->fd, .events = POLLOUT};
-
-        errno = ETIMEDOUT;
-        good = poll(&poll_fd, 1, CONNECT_MS) == 1 && end_connecting(stream);
+        good = await_connection(stream->fd) && end_connecting(stream);
     }
     return good || refuse_address(reader, stream);
 }

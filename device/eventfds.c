@@ -39,8 +39,12 @@ void eventfds_signal(int fd)
 {
     struct pollfd room = {.fd = fd, .events = POLLOUT};
     const uint64_t one = 1;
+    int n;
 
-    if (poll(&room, 1, 0) == 1 && room.revents & POLLOUT) {
+    do {
+        n = poll(&room, 1, 0);
+    } while (n < 0 && errno == EINTR);
+    if (n == 1 && room.revents & POLLOUT) {
         (void)!write(fd, &one, sizeof(one));
     }
 }

@@ -73,15 +73,18 @@ unsigned frame_fifo_waiting(const struct frame_fifo *fifo)
     return (unsigned)(fifo->put - fifo->taken);
 }
 
-/* Copies a frame as it is: the checksum, if it is unfinished, stays so. */
+/* Copies a frame as it is: the checksum, if it is unfinished, stays so. Its octets, 0 if there is no memory. */
 static size_t copy_octets(struct place *place, const VionetFrame *frame)
 {
     VionetFrame plain = {.iov = frame->iov, .n_iov = frame->n_iov, .len = frame->len};
 
     if (place->size < frame->len) {
         g_free(place->octets);
-        place->octets = g_malloc(frame->len);
-        place->size = frame->len;
+        place->octets = g_try_malloc(frame->len);
+        place->size = place->octets ? frame->len : 0;
+    }
+    if (place->size < frame->len) {
+        return 0;
     }
     return vionet_frame_linearize(&plain, place->octets, place->size);
 }

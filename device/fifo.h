@@ -21,7 +21,7 @@ void frame_fifo_free(struct frame_fifo *fifo);
 
 /*
  * Copies frame, of frame->len octets in its ranges, to the end, offload members included. False if
- * the queue is full or the frame is empty.
+ * the queue is full, the frame is empty, or there is no memory for it.
  */
 bool frame_fifo_put(struct frame_fifo *fifo, const VionetFrame *frame);
 

@@ -193,6 +193,10 @@ void listener_close(struct listener *listener)
 bool listener_has_lost(int fd)
 {
     struct pollfd poll_fd = {.fd = fd};
+    int n;
 
-    return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & (POLLHUP | POLLERR | POLLNVAL));
+    do {
+        n = poll(&poll_fd, 1, 0);
+    } while (n < 0 && errno == EINTR);
+    return n == 1 && (poll_fd.revents & (POLLHUP | POLLERR | POLLNVAL));
 }

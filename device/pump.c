@@ -407,7 +407,11 @@ static unsigned count_fitting(struct pump *pump)
         return n;
     }
     pump->segments.n = 0;
-    pump->cutting = segment_begin(&pump->cutter, &pump->held[0], g_random_int());
+    if (!pump->segments.octets) {
+        pump->segments.octets = g_try_malloc(PLAIN_OCTETS);
+    }
+    pump->cutting =
+        pump->segments.octets && segment_begin(&pump->cutter, &pump->held[0], g_random_int());
     return pump->cutting ? 0 : 1; /* for the device to refuse and count */
 }
 
@@ -417,9 +421,6 @@ static void cut(struct pump *pump)
     struct plain *plain = &pump->segments;
     size_t len;
 
-    if (!plain->octets) {
-        plain->octets = g_malloc(PLAIN_OCTETS);
-    }
     plain->used = 0;
     while ((len = segment_len(&pump->cutter)) > 0 && has_place(plain, len)) {
         segment_next(&pump->cutter, plain->octets + plain->used, len);

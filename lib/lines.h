@@ -7,6 +7,9 @@
 #ifndef VIONET_LINES_H
 #define VIONET_LINES_H
 
+#include <stdlib.h>
+#include <string.h>
+
 #include <glib.h>
 
 #define CACHE_LINE 64
@@ -18,6 +21,15 @@ static inline gpointer lines_new0(size_t n, size_t size)
     const size_t pair = LINE_PAIR;
 
     return g_aligned_alloc0((n * size + pair - 1) / pair, pair, pair);
+}
+
+/* The same, NULL if there is no memory for it. (Where this is, g_aligned_free() is free().) */
+static inline gpointer lines_try_new0(size_t n, size_t size)
+{
+    const size_t octets = (n * size + LINE_PAIR - 1) / LINE_PAIR * LINE_PAIR;
+    void *made;
+
+    return posix_memalign(&made, LINE_PAIR, octets) == 0 ? memset(made, 0, octets) : NULL;
 }
 
 /*

@@ -63,6 +63,7 @@ static bool waits_already(const struct held *held, const struct stream_message *
 bool held_add(struct held *held, struct stream_message *message, bool answered, bool notification)
 {
     struct held_message *copy;
+    uint8_t *payload;
 
     if (answered && notification && waits_already(held, message)) {
         return true;
@@ -70,9 +71,16 @@ bool held_add(struct held *held, struct stream_message *message, bool answered, 
     if (held->messages.length >= HELD_MAX) {
         return false;
     }
+    payload = g_try_malloc(message->len);
+    if (message->len > 0 && !payload) {
+        return false;
+    }
+    if (payload) {
+        memcpy(payload, message->payload, message->len);
+    }
     copy = g_new0(struct held_message, 1);
     copy->message = *message;
-    copy->message.payload = g_memdup2(message->payload, message->len);
+    copy->message.payload = payload;
     message->n_fds = 0;
     copy->answered = answered;
     copy->notification = notification;

@@ -24,7 +24,7 @@ void held_free(struct held *held);
 
 /*
  * Keeps a copy of the message, whose descriptors it takes over. A notification that waits already is
- * not kept twice. False if they are too many.
+ * not kept twice. False if they are too many, or too long for the memory that there is.
  */
 bool held_add(struct held *held, struct stream_message *message, bool answered, bool notification);
 

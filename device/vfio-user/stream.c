@@ -38,7 +38,8 @@ struct stream {
     /* For the message at begin; and, brought by the last read, for one behind it. */
     struct arrival arrivals[2];
     unsigned n_arrivals;
-    GByteArray *kept; /* octets of a reply that the socket did not take yet */
+    uint8_t *kept; /* octets of a reply that the socket did not take yet, NULL: none */
+    size_t n_kept;
 };
 
 /* ---- Life ---- */
@@ -49,7 +50,6 @@ struct stream *stream_new(int fd)
 
     stream->fd = fd;
     stream->buffer = g_malloc(BUFFER_OCTETS);
-    stream->kept = g_byte_array_new();
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     return stream;
 }
@@ -71,7 +71,7 @@ void stream_free(struct stream *stream)
             close_fds(stream->arrivals[i].fds, stream->arrivals[i].n);
         }
         close(stream->fd);
-        g_byte_array_unref(stream->kept);
+        g_free(stream->kept);
         g_free(stream->buffer);
         g_free(stream);
     }
@@ -289,16 +289,27 @@ static ssize_t transmit(struct stream *stream, struct msghdr *msg)
     return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : n;
 }
 
-/* Of a range whose first octets were sent, or all of it; returns how many octets of it were. */
-static size_t keep_rest(struct stream *stream, const struct iovec *iov, size_t sent)
+/* Keeps what is behind the first octets of a header and a payload; false if there is no memory for it. */
+static bool keep_rest(struct stream *stream, const struct iovec iov[2], size_t sent)
 {
-    const size_t here = MIN(sent, iov->iov_len);
+    const size_t whole = iov[0].iov_len + iov[1].iov_len;
+    const size_t of_header = MIN(sent, iov[0].iov_len);
+    const size_t header_left = iov[0].iov_len - of_header;
 
-    if (here < iov->iov_len) {
-        g_byte_array_append(stream->kept, (const uint8_t *)iov->iov_base + here,
-                            (guint)(iov->iov_len - here));
+    if (sent == whole) {
+        return true;
     }
-    return here;
+    stream->kept = g_try_malloc(whole - sent);
+    if (!stream->kept) {
+        return false;
+    }
+    stream->n_kept = whole - sent;
+    memcpy(stream->kept, (const uint8_t *)iov[0].iov_base + of_header, header_left);
+    if (stream->n_kept > header_left) {
+        memcpy(stream->kept + header_left, (const uint8_t *)iov[1].iov_base + (sent - of_header),
+               stream->n_kept - header_left);
+    }
+    return true;
 }
 
 bool stream_send(struct stream *stream, struct vfio_user_header header, const void *payload,
@@ -321,29 +332,31 @@ bool stream_send(struct stream *stream, struct vfio_user_header header, const vo
     if (n < 0 || (n == 0 && n_fds > 0)) {
         return false; /* a peer that does not even take its descriptors is not worth keeping them */
     }
-    for (size_t i = 0, sent = (size_t)n; i < G_N_ELEMENTS(iov); i++) {
-        sent -= keep_rest(stream, &iov[i], sent);
-    }
-    return true;
+    return keep_rest(stream, iov, (size_t)n);
 }
 
 bool stream_flush(struct stream *stream)
 {
-    struct iovec iov = {stream->kept->data, stream->kept->len};
+    struct iovec iov = {stream->kept, stream->n_kept};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
     ssize_t n;
 
-    if (stream->kept->len == 0) {
+    if (!stream->kept) {
         return true;
     }
     n = transmit(stream, &msg);
-    if (n > 0) {
-        g_byte_array_remove_range(stream->kept, 0, (guint)n);
+    if (n < 0) {
+        return false;
     }
-    return n >= 0;
+    stream->n_kept -= (size_t)n;
+    memmove(stream->kept, stream->kept + n, stream->n_kept);
+    if (stream->n_kept == 0) {
+        g_clear_pointer(&stream->kept, g_free);
+    }
+    return true;
 }
 
 bool stream_is_full(const struct stream *stream)
 {
-    return stream->kept->len > 0;
+    return stream->kept;
 }

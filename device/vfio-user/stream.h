@@ -60,7 +60,7 @@ const char *stream_reason(const struct stream *stream);
 
 /*
  * Sends a message, the header's size being set here. What does not go out at once is kept, and goes
- * with stream_flush(). False if the connection is lost.
+ * with stream_flush(). False if the connection is lost, or there is no memory to keep it in.
  */
 bool stream_send(struct stream *stream, struct vfio_user_header header, const void *payload,
                  size_t len, const int *fds, unsigned n_fds);

@@ -35,6 +35,7 @@ typedef enum VionetStateError {
     VIONET_STATE_ERROR_CONFIG,     /* the device saved was made with another configuration */
     VIONET_STATE_ERROR_FEATURES,   /* it had features that this one does not offer */
     VIONET_STATE_ERROR_VALUE,      /* a field is out of range, or contradicts another */
+    VIONET_STATE_ERROR_MEMORY,     /* there is no memory for it */
 } VionetStateError;
 
 /* The version of the format that is written; all up to it are read. */

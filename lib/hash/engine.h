@@ -61,6 +61,9 @@ extern const struct hash_engine hash_engine_avx512;
 extern const struct hash_engine hash_engine_pmull;
 #endif
 
+/* vionet_hash_key_new(), but NULL if there is no memory. */
+struct VionetHashKey *hash_key_try_new(const uint8_t *key, size_t len);
+
 /* The 64 bits of the key that begin at its 32-bit word word. */
 static inline uint64_t hash_key_window(const uint8_t *key, unsigned word)
 {

@@ -6,6 +6,7 @@
 #include <vionet/hash.h>
 
 #include "hash/engine.h"
+#include "lines.h"
 
 #include <glib.h>
 #include <string.h>
@@ -53,10 +54,15 @@ static const struct hash_engine *engine_find(const char *name)
     return NULL;
 }
 
-static VionetHashKey *new_key(const struct hash_engine *engine, const uint8_t *key, size_t len)
+/* Octets of a key with what its engine makes of it. */
+static size_t size_of_key(const struct hash_engine *engine)
 {
-    VionetHashKey *made =
-        g_aligned_alloc(1, sizeof(VionetHashKey) + engine->room, _Alignof(VionetHashKey));
+    return sizeof(VionetHashKey) + engine->room;
+}
+
+static VionetHashKey *make_key(VionetHashKey *made, const struct hash_engine *engine,
+                               const uint8_t *key, size_t len)
+{
     uint8_t padded[HASH_KEY_PADDED] = {0};
 
     if (len) {
@@ -65,6 +71,20 @@ static VionetHashKey *new_key(const struct hash_engine *engine, const uint8_t *k
     made->engine = *engine;
     engine->prepare(made->prepared, padded);
     return made;
+}
+
+static VionetHashKey *new_key(const struct hash_engine *engine, const uint8_t *key, size_t len)
+{
+    return make_key(g_aligned_alloc(1, size_of_key(engine), _Alignof(VionetHashKey)), engine, key,
+                    len);
+}
+
+VionetHashKey *hash_key_try_new(const uint8_t *key, size_t len)
+{
+    const struct hash_engine *engine = engine_at(0);
+    VionetHashKey *made = lines_try_new0(1, size_of_key(engine));
+
+    return made ? make_key(made, engine, key, len) : NULL;
 }
 
 VionetHashKey *vionet_hash_key_new(const uint8_t *key, size_t len)

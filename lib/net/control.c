@@ -21,7 +21,11 @@
 #define NO_FEATURE 0xff
 #define REPLY_MAX  8
 
-enum answer { ANSWER_OK, ANSWER_LENGTH, ANSWER_VALUE };
+/* ANSWER_NO_MEMORY is the only one that is no fault of the driver's. */
+enum answer { ANSWER_OK, ANSWER_LENGTH, ANSWER_VALUE, ANSWER_NO_MEMORY };
+
+/* What became of a command: which rule it is against, or one of the two behind all rules. */
+enum { COMMAND_OK = VIONET_N_VIOLATIONS, COMMAND_NO_MEMORY };
 
 /* A command under way. */
 struct request {
@@ -30,8 +34,9 @@ struct request {
     const uint8_t *payload;
     size_t len;
     uint8_t reply[REPLY_MAX]; /* in front of ack */
-    uint64_t room;            /* octets behind ack */
-    GByteArray *result;       /* what goes there, NULL if nothing */
+    struct iov_cursor behind; /* ack, where results go */
+    uint64_t room;            /* octets there */
+    size_t n_results;         /* octets of them, written by commands that succeed */
     bool filter_changed;
     bool steering_changed;
     bool coalescing_changed;
@@ -185,7 +190,9 @@ static enum answer take_hash(const struct request *request, struct steering *ste
         return ANSWER_VALUE;
     }
     steering->hash_types = hash_types;
-    steering_set_key(steering, p + 1, key_len);
+    if (!steering_try_set_key(steering, p + 1, key_len)) {
+        return ANSWER_NO_MEMORY;
+    }
     enable_tunnels(steering, view->dialect, tunnel_types);
     return ANSWER_OK;
 }
@@ -215,7 +222,10 @@ static enum answer take_rss(const struct request *request, struct steering *stee
     if (unclassified >= config->max_pairs || max_tx_vq == 0 || max_tx_vq > config->max_pairs) {
         return ANSWER_VALUE;
     }
-    pairs = g_new(uint16_t, entries);
+    pairs = g_try_new(uint16_t, entries);
+    if (!pairs) {
+        return ANSWER_NO_MEMORY;
+    }
     answer = ANSWER_OK;
     for (unsigned i = 0; i < entries; i++) {
         pairs[i] = get_le16(p + 8 + 2 * i);
@@ -224,8 +234,10 @@ static enum answer take_rss(const struct request *request, struct steering *stee
     if (answer == ANSWER_OK) {
         answer = take_hash(request, steering, get_le32(p), p + 10 + 2 * entries);
     }
+    if (answer == ANSWER_OK && !steering_try_set_table(steering, pairs, entries)) {
+        answer = ANSWER_NO_MEMORY;
+    }
     if (answer == ANSWER_OK) {
-        steering_set_table(steering, pairs, entries);
         steering->mode = STEER_TABLE;
         steering->unclassified = (uint16_t)unclassified;
         steering->max_tx_vq = (uint16_t)max_tx_vq;
@@ -306,6 +318,7 @@ static enum answer set_context(struct request *request, const struct command *ro
     const bool add = row->command == VIRTNET_RSS_CTX_CTRL_ADD;
     struct steering **context = context_at(request);
     struct steering steering = {0};
+    struct steering *made;
     enum answer answer;
 
     if (!context || add == (*context != NULL)) {
@@ -313,12 +326,14 @@ static enum answer set_context(struct request *request, const struct command *ro
     }
     answer =
         take_rss(request, &steering, request->payload + sizeof(struct virtnet_rss_ctx_add_modify));
-    if (answer != ANSWER_OK) {
+    made = answer == ANSWER_OK ? g_try_new(struct steering, 1) : NULL;
+    if (!made) {
         steering_clear(&steering);
-        return answer;
+        return answer == ANSWER_OK ? ANSWER_NO_MEMORY : answer;
     }
     free_context(request->device, context);
-    *context = g_memdup2(&steering, sizeof(steering));
+    *made = steering;
+    *context = made;
     request->device->n_rss_contexts++;
     return ANSWER_OK;
 }
@@ -441,7 +456,7 @@ static enum answer query_stats(struct request *request, const struct command *ro
         return ANSWER_LENGTH;
     }
     put_le64(types_le, stats_types(request->view));
-    request->result = g_byte_array_append(g_byte_array_new(), types_le, sizeof(types_le));
+    request->n_results = iov_write(&request->behind, types_le, sizeof(types_le));
     return ANSWER_OK;
 }
 
@@ -456,7 +471,8 @@ static enum answer get_stats(struct request *request, const struct command *row)
     if (!stats_check(request->device, request->payload, n)) {
         return ANSWER_VALUE;
     }
-    request->result = stats_reply(request->device, request->payload, n, request->room);
+    request->n_results =
+        stats_reply(request->device, request->payload, n, &request->behind, request->room);
     return ANSWER_OK;
 }
 
@@ -557,13 +573,13 @@ static bool unlocked(const struct view *view, const struct command *row)
 
 /* ---- the queue ---- */
 
-/* Which rule a command is against, VIONET_N_VIOLATIONS if none. */
-static VionetViolation execute(struct request *request, const struct command *row, uint64_t in_len)
+static unsigned execute(struct request *request, const struct command *row, uint64_t in_len)
 {
-    static const VionetViolation against[] = {
-        [ANSWER_OK] = VIONET_N_VIOLATIONS,
+    static const unsigned becomes[] = {
+        [ANSWER_OK] = COMMAND_OK,
         [ANSWER_LENGTH] = VIONET_VIOLATION_COMMAND_LENGTH,
         [ANSWER_VALUE] = VIONET_VIOLATION_COMMAND_VALUE,
+        [ANSWER_NO_MEMORY] = COMMAND_NO_MEMORY,
     };
 
     if (!row) {
@@ -576,38 +592,43 @@ static VionetViolation execute(struct request *request, const struct command *ro
         in_len < row->reply + 1u) {
         return VIONET_VIOLATION_COMMAND_LENGTH;
     }
-    return against[row->run(request, row)];
+    return becomes[row->run(request, row)];
 }
 
 /* Runs the command in the control buffer and publishes what it changed. */
-static VionetViolation run_command(struct request *request, const struct queue *queue,
-                                   const struct command *row)
+static unsigned run_command(struct request *request, const struct queue *queue,
+                            const struct command *row)
 {
     VionetDevice *device = request->device;
-    VionetViolation violation;
+    unsigned became;
 
-    request->view = view_copy(device_view(device));
-    violation = execute(request, row, queue->chain.in_len);
-    if (violation == VIONET_N_VIOLATIONS) {
+    request->view = view_try_copy(device_view(device));
+    if (!request->view) {
+        return COMMAND_NO_MEMORY;
+    }
+    became = execute(request, row, queue->chain.in_len);
+    if (became == COMMAND_OK) {
         device_publish(device, request->view);
     } else {
         view_free(request->view);
     }
-    return violation;
+    return became;
 }
 
 /* Tells the host of a command that was answered. */
 static void report(const struct request *request, const struct queue *queue,
-                   const struct command *row, VionetViolation violation)
+                   const struct command *row, unsigned became)
 {
     VionetDevice *device = request->device;
     const uint8_t *command = device->control_buffer;
 
     if (request->coalescing_changed) {
         settle_coalescing(device);
-    } else if (violation != VIONET_N_VIOLATIONS) {
-        vionet_device_violation(device, violation, queue->index, queue->chain.ref.id,
+    } else if (became < VIONET_N_VIOLATIONS) {
+        vionet_device_violation(device, (VionetViolation)became, queue->index, queue->chain.ref.id,
                                 (uint64_t)command[0] << 8 | command[1]);
+    } else if (became == COMMAND_NO_MEMORY) {
+        return;
     } else if (request->filter_changed) {
         device_event(device, VIONET_EVENT_FILTER);
     } else if (request->steering_changed) {
@@ -619,7 +640,7 @@ static void report(const struct request *request, const struct queue *queue,
     }
 }
 
-/* Gives the driver what came before ack, ack, and what stands behind it. */
+/* Gives the driver what comes before ack, and ack; what stands behind it is there. */
 static void give_answer(struct queue *queue, const struct request *request,
                         const struct command *row, bool ok)
 {
@@ -631,11 +652,7 @@ static void give_answer(struct queue *queue, const struct request *request,
 
     memcpy(answer, request->reply, ack_at);
     answer[ack_at] = ok ? VIRTIO_NET_OK : VIRTIO_NET_ERR;
-    written = iov_write(&in, answer, ack_at + 1);
-    if (request->result) {
-        written += iov_write(&in, request->result->data, request->result->len);
-        g_byte_array_unref(request->result);
-    }
+    written = iov_write(&in, answer, ack_at + 1) + request->n_results;
     chain_write_out(&queue->ring, chain, written); /* if it fails, the flush shows nothing */
     ring_push(&queue->ring, &chain->ref, (uint32_t)written);
 }
@@ -650,7 +667,7 @@ static void serve(VionetDevice *device, struct queue *queue, struct outcome *out
     struct iov_cursor out = iov_begin(chain->out, chain->n_out);
     struct request request = {.device = device, .payload = device->control_buffer + 2};
     const struct command *row;
-    VionetViolation violation;
+    unsigned became;
     bool ok;
 
     if (chain->out_len < 2 || chain->in_len < 1) {
@@ -658,17 +675,18 @@ static void serve(VionetDevice *device, struct queue *queue, struct outcome *out
                          chain->out_len, outcome);
         return;
     }
-    request.room = chain->in_len - 1;
+    request.behind = iov_begin(chain->in, chain->n_in);
+    request.room = chain->in_len - iov_skip(&request.behind, 1);
     request.len = iov_read(&out, device->control_buffer, CONTROL_MAX) - 2;
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* the command is what was read */
     row = find_command(device->control_buffer[0], device->control_buffer[1]);
-    violation = chain->out_len > CONTROL_MAX ? VIONET_VIOLATION_COMMAND_LENGTH
-                                             : run_command(&request, queue, row);
-    ok = violation == VIONET_N_VIOLATIONS;
+    became = chain->out_len > CONTROL_MAX ? VIONET_VIOLATION_COMMAND_LENGTH
+                                          : run_command(&request, queue, row);
+    ok = became == COMMAND_OK;
     give_answer(queue, &request, row, ok);
     queue_flush(queue, 1, outcome);
     queue_count(queue, ok ? VIONET_COUNTER_COMMANDS_OK : VIONET_COUNTER_COMMANDS_ERR, 1);
-    report(&request, queue, row, violation);
+    report(&request, queue, row, became);
 }
 
 /*

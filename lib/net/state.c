@@ -649,9 +649,9 @@ static void apply_steering(const struct state_steering *state, const VionetDiale
     steering->hash_types = state->hash_types;
     steering->tunnel_types = state->tunnel_types;
     steering->tunnels = vionet_dialect_tunnels(dialect, state->tunnel_types);
-    steering_set_key(steering, state->key.items, state->key.n);
-    if (state->table.n) {
-        steering_set_table(steering, state->table.items, state->table.n);
+    if (!steering_try_set_key(steering, state->key.items, state->key.n) ||
+        (state->table.n && !steering_try_set_table(steering, state->table.items, state->table.n))) {
+        g_error("failed to allocate a key or a table"); /* too late to be refused */
     }
 }
 

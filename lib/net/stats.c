@@ -138,28 +138,28 @@ static void take_values(struct queue *queue, uint64_t values[N_VALUES])
     values[VALUE_NEVER] = 0;
 }
 
-/* One reply; false if there is no room for it. */
-static bool append_reply(GByteArray *replies, const struct type_row *row, unsigned queue,
-                         const uint64_t *values, uint64_t room)
+/* One reply; its octets, 0 if there is no room for it. */
+static size_t write_reply(const struct type_row *row, unsigned queue, const uint64_t *values,
+                          struct iov_cursor *to, uint64_t room)
 {
     uint8_t reply[HDR_SIZE + MAX_VALUES * sizeof(le64)] = {row->type};
     const size_t size = HDR_SIZE + row->n_values * sizeof(le64);
 
-    if (room - replies->len < size) {
-        return false;
+    if (room < size) {
+        return 0;
     }
     put_le16(reply + offsetof(struct virtio_net_stats_reply_hdr, vq_index), (uint16_t)queue);
     put_le16(reply + offsetof(struct virtio_net_stats_reply_hdr, size), (uint16_t)size);
     for (unsigned i = 0; i < row->n_values; i++) {
         put_le64(reply + HDR_SIZE + i * sizeof(le64), values[row->values[i]]);
     }
-    g_byte_array_append(replies, reply, (guint)size);
-    return true;
+    return iov_write(to, reply, size);
 }
 
-GByteArray *stats_reply(VionetDevice *device, const uint8_t *entries, size_t n, uint64_t room)
+size_t stats_reply(VionetDevice *device, const uint8_t *entries, size_t n, struct iov_cursor *to,
+                   uint64_t room)
 {
-    GByteArray *replies = g_byte_array_new();
+    size_t written = 0;
 
     for (size_t i = 0; i < n; i++) {
         const uint8_t *entry = entries + i * ENTRY_SIZE;
@@ -168,11 +168,17 @@ GByteArray *stats_reply(VionetDevice *device, const uint8_t *entries, size_t n, 
 
         take_values(&device->queues[queue], values);
         for (unsigned r = 0; r < G_N_ELEMENTS(type_rows); r++) {
-            if ((entry_types(entry) >> type_rows[r].type & 1) &&
-                !append_reply(replies, &type_rows[r], queue, values, room)) {
-                return replies;
+            size_t len;
+
+            if (!(entry_types(entry) >> type_rows[r].type & 1)) {
+                continue;
             }
+            len = write_reply(&type_rows[r], queue, values, to, room - written);
+            if (len == 0) {
+                return written;
+            }
+            written += len;
         }
     }
-    return replies;
+    return written;
 }

@@ -6,6 +6,7 @@
 #ifndef VIONET_NET_STATS_H
 #define VIONET_NET_STATS_H
 
+#include "iov.h"
 #include "net/device.h"
 
 /* The types that the negotiated features open, 1 << VIRTIO_NET_STATS_TYPE_REPLY_* each. */
@@ -15,9 +16,10 @@ uint64_t stats_types(const struct view *view);
 bool stats_check(const VionetDevice *device, const uint8_t *entries, size_t n);
 
 /*
- * The replies to entries that were checked, by entry and then by type: whole ones, as many as there
- * is room for. Counters of one entry are of one moment. The command at hand counts as done.
+ * Writes the replies to entries that were checked, by entry and then by type: whole ones, as many as there
+ * is room for. Counters of one entry are of one moment. The command at hand counts as done. How many octets.
  */
-GByteArray *stats_reply(VionetDevice *device, const uint8_t *entries, size_t n, uint64_t room);
+size_t stats_reply(VionetDevice *device, const uint8_t *entries, size_t n, struct iov_cursor *to,
+                   uint64_t room);
 
 #endif

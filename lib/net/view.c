@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "hash/engine.h"
 #include "lines.h"
 #include "net/header.h"
 
@@ -46,10 +47,8 @@ void view_negotiate(struct view *view, const VionetConfig *config, const uint64_
     view->filter.vlan_filter = view_has(view, VIRTIO_NET_F_CTRL_VLAN);
 }
 
-struct view *view_copy(const struct view *view)
+static struct view *copy_to(struct view *copy, const struct view *view)
 {
-    struct view *copy = lines_new0(1, sizeof(*copy));
-
     *copy = *view;
     if (copy->steering.key) {
         g_atomic_ref_count_inc(&copy->steering.key->refs);
@@ -58,6 +57,18 @@ struct view *view_copy(const struct view *view)
         g_atomic_ref_count_inc(&copy->steering.table->refs);
     }
     return copy;
+}
+
+struct view *view_copy(const struct view *view)
+{
+    return copy_to(lines_new0(1, sizeof(*view)), view);
+}
+
+struct view *view_try_copy(const struct view *view)
+{
+    struct view *copy = lines_try_new0(1, sizeof(*copy));
+
+    return copy ? copy_to(copy, view) : NULL;
 }
 
 static void key_unref(struct shared_key *key)
@@ -89,28 +100,47 @@ void view_free(struct view *view)
     g_aligned_free(view);
 }
 
-void steering_set_key(struct steering *steering, const uint8_t *key, size_t len)
+static struct shared_key *key_try_new(const uint8_t *key, size_t len)
 {
-    struct shared_key *shared = NULL;
+    struct shared_key *shared = g_try_malloc(sizeof(*shared) + len);
 
-    if (len) {
-        shared = g_malloc(sizeof(*shared) + len);
-        g_atomic_ref_count_init(&shared->refs);
-        shared->len = (uint8_t)len;
-        memcpy(shared->octets, key, len);
-        shared->key = vionet_hash_key_new(key, len);
+    if (!shared) {
+        return NULL;
+    }
+    shared->key = hash_key_try_new(key, len);
+    if (!shared->key) {
+        g_free(shared);
+        return NULL;
+    }
+    g_atomic_ref_count_init(&shared->refs);
+    shared->len = (uint8_t)len;
+    memcpy(shared->octets, key, len);
+    return shared;
+}
+
+bool steering_try_set_key(struct steering *steering, const uint8_t *key, size_t len)
+{
+    struct shared_key *shared = len ? key_try_new(key, len) : NULL;
+
+    if (len && !shared) {
+        return false;
     }
     key_unref(steering->key);
     steering->key = shared;
+    return true;
 }
 
-void steering_set_table(struct steering *steering, const uint16_t *pairs, unsigned n)
+bool steering_try_set_table(struct steering *steering, const uint16_t *pairs, unsigned n)
 {
-    struct shared_table *table = g_malloc(sizeof(*table) + n * sizeof(pairs[0]));
+    struct shared_table *table = g_try_malloc(sizeof(*table) + n * sizeof(pairs[0]));
 
+    if (!table) {
+        return false;
+    }
     g_atomic_ref_count_init(&table->refs);
     table->mask = (uint16_t)(n - 1);
     memcpy(table->pairs, pairs, n * sizeof(pairs[0]));
     table_unref(steering->table);
     steering->table = table;
+    return true;
 }

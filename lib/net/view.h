@@ -136,11 +136,13 @@ void view_begin_legacy(struct view *view, const VionetConfig *config, bool big_e
 void view_negotiate(struct view *view, const VionetConfig *config, const uint64_t *features);
 
 struct view *view_copy(const struct view *view);
+/* For commands, of which a driver may give as many as it likes: NULL if there is no memory. */
+struct view *view_try_copy(const struct view *view);
 void view_free(struct view *view);
 
-/* Replaces the key (len 0: none) or the table (of n pairs, a power of two). */
-void steering_set_key(struct steering *steering, const uint8_t *key, size_t len);
-void steering_set_table(struct steering *steering, const uint16_t *pairs, unsigned n);
+/* Replaces the key (len 0: none) or the table (of n pairs, a power of two); false if there is no memory. */
+bool steering_try_set_key(struct steering *steering, const uint8_t *key, size_t len);
+bool steering_try_set_table(struct steering *steering, const uint16_t *pairs, unsigned n);
 
 /* Lets go of both. */
 void steering_clear(struct steering *steering);

@@ -105,8 +105,13 @@ bool bounce_fetch(struct ring *ring, struct chain *chain, uint64_t *gpa)
 
     if (bounce->size < size) {
         g_free(bounce->memory);
-        bounce->memory = g_malloc0(size);
-        bounce->size = size;
+        bounce->memory = g_try_malloc0(size);
+        bounce->size = bounce->memory ? size : 0;
+    }
+    if (bounce->size <
+        size) { /* so much the driver asked for; it is as if the memory were not there */
+        *gpa = range_at(bounce, 0)->gpa;
+        return false;
     }
     for (guint i = 0; i < bounce->ranges->len; i++) {
         const struct remote_range *range = range_at(bounce, i);

@@ -21,7 +21,10 @@ void chain_free(struct chain *chain);
 bool bounce_add(struct ring *ring, struct chain *chain, unsigned n, uint64_t gpa, uint64_t len,
                 bool write);
 
-/* Gives the remote ranges memory and fetches what is to be read; false with *gpa where that failed. */
+/*
+ * Gives the remote ranges memory and fetches what is to be read; false with *gpa where that failed, or the first
+ * range's if there is no memory.
+ */
 bool bounce_fetch(struct ring *ring, struct chain *chain, uint64_t *gpa);
 
 /* The bounce memory becomes the caller's, to be freed with g_free(); its octets in *len. */

@@ -413,6 +413,28 @@ class Tests:
             assert monitor.is_quiet() and rig.state() == 'visible'
             rig.end()
 
+    def test_a_monitor_that_is_killed_at_each_step(self):
+        """Before each of its lines, and in the middle of each; the next one is asked all of it again."""
+        answers = {'qmp_capabilities': {}, 'migrate-set-capabilities': {}, 'qom-list': [], 'device_add': {}}
+        with contextlib.ExitStack() as stack:
+            rig = Rig(self, 'coupled', stack)
+            rig.guest(stack, STANDBY)
+            for steps in range(len(answers) + 1):
+                for part in (0, 10):
+                    monitor = Lines(rig.listener.accept()[0])
+                    line = json.dumps(GREETING).encode() + b'\n'
+                    for name in list(answers)[:steps]:
+                        monitor.end.sendall(line)
+                        message = monitor.next()
+                        assert message['execute'] == name, message
+                        line = json.dumps({'return': answers[name], 'id': message['id']}).encode() + b'\n'
+                    monitor.end.sendall(line[:part])
+                    monitor.close()
+            monitor = Monitor(rig.listener)
+            monitor.expect_add()
+            rig.wait_state('visible')
+            rig.end()
+
     def test_a_monitor_that_talks_nonsense(self):
         """It loses its connection, or is not listened to; nothing waits, and the next one is served."""
         ended = (b'x\n', b'{}\n', b'[]\n', b'3\n', b'{"QMP":3}\n', b'{"event":"RESET"}\n', b'{"return":{}}\n',

@@ -80,6 +80,13 @@ static inline void *proof_allocate0(size_t n, size_t size)
     return p;
 }
 
+_Bool nondet_bool(void); /* any */
+
+static inline void *proof_try_allocate(size_t n, size_t size)
+{
+    return nondet_bool() ? proof_allocate(n, size) : NULL;
+}
+
 static inline void *g_memdup2(const void *from, size_t n)
 {
     void *p = n ? proof_allocate(1, n) : NULL;
@@ -92,6 +99,9 @@ static inline void *g_memdup2(const void *from, size_t n)
 
 #define g_malloc(n)                                      proof_allocate(1, n)
 #define g_malloc0(n)                                     proof_allocate0(1, n)
+#define g_try_malloc(n)                                  proof_try_allocate(1, n)
+#define g_try_malloc0(n)                                 (nondet_bool() ? proof_allocate0(1, n) : NULL)
+#define g_try_new(type, n)                               ((type *)proof_try_allocate(n, sizeof(type)))
 #define g_new(type, n)                                   ((type *)proof_allocate(n, sizeof(type)))
 #define g_new0(type, n)                                  ((type *)proof_allocate0(n, sizeof(type)))
 #define g_aligned_alloc(n, size, align)                  proof_allocate(n, size)
