@@ -29,8 +29,8 @@ typedef struct VionetBackend VionetBackend;
 
 /*
  * What a backend takes from the guest beside plain frames; for what it does not take, the frontend
- * does the work. Without BACKEND_CSUM it gets each frame in one range, with nothing left to be done
- * to it; the others below it, but for BACKEND_LONG_TCP, need BACKEND_CSUM. What it gives may have
+ * does the work. Without BACKEND_CSUM it gets each frame in one range, which the guest cannot change any more,
+ * with nothing left to be done to it; the others below it, but for BACKEND_LONG_TCP, need BACKEND_CSUM. What it gives may have
  * any offload member set: what the guest does not take, the frontend segments and the device
  * finishes. backend_set_offloads() lets it do so itself.
  */

@@ -3,12 +3,14 @@
  * Saved state (vionet/state.h): what is saved is what goes on, whoever goes on; and what is wrong with a
  * state is named and changes nothing.
  */
+#include <malloc.h>
 #include <string.h>
 
 #include <vionet/spec.h>
 #include <vionet/state.h>
 #include <vionet/transport.h>
 
+#include "driver/queue.h"
 #include "machine/machine.h"
 #include "net/state.h"
 #include "state/reference.h"
@@ -555,6 +557,123 @@ static void test_dirty(void)
     g_free(shadow.before);
     g_free(shadow.bits);
     machine_free(machine);
+}
+
+/* Z-06: whatever comes while it is paused, guest memory stays as it is. */
+static void test_paused_writes_nothing(void)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+    struct shadow shadow;
+    VionetFrame out[2];
+
+    machine_setup_init(&setup);
+    machine_setup_offer_all(&setup);
+    setup.kind = MACHINE_MAPPED;
+    setup.memory_size = 4 << 20;
+    setup.net.receive_buffers = 16;
+    setup.net.transmit_buffers = 8;
+    setup.net.transmit_size = 2048;
+    machine = machine_booted(&setup, features_known());
+    shadow = shadow_of(machine);
+    g_assert_cmpint(net_control_coalesce_rx(machine->net, 8, 100), ==, VIRTIO_NET_OK);
+    g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
+    for (unsigned i = 0; i < 2; i++) {
+        g_assert_true(net_transmit(machine->net, 0, NULL, frame, sizeof(frame)));
+    }
+    g_assert_cmpuint(vionet_device_transmit(machine->device, 0, out, 2), ==, 2);
+    g_assert_true(net_transmit(machine->net, 0, NULL, frame, sizeof(frame)));
+    vionet_device_set_paused(machine->device, true);
+    g_assert_cmpint(net_control_vlan_add(machine->net, 1), ==, NET_CONTROL_NONE);
+
+    shadow_take(&shadow);
+    g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DROP_NOT_RUNNING);
+    g_assert_cmpuint(machine_drain(machine, 0), ==, 0);
+    vionet_device_complete(machine->device, 0, out, 2);
+    vionet_device_set_link(machine->device, false);
+    vionet_device_set_link(machine->device, true);
+    vionet_device_announce(machine->device);
+    machine_advance(machine, 1000000000);
+    for (unsigned queue = 0; queue < 3; queue++) {
+        vionet_device_timer(machine->device, queue);
+        guest_queue_notify(machine->driver, queue);
+    }
+    g_assert_cmpmem(shadow.memory, shadow.size, shadow.before, shadow.size);
+
+    vionet_device_set_paused(machine->device, false);
+    g_assert_true(memcmp(shadow.memory, shadow.before, shadow.size) != 0);
+    g_assert_cmpuint(machine_drain(machine, 0), ==, 1);
+    g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 3);
+    g_free(shadow.before);
+    g_free(shadow.bits);
+    g_assert_true(machine_works(machine));
+    machine_free(machine);
+}
+
+/* ---- What it is made of ---- */
+
+/* What a device saves that was made of memory full of such octets. */
+static GBytes *save_over(uint8_t octet)
+{
+    struct machine *machine;
+    uint16_t table[4] = {0, 1, 1, 0};
+    uint8_t key[40] = {1, 2, 3};
+    const struct net_rss rss = {.hash_types = 0x3f,
+                                .table = table,
+                                .table_len = 4,
+                                .max_tx_vq = 2,
+                                .key = key,
+                                .key_len = sizeof(key)};
+    GBytes *state;
+
+    mallopt(M_PERTURB, octet);
+    machine = boot(2);
+    g_assert_cmpint(net_control_vlan_add(machine->net, 7), ==, VIRTIO_NET_OK);
+    g_assert_cmpint(net_control_rss(machine->net, &rss), ==, VIRTIO_NET_OK);
+    for (unsigned i = 0; i < 5; i++) {
+        machine_deliver(machine, frame, sizeof(frame));
+        send(machine);
+    }
+    vionet_device_set_paused(machine->device, true);
+    state = save(machine->device);
+    machine_free(machine);
+    mallopt(M_PERTURB, 0);
+    return state;
+}
+
+/* D-08: nothing of the heap goes along, padding or what was not written. */
+static void test_nothing_of_the_heap(void)
+{
+    GBytes *one = save_over(0x01);
+    GBytes *other = save_over(0xff);
+
+    g_assert_true(g_bytes_equal(one, other));
+    g_bytes_unref(one);
+    g_bytes_unref(other);
+}
+
+/* M-04: seven of eight pairs were never set up, and at 0 there is no memory. */
+static void test_queues_never_set_up(void)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+
+    machine_setup_init(&setup);
+    machine_setup_offer_all(&setup);
+    setup.device.max_pairs = 8;
+    setup.driver.pairs = 1;
+    machine = machine_booted(&setup, features_known());
+    for (unsigned i = 0; i < 3; i++) {
+        deliver(machine);
+        send(machine);
+        machine_migrate(machine);
+        for (unsigned queue = 2; queue < 16; queue++) {
+            g_assert_false(vionet_device_queue_enabled(machine->device, queue));
+        }
+    }
+    g_assert_cmphex(guest_driver_status(machine->driver) & VIRTIO_STATUS_DEVICE_NEEDS_RESET, ==, 0);
+    g_assert_true(machine_works(machine));
+    machine_finish(machine);
 }
 
 /* ---- The reference files ---- */
@@ -2119,6 +2238,9 @@ int main(int argc, char **argv)
     g_test_add_func("/state/stopped-before-it-ran", test_stopped_before_it_ran);
     g_test_add_func("/state/stopped-with-frames-out", test_stopped_with_frames_out);
     g_test_add_func("/state/paused", test_paused);
+    g_test_add_func("/state/Z-06/paused-writes-nothing", test_paused_writes_nothing);
+    g_test_add_func("/state/D-08/nothing-of-the-heap", test_nothing_of_the_heap);
+    g_test_add_func("/state/M-04/queues-never-set-up", test_queues_never_set_up);
     g_test_add_func("/state/missed-notification", test_missed_notification);
     g_test_add_func("/state/pending-notification", test_pending_notification);
     g_test_add_func("/state/link", test_link);
