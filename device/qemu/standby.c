@@ -40,7 +40,7 @@
 struct standby {
     struct standby_options *options;
     DeviceState *owner;
-    const VionetDevice *device;
+    VionetDevice *device;
     VionetStandby *standby;
     struct standby_control *control; /* NULL: none */
     DeviceListener listener;
@@ -332,6 +332,11 @@ static bool has_address(const char *driver)
     return class && object_class_property_find(class, "mac");
 }
 
+static bool offers_standby(const VionetDevice *device)
+{
+    return vionet_features_test(vionet_device_config(device)->features, VIRTIO_NET_F_STANDBY);
+}
+
 static bool describe_primary(const struct standby *self, const QDict *options,
                              VionetPrimary *primary, Error **errp)
 {
@@ -342,7 +347,7 @@ static bool describe_primary(const struct standby *self, const QDict *options,
         error_setg(errp, "a primary has to have an id");
         return false;
     }
-    if (!vionet_features_test(vionet_device_config(self->device)->features, VIRTIO_NET_F_STANDBY)) {
+    if (!offers_standby(self->device)) {
         return refuse(errp, id, "its standby lacks standby=on");
     }
     if (self->primary_options) {
@@ -571,7 +576,7 @@ static bool is_first(const char *id, GError **error)
 }
 
 struct standby *standby_new(struct standby_options *options, DeviceState *owner,
-                            const VionetDevice *device, GError **error)
+                            VionetDevice *device, GError **error)
 {
     VionetStandbyConfig config = {.size = sizeof(config), .group = owner->id};
     struct standby *self;
@@ -585,6 +590,9 @@ struct standby *standby_new(struct standby_options *options, DeviceState *owner,
     self->device = device;
     memcpy(config.mac, vionet_device_config(device)->mac, 6);
     self->standby = vionet_standby_new(&config, &ops, self, NULL);
+    if (offers_standby(device)) {
+        vionet_standby_attach(self->standby, device);
+    }
     self->control = standby_control_new(&options->control, self->standby);
     self->look = timer_new_ms(QEMU_CLOCK_REALTIME, look, self);
     self->later = qemu_bh_new(come_later, self);

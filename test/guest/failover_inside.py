@@ -258,11 +258,14 @@ vt_sync there
 """
 
 
-@case(kernels=(), needs_tap=True, variants=("", "to-none", "and-back"), inside=("sid",), only_long=("to-none", "and-back"))
+@case(kernels=(), needs_tap=True, variants=("", "held", "to-none", "and-back"), inside=("sid",),
+      only_long=("to-none", "and-back"))
 def failover_inside_migration(test):
-    """SB-11 to -14: the guest goes with a connection to another QEMU that has a primary for it; to one that has none; and
-    to one that ends before the guest runs there, so that it goes on here."""
-    net, tap = {"": ("10.0.11", "taps"), "to-none": ("10.0.12", "tapt"), "and-back": ("10.0.13", "tapu")}[test.variant]
+    """SB-11 to -14: the guest goes with a connection to another QEMU that has a primary for it; to the same, with the
+    primary hidden by management, which holds there too; to one that has none; and to one that ends before the guest runs
+    there, so that it goes on here."""
+    net, tap = {"": ("10.0.11", "taps"), "held": ("10.0.14", "tapv"), "to-none": ("10.0.12", "tapt"),
+                "and-back": ("10.0.13", "tapu")}[test.variant]
     switch = Switch(test.directory, tap, f"{net}.2")
     script = ARRIVING.replace("wait_primary there\nvt_sync there", "wait_primary gone\nvt_sync there") \
         if test.variant == "to-none" else ARRIVING
@@ -281,14 +284,21 @@ def failover_inside_migration(test):
             guest.reach("up")
             here.echo.accept()
             here.carries("primary", "at first")
+            if test.variant == "held":
+                here.management.command("hide")
+                here.management.event("released", to="hidden")
+                here.carries("standby", "once it is hidden")
             with there.guest(script, cpus=2, memory=MEMORY, more_arguments=["-incoming", f"unix:{path}", *stopped]) as target:
                 begun = target.qmp("qom-get", path="/machine/peripheral/nic0", property="primary")
                 test.same("the other host's primary", begun, "absent" if test.variant == "to-none" else "hidden")
                 guest.qmp("migrate-set-parameters", **{"max-bandwidth": 1 << 30})
                 here.management.note("migration", "begins")
                 guest.qmp("migrate", uri=f"unix:{path}")
-                here.management.event("migration-starts", to="unplugging", action="unplug", outcome="done")
-                here.management.event("released", to="hidden")
+                if test.variant == "held":
+                    here.management.event("migration-starts", to="hidden", action="nothing")
+                else:
+                    here.management.event("migration-starts", to="unplugging", action="unplug", outcome="done")
+                    here.management.event("released", to="hidden")
                 here.wait("completed migration", lambda: here.migration() in ("completed", "failed"))
                 test.same("the migration", here.migration(), "completed")
                 here.management.event("migration-left", to="hidden")
@@ -302,7 +312,13 @@ def failover_inside_migration(test):
                     here.management.event("migration-failed", to="visible", action="show", outcome="done")
                     here.carries("primary", "back here")
                     last = guest
-                elif test.variant:
+                elif test.variant == "held":
+                    there.management.event("migration-arrived", to="hidden", action="nothing")
+                    there.carries("standby", "on the other host")
+                    there.management.command("show")
+                    there.management.event("show", to="visible", action="show", outcome="done")
+                    there.carries("primary", "once it is shown there")
+                elif test.variant == "to-none":
                     there.management.event("migration-arrived", to="absent")
                     there.carries("standby", "on the other host")
                 else:
