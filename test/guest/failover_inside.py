@@ -109,6 +109,14 @@ class InsideRig(Rig):
         self.test.same("the migration", self.migration(), status)
         self.management.note("migration", f"is {status}")
 
+    def refused(self, name, why, command, **arguments):
+        """Management's command is refused, with those words."""
+        try:
+            self.qemu.qmp(command, **arguments)
+            self.test.ok(name, False)
+        except GuestError as error:
+            self.test.ok(name, why in str(error), str(error))
+
     def is_made(self):
         return "primary0" in self.devices()
 
@@ -177,12 +185,12 @@ def failover_inside_coupled(test):
         guest.reach("up")
         rig.echo.accept()
         rig.carries("standby", "without a primary")
-        for wrong, why in (({"mac": "52:54:00:00:00:99"}, "MAC address"), ({"mac": None}, "mac has to be")):
-            try:
-                guest.qmp("device_add", **{name: value for name, value in {**PAIRED, **wrong}.items() if value})
-                test.ok(f"a primary with {wrong} is refused", False)
-            except GuestError as error:
-                test.ok(f"a primary with {wrong} is refused", why in str(error), str(error))
+        for wrong, why in (({"mac": "52:54:00:00:00:99"}, "MAC address"), ({"mac": None}, "mac has to be"),
+                           ({"bus": "pcie.0"}, "can be hot-plugged"), ({"bus": None}, "can be hot-plugged"),
+                           ({"nonsense": 1}, "nonsense")):
+            rig.refused(f"a primary with {wrong} is refused", why, "device_add",
+                        **{name: value for name, value in {**PAIRED, **wrong}.items() if value})
+            test.same(f"nothing is left of a primary with {wrong}", rig.get("primary"), "absent")
         rig.management.note("management", "device_add")
         guest.qmp("device_add", **PAIRED)
         rig.management.event("configured", to="visible", action="show", outcome="done")
