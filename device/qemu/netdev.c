@@ -261,6 +261,7 @@ static void main_loop_came_round(void *opaque)
     }
     if (runstate_is_running()) {
         backend_ready(&netdev->backend);
+        netdev->ops.delivered(netdev->opaque);
     }
 }
 
