@@ -44,7 +44,8 @@ void hash_sum_any(void)
     for (unsigned i = 0; i < VIONET_HASH_INPUT_MAX; i++) {
         sum ^= i < n ? tables->of[i][input[i]] : 0;
     }
-    claim((n == 12 ? v4(tables, input, input + 8) : v6(tables, input, input + 16, input + 32)) == sum,
+    claim((n == 12 ? v4(tables, input, input + 8) : v6(tables, input, input + 16, input + 32)) ==
+              sum,
           "a hash is the sum of its octets' entries");
     reached("summed");
 }
