@@ -50,7 +50,8 @@ struct standby {
     bool on_command_line; /* QEMU keeps the options there, and with them the id, until we say */
     PCIDevice *primary;   /* NULL: not made yet, or not any more */
     bool making;
-    Error **why; /* it cannot be shown, for who asks; NULL: for the log */
+    Error **why;        /* it cannot be shown, for who asks; NULL: for the log */
+    Error *del_blocker; /* of device_del, from unplug() to plug(); or NULL */
     QEMUTimer *look;
     int64_t refused_ms; /* when the guest will have refused */
     bool waited_for;    /* read by any thread */
@@ -83,6 +84,51 @@ static void keep_from_streams(PCIDevice *primary)
     }
 }
 
+/* The guest keeps it, and it is as any other. */
+static void give_to_streams(PCIDevice *primary)
+{
+    DeviceState *device = DEVICE(primary);
+
+    if (qdev_get_vmsd(device)) {
+        vmstate_register_with_alias_id(VMSTATE_IF(device), VMSTATE_INSTANCE_ID_ANY,
+                                       qdev_get_vmsd(device), device, device->instance_id_alias,
+                                       device->alias_required_for_version, &error_abort);
+    }
+    if (primary->has_rom) {
+        vmstate_register_ram(&primary->rom, device);
+    }
+}
+
+/*
+ * For one that is asked or ejected. QEMU would keep it, as it is partially_hotplugged, and pending_deleted_event would
+ * have firmware see it.
+ */
+static void block_device_del(struct standby *self)
+{
+    if (!self->del_blocker) {
+        error_setg(&self->del_blocker,
+                   "the primary '%s' is hidden, or being unplugged: to remove it, set property "
+                   "primary of '%s' to absent",
+                   primary_id(self), self->owner->id);
+        qdev_add_unplug_blocker(DEVICE(self->primary), self->del_blocker);
+    }
+}
+
+static void unblock_device_del(struct standby *self)
+{
+    if (self->del_blocker) {
+        qdev_del_unplug_blocker(DEVICE(self->primary), self->del_blocker);
+        error_free(self->del_blocker);
+        self->del_blocker = NULL;
+    }
+}
+
+/* device_del has asked the guest for it before we did: then it goes for good. */
+static bool is_deleted_by_others(PCIDevice *primary)
+{
+    return DEVICE(primary)->pending_deleted_event && !primary->partially_hotplugged;
+}
+
 static bool make(struct standby *self, Error **errp)
 {
     DeviceState *device;
@@ -100,8 +146,9 @@ static bool make(struct standby *self, Error **errp)
 }
 
 /* An ejected one comes back. What pre_plug would look at was so when it was made. */
-static bool plug(PCIDevice *primary, Error **errp)
+static bool plug(struct standby *self, Error **errp)
 {
+    PCIDevice *primary = self->primary;
     HotplugHandler *slot = qdev_get_hotplug_handler(DEVICE(primary));
     Error *error = NULL;
 
@@ -112,6 +159,7 @@ static bool plug(PCIDevice *primary, Error **errp)
         error_propagate(errp, error);
         return false;
     }
+    unblock_device_del(self);
     return true;
 }
 
@@ -137,6 +185,7 @@ static void eject(struct standby *self)
         vacate(PCI_DEVICE(slot));
     }
     device_cold_reset(device);
+    block_device_del(self);
 }
 
 static void forget_options(struct standby *self)
@@ -150,6 +199,7 @@ static void remove_primary(struct standby *self)
     PCIDevice *primary = self->primary;
 
     timer_del(self->look);
+    unblock_device_del(self);
     self->primary = NULL;
     if (primary) {
         hotplug_handler_unplug(qdev_get_hotplug_handler(DEVICE(primary)), DEVICE(primary),
@@ -182,7 +232,7 @@ static bool show(void *opaque)
     Error *error = NULL;
 
     if (block_migration(self, &error) &&
-        (self->primary ? plug(self->primary, &error) : make(self, &error))) {
+        (self->primary ? plug(self, &error) : make(self, &error))) {
         return true;
     }
     compat_unblock_migration(&self->blocker);
@@ -198,9 +248,13 @@ static void hide(void *opaque)
 {
     struct standby *self = opaque;
 
-    if (self->primary) {
-        eject(self);
+    if (!self->primary) {
+        return;
     }
+    if (is_deleted_by_others(self->primary)) {
+        vionet_standby_input(self->standby, VIONET_STANDBY_REMOVE); /* comes behind this one */
+    }
+    eject(self);
 }
 
 static void look_again(struct standby *self)
@@ -216,19 +270,24 @@ static bool unplug(void *opaque)
     struct standby *self = opaque;
     HotplugHandler *slot;
     Error *error = NULL;
-    bool asked_before;
+    bool asked_before, for_good;
 
     if (!self->primary) {
         return true; /* it was removed, and that will be said */
     }
     slot = qdev_get_hotplug_handler(DEVICE(self->primary));
     asked_before = self->primary->partially_hotplugged;
-    self->primary->partially_hotplugged = true;
+    for_good = is_deleted_by_others(self->primary); /* which QEMU does, and unrealized() hears of */
+    self->primary->partially_hotplugged = !for_good;
     hotplug_handler_unplug_request(slot, DEVICE(self->primary), &error);
-    if (error) {
+    if (error && !for_good) {
         self->primary->partially_hotplugged = asked_before;
         warn_report_err(error);
         return false;
+    }
+    error_free(error); /* the guest is at it already */
+    if (!for_good) {
+        block_device_del(self);
     }
     qapi_event_send_unplug_primary(primary_id(self));
     self->refused_ms =
@@ -428,6 +487,7 @@ static void unrealized(DeviceListener *listener, DeviceState *device)
     struct standby *self = container_of(listener, struct standby, listener);
 
     if (self->primary && device == DEVICE(self->primary)) {
+        unblock_device_del(self);
         self->primary = NULL;
         timer_del(self->look);
         vionet_standby_input(self->standby, VIONET_STANDBY_REMOVE);
@@ -645,6 +705,8 @@ void standby_free(struct standby *self)
     compat_unblock_migration(&self->blocker);
     if (self->primary && vionet_standby_blocks_migration(self->standby)) {
         self->primary->partially_hotplugged = false; /* QEMU's from now on */
+        give_to_streams(self->primary);
+        unblock_device_del(self);
         self->primary = NULL;
     }
     remove_primary(self);

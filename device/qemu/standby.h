@@ -54,7 +54,7 @@ void standby_add_properties(ObjectClass *class, StandbyOf *of);
 struct standby *standby_new(struct standby_options *options, DeviceState *owner,
                             VionetDevice *device, GError **error);
 
-/* Ends it; a hidden primary is removed, one that the guest has stays. NULL is ignored. */
+/* Ends it; a hidden primary is removed, one that the guest has stays, as any other device. NULL is ignored. */
 void standby_free(struct standby *standby);
 
 /* The device told of an event. NULL is ignored. */

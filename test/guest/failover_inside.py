@@ -199,6 +199,8 @@ def failover_inside_coupled(test):
         rig.management.event("released", to="hidden")
         test.same("what management may look at", rig.standby(),
                   {"primary": "hidden", "negotiated": True, "blocks-migration": False})
+        rig.refused("device_del of a hidden primary is refused", "set property primary of 'nic0' to absent",
+                    "device_del", id="primary0")
         rig.carries("standby", "once it is hidden")
         rig.migrate()
         rig.migration_ends("failed")
@@ -377,6 +379,8 @@ def failover_inside_refused(test):
         test.ok("QEMU says why", "does not let go of the primary 'primary0'" in rig.daemon.log(), rig.daemon.log())
         test.same("what management may look at", rig.standby(),
                   {"primary": "visible", "negotiated": True, "blocks-migration": True})
+        rig.refused("device_del, which could not be told from the migration's, is refused",
+                    "set property primary of 'nic0' to absent", "device_del", id="primary0")
         guest.go("deaf")
         guest.reach("lets-go")
         rig.management.event("released", to="visible", action="show", outcome="done")
@@ -385,13 +389,60 @@ def failover_inside_refused(test):
     rig.done()
 
 
+THERE = """
+vt_test 'a primary comes' wait_primary there
+vt_sync there
+"""
+DELETED = REFUSING.replace("vt_sync lets-go\nvt_test 'and comes again' wait_primary there",
+                           "vt_test 'it is gone' wait_primary gone\nvt_sync gone") + THERE
+# The slot's own hot-plug registers, in the place of ACPI.
+NATIVE = ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"]
+
+
+def deleted_late(rig, guest):
+    """device_del to a guest that does not hear it, then management hides the primary; then the guest lets go."""
+    guest.reach("deaf")
+    guest.qmp("device_del", id="primary0")
+    rig.set("hidden")
+    rig.management.event("hide", to="unplugging", action="unplug", outcome="done")
+    guest.go("deaf")
+    rig.management.event("released", to="absent")
+    guest.reach("gone")
+    rig.test.ok("it is removed", not rig.is_made() and rig.had_event("DEVICE_DELETED"), guest.events)
+    guest.qmp("device_add", **PAIRED)
+    rig.management.event("configured", to="visible")
+    guest.go("gone")
+
+
+@case(kernels=(), inside=("sid",), variants=("", "slot"))
+def failover_inside_deleted(test):
+    """A device_del that the guest has not heard of yet holds, whatever hides the primary meanwhile: management, and a
+    reset of the machine."""
+    rig = InsideRig(test, "coupled", PAIRED)
+    slot = test.variant == "slot"
+    with rig.guest("up" + THERE if slot else DELETED, more_arguments=NATIVE if slot else []) as guest:
+        if not slot:
+            deleted_late(rig, guest)
+        guest.reach("there")
+        test.said(guest.result)
+        guest.qmp("set-action", reboot="reset")
+        guest.qmp("stop")
+        guest.qmp("device_del", id="primary0")
+        guest.events.clear()
+        rig.management.note("management", "system_reset")
+        guest.qmp("system_reset")
+        rig.wait("removal", lambda: not rig.is_made())
+        guest.wait_event("DEVICE_DELETED")
+        test.same("the state after the reset", rig.get("primary"), "absent")
+    rig.done()
+
+
 @case(kernels=(), inside=("sid",), variants=("", "slot"), only_long=("slot",))
 def failover_inside_unbind_and_reset(test):
     """SB-07, -09: the driver is unbound and bound; the machine is reset in the middle. By ACPI, and by the slot's own
     hot-plug registers."""
     rig = InsideRig(test, "coupled", PAIRED)
-    native = ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"] if test.variant else []
-    with rig.guest(UNBIND, more_arguments=native) as guest:
+    with rig.guest(UNBIND, more_arguments=NATIVE if test.variant else []) as guest:
         guest.qmp("set-action", reboot="reset")
         guest.reach("there")
         rig.management.event("running", to="visible")
@@ -467,6 +518,51 @@ def failover_inside_plugged(test):
         guest.go("again")
         test.said(guest.finish())
     rig.done()
+
+
+OUTLIVES = """
+up
+vt_test 'the primary is shown' wait_primary there
+vt_sync there
+for _ in $(seq 200); do [ -n "$(driven_by virtio_net)" ] || break; sleep 0.05; done
+vt standbys "$(driven_by virtio_net)"
+vt_test 'the primary has the network' vt_dhcp "$(primary)"
+vt_sync alone
+vt_test 'and has it on the other host' ping -c 3 -W 10 10.0.2.2
+"""
+
+
+class WithoutStandby(InsideRig):
+    def devices_of(self, properties):
+        return [*self.arguments(), "-device", json.dumps(self.primary)]
+
+
+@case(kernels=(), inside=("sid",))
+def failover_inside_outlives(test):
+    """The standby is plugged out where the primary is management's, and so stays: as any device, it migrates."""
+    rig, there = (kind(test, "separate", PAIRED, name=name)
+                  for kind, name in ((InsideRig, "here"), (WithoutStandby, "there")))
+    port = ["-device", "pcie-root-port,id=rp1,chassis=2"]
+    path = os.path.join(test.directory, "state")
+    with rig.guest(OUTLIVES, properties={"bus": "rp1"}, more_arguments=port, memory=MEMORY) as guest:
+        rig.management.event("running")
+        rig.set("visible")
+        guest.reach("there")
+        guest.qmp("device_del", id="nic0")
+        guest.go("there")
+        guest.reach("alone")
+        test.ok("the primary has stayed", rig.is_made() and "nic0" not in rig.devices(), rig.devices())
+        test.same("what the guest has", guest.result.values["standbys"], "")
+        guest.qmp("migrate", uri=f"exec:cat >{path}")
+        rig.wait("completed migration", lambda: rig.migration() in ("completed", "failed"))
+        test.same("the migration", rig.migration(), "completed")
+    with there.guest(OUTLIVES, more_arguments=[*port, "-incoming", f"exec:cat {path}"], memory=MEMORY,
+                     timeout=60) as target:
+        there.wait("arrival", lambda: target.qmp("query-status")["status"] == "running")
+        target.go("alone")
+        test.said(target.finish())
+    rig.done()
+    there.done()
 
 
 @case(kernels=(), inside=("",), variants=("", "legacy"))
