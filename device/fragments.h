@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Fragments of IPv4 on their way to libslirp. Putting them together is what most often went wrong there, up to a
- * process that ended for one frame (libslirp 4.7.0, a last fragment that comes first); so it gets those alone that come
- * as one sends them who cuts a packet: each begins where the one before it ended. When one does not, what is left of its
- * packet is dropped. Used by backend_slirp.c, one for each guest.
+ * Fragments of IPv4 on their way to libslirp. Putting them together is what most often went wrong there,
+ * up to a process that ended for one frame (libslirp 4.7.0, a last fragment that comes first); so it gets
+ * those alone that come as one sends them who cuts a packet: each begins where the one before it ended.
+ * When one does not, what is left of its packet is dropped. Used by backend_slirp.c, one for each guest.
  *
  * Threads: the caller's. Owns nothing.
  */
@@ -18,8 +18,8 @@
 #define FRAGMENTS_PACKETS 64
 
 /*
- * How long the rest of a packet may take, and how long it is remembered: libslirp does so for 30 s at least, and is not
- * to be given a piece of what it has forgotten.
+ * How long the rest of a packet may take, and how long it is remembered: libslirp does so for 30 s at
+ * least, and is not to be given a piece of what it has forgotten.
  */
 #define FRAGMENTS_PATIENCE_US INT64_C(20000000)
 #define FRAGMENTS_MEMORY_US   INT64_C(40000000)
@@ -37,7 +37,10 @@ struct fragments {
     struct fragments_packet packets[FRAGMENTS_PACKETS];
 };
 
-/* Whether a frame may go on: whatever is no fragment, and fragments in order. Times are of a clock that never goes back. */
+/*
+ * Whether a frame may go on: whatever is no fragment, and fragments in order. Times are of a clock that never
+ * goes back.
+ */
 bool fragments_pass(struct fragments *fragments, const uint8_t *frame, size_t len, int64_t now_us);
 
 #endif

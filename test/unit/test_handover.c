@@ -9,6 +9,7 @@
 #include <vionet/spec.h>
 #include <vionet/transport.h>
 
+#include "driver/queue.h"
 #include "driver/split.h"
 #include "machine/machine.h"
 
@@ -414,6 +415,38 @@ static void test_log_mergeable(void)
     log_traffic(&small, 4001);
 }
 
+/* A frame behind many buffers of no octets, over the end of a page: what was written, and no more. */
+static void test_log_empty_buffers(void)
+{
+    static const struct net_options hold = {.hold = true};
+    struct machine *machine = boot(&hold);
+    const uint64_t area = guest_alloc(machine->memory, 3 * PAGE, PAGE);
+    struct virtq_segment segments[64];
+    uint8_t data[1000];
+    struct shadow shadow;
+
+    shadow_begin(&shadow, machine);
+    vionet_device_set_dirty_log(machine->device, shadow.bits, shadow.n_bits);
+    log_rings(machine, true);
+    memset(data, 0xff, sizeof(data));
+    for (unsigned place = 0; place < 2; place++) {
+        for (unsigned i = 0; i < G_N_ELEMENTS(segments); i++) {
+            segments[i] = (struct virtq_segment){area, 0, true};
+        }
+        segments[place ? 0 : G_N_ELEMENTS(segments) - 1] =
+            (struct virtq_segment){area + PAGE - 20, PAGE + 40, true};
+        g_assert_true(virtq_add(guest_queue_ring(machine->driver, 0), segments,
+                                G_N_ELEMENTS(segments), NULL));
+        guest_queue_kick(machine->driver, 0);
+        guest_fill(machine->memory, area, 3 * PAGE, 0);
+        shadow_take(&shadow);
+        g_assert_cmpint(machine_deliver(machine, data, sizeof(data)), ==, VIONET_DELIVERED);
+        g_assert_cmpuint(shadow_compare(&shadow), >=, 3); /* the used ring, and both pages */
+        g_assert_cmpuint(guest_differs(machine->memory, area + PAGE + 1000, PAGE, 0), ==, PAGE);
+    }
+    shadow_end(&shadow);
+}
+
 /* The used ring alone: transmitted frames are not written to. */
 static void test_log_transmit(void)
 {
@@ -523,6 +556,7 @@ int main(int argc, char **argv)
     g_test_add_func("/handover/commands-elsewhere/number-of-pairs", test_delegated_pairs);
     g_test_add_func("/handover/M-07/log/receive", test_log_receive);
     g_test_add_func("/handover/M-07/log/mergeable", test_log_mergeable);
+    g_test_add_func("/handover/M-07/log/empty-buffers", test_log_empty_buffers);
     g_test_add_func("/handover/M-07/log/transmit", test_log_transmit);
     g_test_add_func("/handover/M-07/log/command", test_log_command);
     g_test_add_func("/handover/M-07/log/ring-stands-elsewhere", test_log_ring_elsewhere);

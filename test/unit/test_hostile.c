@@ -2064,6 +2064,37 @@ static void test_scribbled_ring(gconstpointer data)
     attack_end(&attack);
 }
 
+/* ---- After a migration ---- */
+
+/* another device counts what is out from where the one before stood, with frames that came back meanwhile. */
+static void test_more_than_the_ring_elsewhere(void)
+{
+    static const uint16_t sizes[] = {4, 256};
+    static const uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 6};
+
+    for (unsigned form = 0; form < 4; form++) {
+        const struct variant variant = {.size = sizes[form & 1], .in_order = form & 2};
+        struct verdict verdict;
+        struct attack attack;
+        VionetFrame out[3];
+
+        attack_begin(&attack, TRANSMIT, &variant);
+        for (unsigned i = 0; i < 3; i++) {
+            g_assert_true(net_transmit(attack.machine->net, 0, NULL, frame, sizeof(frame)));
+        }
+        g_assert_cmpuint(vionet_device_transmit(attack.machine->device, 0, out, 3), ==, 3);
+        vionet_device_complete(attack.machine->device, 0, &out[1], 1);
+        machine_migrate(attack.machine);
+        g_assert_cmpuint(net_reclaim(attack.machine->net, 0), ==, 3);
+        machine_forget_events(attack.machine);
+        guest_driver_take_interrupts(attack.machine->driver, 0);
+        attack.avail = split_read_avail_idx(attack.vq);
+        g_assert_true(spoil_too_many(&attack, 0, &verdict));
+        carry_out(&attack, &verdict);
+        attack_end(&attack);
+    }
+}
+
 /* ---- Neighbours ---- */
 
 /* Z-14: what one guest does to its device is nothing to another device in the process. */
@@ -2141,6 +2172,7 @@ static const struct {
     {"R-12/a-thousand-kicks", test_a_thousand_kicks},
     {"R-12/queue-after-queue", test_queue_after_queue},
     {"R-25/honest-part-of-a-burst", test_honest_part_of_a_burst},
+    {"R-02/more-than-the-ring-elsewhere", test_more_than_the_ring_elsewhere},
     {"U-06/bad-one-of-a-burst", test_bad_one_of_a_burst},
     {"P-03/second-of-three-buffers", test_second_of_three},
     {"R-20/room-of-any-header-less-one", test_header_less_one},

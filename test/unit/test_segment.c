@@ -852,6 +852,24 @@ static void drain(struct segmenter *segmenter)
     g_assert_cmpuint(n, <=, SEGMENT_MOST);
 }
 
+/* Whether that octet of a frame without a tunnel cannot be: an unknown EtherType, a header shorter than it is. */
+static bool is_nonsense(const struct shape *shape, size_t at, unsigned octet)
+{
+    const size_t ip = 14 + 4 * shape->vlans;
+    const size_t transport = ip + ip_len(shape);
+
+    if (shape->tunnel) {
+        return false;
+    }
+    if (at == ip - 2 || at == ip - 1) {
+        return octet != (at == ip - 2 ? shape->v6 ? 0x86 : 0x08 : shape->v6 ? 0xdd : 0x00);
+    }
+    if (at == ip) {
+        return octet >> 4 != (shape->v6 ? 6 : 4) || (!shape->v6 && (octet & 0xf) < 5);
+    }
+    return shape->tcp && at == transport + 12 && octet >> 4 < 5;
+}
+
 /*
  * P-09: any octet of the headers is anything (types that nobody knows, headers of 0 and of 60 octets, TCP that begins
  * in its payload): refused, or segments that are no longer than they may be.
@@ -873,6 +891,7 @@ static void test_each_octet(void)
 
                 octets[at] = (uint8_t)octet;
                 if (segment_begin(&segmenter, &pieces.frame, 0)) {
+                    g_assert_false(is_nonsense(&all_shapes[i], at, octet));
                     drain(&segmenter);
                 } else {
                     n_refused++;
