@@ -29,8 +29,8 @@ typedef struct VionetBackend VionetBackend;
 
 /*
  * What a backend takes from the guest beside plain frames; for what it does not take, the frontend
- * does the work. Without BACKEND_CSUM it gets each frame in one range, with nothing left to be done
- * to it; the others below it, but for BACKEND_LONG_TCP, need BACKEND_CSUM. What it gives may have
+ * does the work. Without BACKEND_CSUM it gets each frame in one range, which the guest cannot change any more,
+ * with nothing left to be done to it; the others below it, but for BACKEND_LONG_TCP, need BACKEND_CSUM. What it gives may have
  * any offload member set: what the guest does not take, the frontend segments and the device
  * finishes. backend_set_offloads() lets it do so itself.
  */
@@ -177,6 +177,7 @@ struct VionetBackend {
     unsigned takes;
     bool cut;       /* nobody is at the other end */
     bool full;      /* frames from the guest had better wait until ready is called */
+    unsigned burst; /* frames that it is given at a time, 0: as many as there are */
     uint64_t suits; /* features, as bits, that are offered with it unless the user says otherwise */
     struct {
         _Atomic uint64_t sent;

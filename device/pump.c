@@ -258,9 +258,10 @@ static size_t send_fitting_burst(struct pump *pump, const VionetFrame *frames, s
 }
 
 /* Sends one burst of a pair, which stands in line again if there may be more. Frames moved. */
-static size_t send_burst(struct pump *pump, unsigned pair, size_t most)
+static size_t send_burst(struct pump *pump, unsigned pair, size_t budget)
 {
     VionetFrame frames[BURST];
+    const size_t most = MIN(budget, pump->backend->burst ? pump->backend->burst : BURST);
     const size_t n = vionet_device_transmit(pump->device, pair, frames, most);
     bool answers = false;
     size_t moved = n;

@@ -7,7 +7,8 @@
 #include <vionet/spec.h>
 
 #define N_MACS 8
-#define SOURCE 6 /* where the source address stands */
+#define SOURCE 6  /* where the source address stands */
+#define TYPE   12 /* and behind it the Ethernet type */
 
 static const uint8_t macs[N_MACS][6] = {
     {0x52, 0x54, 0x00, 0x12, 0x34, 0x56}, /* the device's at first */
@@ -238,6 +239,16 @@ static void offload_segments(VionetFrame *frame, const struct place *place, uint
     }
 }
 
+/* A device that completes a checksum where the serial number is would make another frame of it. */
+static void spare_serial(VionetFrame *frame)
+{
+    const unsigned at = frame->csum_start + frame->csum_offset;
+
+    if (at + 2 > SOURCE && at < TYPE) {
+        frame->csum_offset = (uint16_t)(frame->csum_offset + TYPE);
+    }
+}
+
 /* how: 0x03 none, a checksum, segments, or any at all */
 static void make_offloads(struct input *input, struct traffic_frame *traffic,
                           const struct place *place)
@@ -254,6 +265,7 @@ static void make_offloads(struct input *input, struct traffic_frame *traffic,
         frame->csum_offset = (uint16_t)input_edgy(input, 16);
         frame->outer_th_offset = (uint16_t)input_edgy(input, 34);
         frame->inner_nh_offset = (uint16_t)input_edgy(input, 70);
+        spare_serial(frame);
         traffic->odd = true;
     } else if ((how & 3) && place->transport) {
         frame->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;

@@ -220,7 +220,9 @@ static void execute(struct whole *whole, struct command *command)
         FUZZ_REQUIRE(ack != NET_CONTROL_NONE, "command %u/%u is not answered", command->class,
                      command->number);
     }
-    if (ack != NET_CONTROL_NONE && whole->modelled) {
+    if (ack == NET_CONTROL_NONE) {
+        whole->modelled = false; /* it is executed when the device goes on, if it does */
+    } else if (whole->modelled) {
         fuzz_reach[COMMANDS_OK].count += ack == VIRTIO_NET_OK;
         answer =
             control_execute(&whole->model, octets, 2 + command->payload->len, command->reply + 1);

@@ -380,6 +380,8 @@ void whole_act_take(struct whole *whole)
 
 void whole_take_again(struct whole *whole, unsigned pair)
 {
+    int first = -1; /* the oldest of them */
+
     for (unsigned i = whole->n_taken; i-- > 0;) {
         const struct whole_taken taken = whole->taken[i];
 
@@ -388,8 +390,15 @@ void whole_take_again(struct whole *whole, unsigned pair)
         }
         whole->taken[i] = whole->taken[--whole->n_taken];
         vionet_device_complete(whole->machine->device, pair, &taken.frame, 1);
-        if (taken.out >= 0) {
-            whole->out[taken.out].settled = false;
+        if (taken.out >= 0 && (first < 0 || taken.out < first)) {
+            first = taken.out;
+        }
+    }
+    for (unsigned i = (unsigned)first; first >= 0 && i < whole->n_out; i++) {
+        struct whole_out *out = &whole->out[i];
+
+        if (out->pair == pair && out->settled) {
+            out->settled = false;
             whole->offered++;
         }
     }
@@ -507,6 +516,11 @@ void whole_forget_queue(struct whole *whole, unsigned queue)
         if (queue == 2 * out->pair + 1 && !out->settled) {
             out->settled = true;
             whole->offered--;
+        }
+    }
+    for (unsigned i = 0; i < whole->n_taken; i++) {
+        if (queue == 2 * whole->taken[i].pair + 1) {
+            whole->taken[i].out = -1;
         }
     }
     whole->queues_reset = true;

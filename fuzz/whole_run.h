@@ -102,7 +102,7 @@ struct whole {
     struct machine *machine;
     struct input input;
     struct control_model model;
-    bool modelled; /* commands are, which they are not of a big-endian guest */
+    bool modelled; /* commands are: not a big-endian guest's, nor any behind one without answer */
     bool tainted;
     bool no_memory; /* something is not mapped */
     bool dma_off;
@@ -158,7 +158,10 @@ void whole_complete_all(struct whole *whole);
  */
 void whole_settle(struct whole *whole);
 
-/* Frames of a lost queue, which the host gives back for nothing: they will be taken once more. */
+/*
+ * Frames of a lost queue, which the host gives back for nothing: they will be taken once more, and all behind the
+ * first of them, dropped or given back, which had to wait for it.
+ */
 void whole_take_again(struct whole *whole, unsigned pair);
 
 /* Whether the dirty log tells of an octet that the driver found written. */

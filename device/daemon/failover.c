@@ -248,7 +248,11 @@ static void step(struct failover *failover)
         failover->deleting) {
         return;
     }
-    if (failover->wanted && failover->found == GONE) {
+    if (failover->wanted && failover->found == GONE &&
+        !vionet_standby_negotiated(failover->standby)) {
+        failover->wanted = false; /* the guest that was to have it has gone meanwhile */
+        vionet_standby_input(failover->standby, VIONET_STANDBY_RELEASED);
+    } else if (failover->wanted && failover->found == GONE) {
         failover->adding =
             qmp_execute(failover->qmp, "device_add", json_object_ref(failover->primary), added);
     } else if (!failover->wanted && failover->found == PRESENT) {

@@ -6,6 +6,9 @@
  * cares: always under TCG, which translates code from these pages, else while a migration logs. The
  * queues' own areas are not noted but taken as written whenever the log is read: they are few pages that
  * are written all the time, and the last reading is of a machine that stands still.
+ *
+ * A page is told of when the burst is over that wrote it, a moment after the used ring has moved: a guest that executes
+ * at that very moment what came, on a virtual CPU that TCG runs beside us, may execute what was there before.
  */
 #include "qemu/osdep.h"
 

@@ -6,6 +6,9 @@
  *     guest <--receive-- queue <--nic_receive-- peer    which is told to wait while there is no room
  *
  * A peer with several queues is sent to on its first, and heard on all.
+ *
+ * Sending takes a system call for each frame. The guest has a few frames back before the next few go: it
+ * frees them when it sends, and is interrupted for them the later.
  */
 #include "qemu/osdep.h"
 
@@ -22,6 +25,7 @@
 
 #define QUEUE_FRAMES 512
 #define BURST        64 /* frames taken from it at a time */
+#define SEND_BURST   8  /* frames sent to it at a time */
 #define HEADER       12 /* octets of a packet header, if the peer has such */
 #define MAX_RANGES   (IOV_MAX - 1)
 
@@ -257,6 +261,7 @@ static void main_loop_came_round(void *opaque)
     }
     if (runstate_is_running()) {
         backend_ready(&netdev->backend);
+        netdev->ops.delivered(netdev->opaque);
     }
 }
 
@@ -396,6 +401,7 @@ VionetBackend *netdev_new(NICConf *conf, DeviceState *owner, const struct netdev
     struct netdev *netdev = g_new0(struct netdev, 1);
 
     netdev->backend.ops = &ops;
+    netdev->backend.burst = SEND_BURST;
     netdev->ops = *netdev_ops;
     netdev->opaque = opaque;
     netdev->owner = owner;

@@ -27,6 +27,8 @@ struct netdev_ops {
     void (*describe_filter)(void *opaque, RxFilterInfo *info);
     /* The guest is to tell the network where it is (announce-self, and after a migration). */
     void (*announce)(void *opaque);
+    /* Frames may have gone into the guest's memory, when the main loop came round. */
+    void (*delivered)(void *opaque);
 };
 
 /* Makes the NIC, which is conf's, and the backend; backend_close() ends both. Never NULL. */

@@ -161,11 +161,17 @@ static void netdev_announce(void *opaque)
     vionet_device_announce(nic->device);
 }
 
+static void netdev_delivered(void *opaque)
+{
+    nic_settle(opaque);
+}
+
 static const struct netdev_ops netdev_ops = {
     .is_wanted = netdev_is_wanted,
     .link_switched = netdev_link_switched,
     .describe_filter = netdev_describe_filter,
     .announce = netdev_announce,
+    .delivered = netdev_delivered,
 };
 
 /* ---- Life ---- */

@@ -16,7 +16,7 @@
 
 static int complain(GError *error)
 {
-    error_report("vionet-pci: %s", error->message);
+    error_report("vionet: %s", error->message);
     g_error_free(error);
     return -EINVAL;
 }
@@ -47,12 +47,12 @@ static int get_state(QEMUFile *file, void *field, size_t size, const VMStateFiel
     GError *error = NULL;
 
     if (len > MOST_OCTETS) {
-        error_report("vionet-pci: a state of %" PRIu32 " octets", len);
+        error_report("vionet: a state of %" PRIu32 " octets", len);
         return -EINVAL;
     }
     octets = g_malloc(len);
     if (qemu_get_buffer(file, octets, len) != len) {
-        error_report("vionet-pci: the state was cut off");
+        error_report("vionet: the state was cut off");
         return -EINVAL;
     }
     return vionet_device_load(device, octets, len, &error) ? 0 : complain(error);

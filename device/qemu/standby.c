@@ -40,15 +40,17 @@
 struct standby {
     struct standby_options *options;
     DeviceState *owner;
-    const VionetDevice *device;
+    VionetDevice *device;
     VionetStandby *standby;
     struct standby_control *control; /* NULL: none */
     DeviceListener listener;
     CompatMigrationNotifier migration;
     QDict *primary_options; /* of the primary; NULL: there is none */
     bool options_are_json;
-    PCIDevice *primary; /* NULL: not made yet, or not any more */
+    bool on_command_line; /* QEMU keeps the options there, and with them the id, until we say */
+    PCIDevice *primary;   /* NULL: not made yet, or not any more */
     bool making;
+    Error **why; /* it cannot be shown, for who asks; NULL: for the log */
     QEMUTimer *look;
     int64_t refused_ms; /* when the guest will have refused */
     bool waited_for;    /* read by any thread */
@@ -137,6 +139,12 @@ static void eject(struct standby *self)
     device_cold_reset(device);
 }
 
+static void forget_options(struct standby *self)
+{
+    qobject_unref(self->primary_options);
+    self->primary_options = NULL;
+}
+
 static void remove_primary(struct standby *self)
 {
     PCIDevice *primary = self->primary;
@@ -149,10 +157,10 @@ static void remove_primary(struct standby *self)
         object_unparent(OBJECT(primary));
     }
     if (self->primary_options) {
-        /* A command line keeps the options of a device that it did not get, and with them the id. */
-        qemu_opts_del(qemu_opts_find(qemu_find_opts("device"), primary_id(self)));
-        qobject_unref(self->primary_options);
-        self->primary_options = NULL;
+        if (self->on_command_line) {
+            qemu_opts_del(qemu_opts_find(qemu_find_opts("device"), primary_id(self)));
+        }
+        forget_options(self);
     }
 }
 
@@ -178,7 +186,11 @@ static bool show(void *opaque)
         return true;
     }
     compat_unblock_migration(&self->blocker);
-    warn_report_err(error);
+    if (self->why) {
+        error_propagate(self->why, error);
+    } else {
+        warn_report_err(error);
+    }
     return false;
 }
 
@@ -332,6 +344,11 @@ static bool has_address(const char *driver)
     return class && object_class_property_find(class, "mac");
 }
 
+static bool offers_standby(const VionetDevice *device)
+{
+    return vionet_features_test(vionet_device_config(device)->features, VIRTIO_NET_F_STANDBY);
+}
+
 static bool describe_primary(const struct standby *self, const QDict *options,
                              VionetPrimary *primary, Error **errp)
 {
@@ -342,7 +359,7 @@ static bool describe_primary(const struct standby *self, const QDict *options,
         error_setg(errp, "a primary has to have an id");
         return false;
     }
-    if (!vionet_features_test(vionet_device_config(self->device)->features, VIRTIO_NET_F_STANDBY)) {
+    if (!offers_standby(self->device)) {
         return refuse(errp, id, "its standby lacks standby=on");
     }
     if (self->primary_options) {
@@ -357,6 +374,19 @@ static bool describe_primary(const struct standby *self, const QDict *options,
 }
 
 /*
+ * Whether it goes where it can be hot-plugged. QEMU looks at that too, but once it is hidden, and tells nobody of us.
+ */
+static bool bus_is_good(const QDict *options, Error **errp)
+{
+    const char *path = qdict_get_try_str(options, "bus");
+    g_autofree char *name = path ? g_path_get_basename(path) : NULL;
+    Object *bus = name ? object_resolve_path_type(name, TYPE_BUS, NULL) : NULL;
+
+    return (bus && qbus_is_hotpluggable(BUS(bus))) ||
+           refuse(errp, qdict_get_str(options, "id"), "bus has to be one that can be hot-plugged");
+}
+
+/*
  * A device is about to be made. True if not: it is our primary, and will be made when it is shown, which may have
  * happened when this returns.
  */
@@ -366,20 +396,27 @@ static bool hides(DeviceListener *listener, const QDict *options, bool from_json
     const char *pair = options ? qdict_get_try_str(options, "failover_pair_id") : NULL;
     VionetPrimary primary = {.size = sizeof(primary), .group = pair};
     g_autoptr(GError) error = NULL;
+    Error *failure = NULL;
 
     if (!pair || g_strcmp0(pair, self->owner->id) != 0 || self->making) {
         return false;
     }
     come_later(self);
-    if (!describe_primary(self, options, &primary, errp)) {
+    if (!describe_primary(self, options, &primary, errp) || !bus_is_good(options, errp)) {
         return false;
     }
     self->primary_options = qdict_clone_shallow(options);
     self->options_are_json = from_json;
+    self->on_command_line = !phase_check(PHASE_MACHINE_READY);
+    self->why = &failure;
     if (!vionet_standby_configure(self->standby, &primary, &error)) {
-        error_setg(errp, "%s", error->message);
-        qobject_unref(self->primary_options);
-        self->primary_options = NULL;
+        error_setg(&failure, "%s", error->message);
+    }
+    self->why = NULL;
+    if (failure) {
+        vionet_standby_input(self->standby, VIONET_STANDBY_REMOVE);
+        forget_options(self);
+        error_propagate(errp, failure);
         return false;
     }
     return true;
@@ -571,7 +608,7 @@ static bool is_first(const char *id, GError **error)
 }
 
 struct standby *standby_new(struct standby_options *options, DeviceState *owner,
-                            const VionetDevice *device, GError **error)
+                            VionetDevice *device, GError **error)
 {
     VionetStandbyConfig config = {.size = sizeof(config), .group = owner->id};
     struct standby *self;
@@ -585,6 +622,9 @@ struct standby *standby_new(struct standby_options *options, DeviceState *owner,
     self->device = device;
     memcpy(config.mac, vionet_device_config(device)->mac, 6);
     self->standby = vionet_standby_new(&config, &ops, self, NULL);
+    if (offers_standby(device)) {
+        vionet_standby_attach(self->standby, device);
+    }
     self->control = standby_control_new(&options->control, self->standby);
     self->look = timer_new_ms(QEMU_CLOCK_REALTIME, look, self);
     self->later = qemu_bh_new(come_later, self);

@@ -47,11 +47,12 @@ typedef struct standby *StandbyOf(Object *object);
 void standby_add_properties(ObjectClass *class, StandbyOf *of);
 
 /*
- * Makes it for owner, whose device it follows; a device that does not offer STANDBY takes no primary. NULL on error:
- * an option that is none, a primary that came before its standby. options must outlive it.
+ * Makes it for owner, whose device it follows, and in whose saved state it is; a device that does not offer STANDBY
+ * takes no primary. NULL on error: an option that is none, a primary that came before its standby. options must
+ * outlive it.
  */
 struct standby *standby_new(struct standby_options *options, DeviceState *owner,
-                            const VionetDevice *device, GError **error);
+                            VionetDevice *device, GError **error);
 
 /* Ends it; a hidden primary is removed, one that the guest has stays. NULL is ignored. */
 void standby_free(struct standby *standby);

@@ -7,7 +7,7 @@
  *     irq=...  <--'
  *
  * A guest finds it where it is told of it: by ACPI (LNRO0005, in a table that -acpitable adds), a device tree, or
- * its kernel's command line. A guest with it does not migrate.
+ * its kernel's command line.
  *
  * Threads. All with QEMU's big lock: accesses from virtual CPUs, the rest from the main loop.
  */
@@ -16,7 +16,6 @@
 #include "hw/irq.h"
 #include "hw/isa/isa.h"
 #include "hw/qdev-properties.h"
-#include "migration/vmstate.h"
 #include "qapi/error.h"
 #include "qemu/module.h"
 
@@ -24,6 +23,7 @@
 
 #include "compat.h"
 #include "nic.h"
+#include "saved_state.h"
 
 #define TYPE_VIONET_MMIO "vionet-mmio"
 OBJECT_DECLARE_SIMPLE_TYPE(VionetMmioQemu, VIONET_MMIO)
@@ -145,9 +145,16 @@ static void reset_device(DeviceState *device)
     vionet_mmio_reset(VIONET_MMIO(device)->mmio);
 }
 
+/* The window's registers are a section of the device's state. */
 static const VMStateDescription vmstate = {
     .name = TYPE_VIONET_MMIO,
-    .unmigratable = 1,
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .fields =
+        (COMPAT_CONST_FIELD VMStateField[]){
+            VMSTATE_VIONET_DEVICE(nic.device, VionetMmioQemu),
+            VMSTATE_END_OF_LIST(),
+        },
 };
 
 static QomProperties *properties_of(Object *object)

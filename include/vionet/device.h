@@ -452,7 +452,11 @@ typedef struct VionetTrace {
     uint32_t hash;
 } VionetTrace;
 
-/* Frames without a receive buffer are held for the caller instead of dropped; needs verdicts. */
+/*
+ * Frames without a receive buffer are held for the caller instead of dropped; needs verdicts. Whoever holds frames
+ * offers them again when the driver notifies (VionetHostOps.kick), and the driver will, whoever's frames find room
+ * meanwhile.
+ */
 #define VIONET_RECEIVE_HOLD 1u
 
 /*

@@ -79,6 +79,13 @@ VIONET_EXPORT void vionet_device_set_dirty_queues(VionetDevice *device, bool on)
 
 /* ---- For transports ---- */
 
+/* What a driver can be to a transport, as bits. */
+typedef enum VionetStateDriver {
+    VIONET_STATE_DRIVER_MODERN = 1 << 0,     /* with FEATURES_OK */
+    VIONET_STATE_DRIVER_LEGACY = 1 << 1,     /* vionet_device_begin_legacy() */
+    VIONET_STATE_DRIVER_LEGACY_BIG = 1 << 2, /* the same, of a big-endian guest */
+} VionetStateDriver;
+
 /*
  * A section of a transport's own registers, or of something else that stands beside the device. Both numbers and
  * octets are the transport's to define; see
@@ -98,16 +105,20 @@ typedef struct VionetStateSection {
                    GError **error);
     void (*take)(void *opaque, void *parsed);
     void (*drop)(void *opaque, void *parsed);
+    /* Who does not know it, or only older versions, may do without; else it refuses the state. */
+    bool skippable;
     /*
-     * Others may do without it, and so does this one: where a state has none, or one of a newer version, take gets
-     * NULL, and drop is not called.
+     * Asked where a state has none, or one of a newer version that may be skipped: whether to go on without. Then take
+     * gets NULL, and drop is not called; if not, with a VIONET_STATE_ERROR. NULL: such a state is refused.
      */
-    bool optional;
+    bool (*missing)(void *opaque, GError **error);
+    /* VionetStateDriver: those that this transport lets in. A state of another is refused. 0: it does not say. */
+    unsigned drivers;
 } VionetStateSection;
 
 /*
- * Adds a section, which is copied but for its name, to all states of the device, and requires it of those
- * that are loaded unless it is optional; removes the one of that name.
+ * Adds a section, which is copied but for its name, to all states of the device, and to what those have to fit that
+ * are loaded; removes the one of that name.
  */
 VIONET_EXPORT void vionet_device_add_state_section(VionetDevice *device,
                                                    const VionetStateSection *section, void *opaque);

@@ -31,7 +31,7 @@ static inline void hand_take(struct queue *queue, struct hand *hand, unsigned n)
         line_fetch_to_write(hand->buffers[i].host);
     }
     if (hand->n > 0) {
-        ring_disable_kicks(&queue->ring);
+        queue_quiet(queue);
     }
 }
 

@@ -210,6 +210,22 @@ void queue_break_with(struct queue *queue, VionetViolation violation, unsigned d
     queue_break(queue, outcome);
 }
 
+void queue_await(struct queue *queue)
+{
+    queue->awaited = true;
+    queue->awaited_kicks = atomic_load_explicit(&queue->kicks, memory_order_relaxed);
+}
+
+void queue_quiet_driver(struct queue *queue)
+{
+    if (queue->awaited &&
+        queue->awaited_kicks == atomic_load_explicit(&queue->kicks, memory_order_relaxed)) {
+        return;
+    }
+    queue->awaited = false;
+    ring_disable_kicks(&queue->ring);
+}
+
 void queue_check(struct queue *queue, struct outcome *outcome)
 {
     if (G_UNLIKELY(queue->ring.lost) && queue->live) {
@@ -336,6 +352,7 @@ void queue_start(struct queue *queue, const uint64_t *features, const struct mem
     gate_enter(&queue->gate);
     begin_life(queue);
     queue->poll = false;
+    queue->awaited = false;
     queue->starved = false;
     queue->draining = false;
     queue->coalesce.pending = state ? queue->coalesce.pending : 0;

@@ -70,6 +70,7 @@ struct queue {
     bool paused;
     atomic_bool broken; /* also looked at from outside */
     bool poll;
+    bool awaited; /* receive: frames are held, which wait for more buffers; see queue_await() */
     bool starved; /* transmit: stopped for want of slots */
     bool
         draining; /* transmit: to be stopped once no frames are out, and none are taken meanwhile */
@@ -84,8 +85,9 @@ struct queue {
     uint16_t *free_slots;      /* a stack of the indices of those that are not out */
     uint16_t n_free_slots;
     uint16_t n_slots;
-    size_t bounced;   /* octets of bounce memory that frames have out */
-    uint64_t n_taken; /* frames ever: makes tokens unique */
+    uint64_t awaited_kicks; /* as many as there had been then */
+    size_t bounced;         /* octets of bounce memory that frames have out */
+    uint64_t n_taken;       /* frames ever: makes tokens unique */
     struct iovec *large_ranges;
     bool large_out[N_LARGE_SLOTS];
     uint64_t first_token; /* of the queue's present life: lower ones are stale */
@@ -210,6 +212,23 @@ bool queue_enter(struct queue *queue, _Atomic(struct memory_map *) *map, struct 
 void queue_break(struct queue *queue, struct outcome *outcome);
 void queue_break_with(struct queue *queue, VionetViolation violation, unsigned descriptor,
                       uint64_t value, struct outcome *outcome);
+
+/*
+ * Frames are held that found too few buffers, and asked the driver to notify. Until it has, after which all who hold
+ * frames come again, nobody else's frames take that back, though there are buffers enough for them. Inside the gate.
+ */
+void queue_await(struct queue *queue);
+
+/* Asks the driver not to notify, unless frames are held that wait for it. Inside the gate. */
+void queue_quiet_driver(struct queue *queue);
+
+/* The same, at every burst. */
+static inline void queue_quiet(struct queue *queue)
+{
+    if (queue->ring.kicks_wanted) {
+        queue_quiet_driver(queue);
+    }
+}
 
 /* Breaks the queue if remote memory failed its ring. For whoever used the ring and does not pop. */
 void queue_check(struct queue *queue, struct outcome *outcome);

@@ -139,7 +139,7 @@ static int take_buffer(struct queue *queue)
         taken = ring_pop(&queue->ring, &queue->chain);
     }
     if (taken > 0) {
-        ring_disable_kicks(&queue->ring);
+        queue_quiet(queue);
     }
     return taken;
 }
@@ -514,6 +514,9 @@ static void deliver_to(struct burst *burst, struct queue *queue, unsigned pair,
     hand_put_down(queue, &hand);
     if (packets) {
         burst_count_delivered(queue, packets, octets, checked);
+    }
+    if (held) {
+        queue_await(queue);
     }
     queue_flush(queue, packets, outcome);
 }

@@ -59,13 +59,19 @@ static bool refuse(GError **error, VionetStateError code, const char *why)
     return false;
 }
 
-static bool check(const VionetStandby *standby, const struct standby_state *state, GError **error)
+/* Whether no guest has the primary here. That is asked of a state without the section, too. */
+static bool is_fresh(void *opaque, GError **error)
+{
+    const VionetStandby *standby = opaque;
+
+    return !vionet_standby_blocks_migration(standby) ||
+           refuse(error, VIONET_STATE_ERROR_NOT_FRESH, "a guest has the primary here");
+}
+
+static bool check(const struct standby_state *state, GError **error)
 {
     const bool absent = state->primary == VIONET_PRIMARY_ABSENT;
 
-    if (vionet_standby_blocks_migration(standby)) {
-        return refuse(error, VIONET_STATE_ERROR_NOT_FRESH, "a guest has the primary here");
-    }
     if (!absent && state->primary != VIONET_PRIMARY_HIDDEN) {
         return refuse(error, VIONET_STATE_ERROR_VALUE,
                       "the guest has its primary, which does not come along");
@@ -88,8 +94,9 @@ static void *parse(void *opaque, unsigned version, const uint8_t *octets, size_t
 {
     struct standby_state *state = g_new0(struct standby_state, 1);
 
-    if (!record_read(&standby_state_record, version, octets, len, state, error) ||
-        !check(opaque, state, error)) {
+    if (!is_fresh(opaque, error) ||
+        !record_read(&standby_state_record, version, octets, len, state, error) ||
+        !check(state, error)) {
         drop(opaque, state);
         return NULL;
     }
@@ -122,7 +129,8 @@ void vionet_standby_attach(VionetStandby *standby, VionetDevice *device)
         .parse = parse,
         .take = take,
         .drop = drop,
-        .optional = !standby_state_record.required,
+        .skippable = !standby_state_record.required,
+        .missing = is_fresh,
     };
 
     vionet_standby_detach(standby);

@@ -516,11 +516,13 @@ static const char *queue_wrong(const struct state_device *device, const struct v
     return wrong;
 }
 
-/* The features that say where queues are. */
-static const uint64_t *placing_features(const VionetDevice *device,
-                                        const struct state_device *state)
+/*
+ * The features that say where queues are, of a device that offers those. Before negotiation a device that offers more
+ * may have a control queue where the state has none, which is as after a reset then; all others are where they were.
+ */
+static const uint64_t *placing_features(const struct state_device *state, const uint64_t *offered)
 {
-    return is_negotiated(state) ? state->driver_features : device->config.features;
+    return is_negotiated(state) ? state->driver_features : offered;
 }
 
 /* As device_queue_kind() has it with those features, and the size that such a queue has at most. */
@@ -542,25 +544,27 @@ static enum queue_kind kind_with(const VionetDevice *device, const uint64_t *fea
 }
 
 /* A legacy driver may have set a queue up before its features made another one of it: of the third they decide. */
-static uint16_t size_before_features(const VionetDevice *device, unsigned index)
+static uint16_t size_before_features(const VionetDevice *device, const uint64_t *offered,
+                                     unsigned index)
 {
-    const VionetConfig *config = &device->config;
     uint16_t max_size;
 
-    if (kind_with(device, config->features, index, &max_size) == QUEUE_NONE) {
+    if (kind_with(device, offered, index, &max_size) == QUEUE_NONE) {
         return 0;
     }
-    return index == 2 ? MAX(max_size, config->control_queue_size) : max_size;
+    return index == 2 ? MAX(max_size, device->config.control_queue_size) : max_size;
 }
 
 static bool check_queues(const VionetDevice *device, const struct view *view,
                          const struct state *state, GError **error)
 {
+    const uint64_t *const offered = state->config.features;
+
     for (unsigned i = 0; i < state->n_queues; i++) {
         const struct state_queue *queue = &state->queues[i];
         uint16_t max_size;
         const enum queue_kind kind =
-            kind_with(device, placing_features(device, &state->device), i, &max_size);
+            kind_with(device, placing_features(&state->device, offered), i, &max_size);
         const bool any_size = view_has(view, VIRTIO_F_RING_PACKED);
         const char *wrong;
 
@@ -572,7 +576,7 @@ static bool check_queues(const VionetDevice *device, const struct view *view,
             continue;
         }
         if (state->device.legacy && queue->enabled) {
-            max_size = MAX(max_size, size_before_features(device, i));
+            max_size = MAX(max_size, size_before_features(device, offered, i));
         }
         if (queue->size == 0 || queue->size > max_size ||
             ((queue->size & (queue->size - 1)) && !any_size)) {
@@ -742,7 +746,7 @@ static void apply(VionetDevice *device, const struct state *state)
     view->offloads = state->device.offloads;
     apply_filter(&state->filter, &view->filter);
     apply_steering(&state->steering[0], device->config.dialect, &view->steering);
-    device_place_queues(device, placing_features(device, &state->device));
+    device_place_queues(device, placing_features(&state->device, device->config.features));
     device_publish(device, view);
     apply_contexts(device, state);
     apply_device(&state->device, link_up, device);
@@ -838,7 +842,7 @@ static void save_attached(const VionetDevice *device, GByteArray *octets)
 
         g_byte_array_set_size(payload, 0);
         section->save(attached->opaque, payload);
-        state_write_section(octets, section->name, section->version, !section->optional, 0,
+        state_write_section(octets, section->name, section->version, !section->skippable, 0,
                             payload->data, payload->len);
     }
     g_byte_array_unref(payload);
@@ -861,20 +865,50 @@ static bool parse_one(struct attached *attached, const struct state *state, GErr
 {
     const VionetStateSection *section = &attached->section;
     const struct state_foreign *foreign = foreign_named(state, section->name);
+    const bool newer = foreign && foreign->version > section->version;
 
-    if (!foreign) {
-        return section->optional || state_refuse(error, VIONET_STATE_ERROR_SECTION,
-                                                 "section %s is missing", section->name);
+    if (section->missing && (!foreign || (newer && !foreign->required))) {
+        return section->missing(attached->opaque, error);
     }
-    if (foreign->version > section->version) {
-        return (section->optional && !foreign->required) ||
-               state_refuse(error, VIONET_STATE_ERROR_VERSION,
+    if (!foreign) {
+        return state_refuse(error, VIONET_STATE_ERROR_SECTION, "section %s is missing",
+                            section->name);
+    }
+    if (newer) {
+        return state_refuse(error, VIONET_STATE_ERROR_VERSION,
                             "section %s of version %u: this library reads versions up to %u",
                             section->name, foreign->version, section->version);
     }
     attached->parsed =
         section->parse(attached->opaque, foreign->version, foreign->octets, foreign->len, error);
     return attached->parsed != NULL;
+}
+
+/* What the driver is to a transport; 0 if that is open yet. */
+static unsigned driver_of(const struct state_device *state)
+{
+    if (state->legacy) {
+        return state->big_endian ? VIONET_STATE_DRIVER_LEGACY_BIG : VIONET_STATE_DRIVER_LEGACY;
+    }
+    return state->status & VIRTIO_STATUS_FEATURES_OK ? VIONET_STATE_DRIVER_MODERN : 0;
+}
+
+/* Whether all transports let the driver in: what the device's section says may come from anywhere. */
+static bool check_driver(const VionetDevice *device, const struct state_device *state,
+                         GError **error)
+{
+    const unsigned driver = driver_of(state);
+    const struct attached *attached;
+
+    for (unsigned i = 0; (attached = attached_at(device, i)) != NULL; i++) {
+        const VionetStateSection *section = &attached->section;
+
+        if (section->drivers && (driver & ~section->drivers)) {
+            return refuse_value(error, "section device: section %s has no interface for its driver",
+                                section->name);
+        }
+    }
+    return true;
 }
 
 /* Hands what was parsed to its transports, or drops it. */
@@ -962,7 +996,8 @@ bool vionet_device_load(VionetDevice *device, const void *octets, size_t len, GE
     if (!state) {
         return false;
     }
-    good = check(device, state, error) && parse_attached(device, state, error);
+    good = check(device, state, error) && parse_attached(device, state, error) &&
+           check_driver(device, &state->device, error);
     if (good) {
         apply(device, state);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The window's section of saved state: the registers that are its own (docs/state.md). States from before there was
- * such a section have none, and their window is as after a reset. Called by the device while it is saved or loaded.
+ * The window's section of saved state: the registers that are its own (docs/state.md). Called by the device while it is
+ * saved or loaded.
  */
 #include "transport/mmio.h"
 
@@ -37,7 +37,7 @@ static const struct record_field fields[] = {
 };
 
 const struct record mmio_state_record = {
-    "mmio", 1, false, sizeof(struct mmio_state), fields, G_N_ELEMENTS(fields), "The MMIO window",
+    "mmio", 1, true, sizeof(struct mmio_state), fields, G_N_ELEMENTS(fields), "The MMIO window",
 };
 /* clang-format on */
 
@@ -97,8 +97,7 @@ static void *parse(void *opaque, unsigned version, const uint8_t *octets, size_t
 
 static void take(void *opaque, void *parsed)
 {
-    static const struct mmio_state none;
-    const struct mmio_state *state = parsed ? parsed : &none;
+    const struct mmio_state *state = parsed;
     VionetMmio *mmio = opaque;
 
     mmio->device_features_sel = state->device_features_sel;
@@ -112,6 +111,14 @@ static void take(void *opaque, void *parsed)
     drop(opaque, parsed);
 }
 
+static unsigned drivers_of(const VionetMmioConfig *config)
+{
+    if (config->version != MMIO_VERSION_LEGACY) {
+        return VIONET_STATE_DRIVER_MODERN;
+    }
+    return config->legacy_big_endian ? VIONET_STATE_DRIVER_LEGACY_BIG : VIONET_STATE_DRIVER_LEGACY;
+}
+
 void mmio_state_attach(VionetMmio *mmio)
 {
     const VionetStateSection section = {
@@ -122,7 +129,8 @@ void mmio_state_attach(VionetMmio *mmio)
         .parse = parse,
         .take = take,
         .drop = drop,
-        .optional = !mmio_state_record.required,
+        .skippable = !mmio_state_record.required,
+        .drivers = drivers_of(&mmio->config),
     };
 
     vionet_device_add_state_section(mmio->device, &section, mmio);

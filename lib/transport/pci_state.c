@@ -179,6 +179,14 @@ static void take(void *opaque, void *parsed)
     drop(opaque, parsed);
 }
 
+static unsigned drivers_of(const VionetPciConfig *config)
+{
+    const unsigned legacy =
+        config->legacy_big_endian ? VIONET_STATE_DRIVER_LEGACY_BIG : VIONET_STATE_DRIVER_LEGACY;
+
+    return (config->no_modern ? 0 : VIONET_STATE_DRIVER_MODERN) | (config->legacy ? legacy : 0);
+}
+
 void pci_state_attach(VionetPci *pci)
 {
     const VionetStateSection section = {
@@ -189,6 +197,8 @@ void pci_state_attach(VionetPci *pci)
         .parse = parse,
         .take = take,
         .drop = drop,
+        .skippable = !pci_state_record.required,
+        .drivers = drivers_of(&pci->config),
     };
 
     vionet_device_add_state_section(pci->device, &section, pci);

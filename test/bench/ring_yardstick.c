@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Frames through a ring, with DPDK's net_virtio_user as the driver: once with DPDK's own vhost library as
- * the device, once with vionet. Built and run by rings.py, against DPDK, which is why it is no part of the
- * Meson build.
+ * the device, once with vionet. And, as what both are to be measured by, frames through no ring at all: slots
+ * of memory, an index each way, and the copies. Built and run by rings.py, against DPDK, which is why it is
+ * no part of the Meson build.
  *
- *     ring_yardstick EAL-ARGUMENTS -- dpdk|vionet one|two SOCKET DRIVER FEATURES LENGTH [ROUNDS]
+ *     ring_yardstick EAL-ARGUMENTS -- dpdk|vionet|none one|two SOCKET DRIVER FEATURES LENGTH [ROUNDS]
  *
  * one: both ends on one core, with bursts in turn, so that no line travels between cores; prints what a
  * frame costs, in ns: "receive" (to the driver), "transmit" (from it), and what it costs the driver. two:
@@ -41,12 +42,15 @@
 #define MTU_ROOM  9728
 #define TSO_ROOM  65408
 
-/* How a device is driven; all but open() are measured. */
+/* How a device is driven, and its driver; what moves frames is measured. */
 struct device {
     int (*open)(const char *path, const char *features);
+    int (*start_driver)(const char *path, const char *arguments, unsigned length);
     int (*is_running)(void);
     unsigned (*receive)(unsigned first);
     unsigned (*transmit)(void);
+    unsigned (*driver_receive)(void);
+    void (*driver_transmit)(unsigned length, unsigned *next);
 };
 
 /* Of the device, and of the driver: buffers to receive in, frames to transmit. */
@@ -125,14 +129,19 @@ static unsigned dpdk_transmit(void)
 /* As many as a burst: DPDK's device has its buffers back after each, too. */
 static struct ring_frame places[BURST];
 
-static int vionet_open(const char *path, const char *features)
+static int make_places(void)
 {
     uint8_t *memory = rte_malloc(NULL, (size_t)BURST * room, 64);
 
     for (unsigned i = 0; memory && i < BURST; i++) {
         places[i].data = memory + (size_t)i * room;
     }
-    return !memory || !ring_device_open(path, features);
+    return !memory;
+}
+
+static int vionet_open(const char *path, const char *features)
+{
+    return make_places() || !ring_device_open(path, features);
 }
 
 static int vionet_is_running(void)
@@ -149,10 +158,6 @@ static unsigned vionet_transmit(void)
 {
     return ring_device_transmit(places, BURST);
 }
-
-static const struct device dpdk = {dpdk_open, dpdk_is_running, dpdk_receive, dpdk_transmit};
-static const struct device vionet = {vionet_open, vionet_is_running, vionet_receive,
-                                     vionet_transmit};
 
 /* ---- The driver ---- */
 
@@ -251,6 +256,166 @@ static void driver_transmit(unsigned length, unsigned *next)
     rte_pktmbuf_free_bulk(frames + n, BURST - n);
 }
 
+/* ---- No ring ---- */
+
+#define NONE_HEADER 12
+#define NONE_DATA   52 /* so that a frame begins where it does in a driver's buffer */
+
+/* One way: who writes is behind "given", who reads behind "taken"; each looks at the other's when it must. */
+static struct wire {
+    uint8_t *slots;
+    _Alignas(64) atomic_uint given;
+    unsigned seen_taken;
+    _Alignas(64) atomic_uint taken;
+    unsigned seen_given;
+} wires[2];
+
+static int none_open(const char *path, const char *features)
+{
+    (void)path;
+    (void)features;
+    for (unsigned i = 0; i < 2; i++) {
+        wires[i].slots = rte_zmalloc(NULL, (size_t)RING_SIZE * (room + 64), 64);
+        if (!wires[i].slots) {
+            return 1;
+        }
+    }
+    return make_places();
+}
+
+static int none_start_driver(const char *path, const char *arguments, unsigned length)
+{
+    (void)path;
+    (void)arguments;
+    (void)length;
+    return 0;
+}
+
+static int none_is_running(void)
+{
+    return 1;
+}
+
+static uint8_t *slot_at(const struct wire *wire, unsigned i)
+{
+    return wire->slots + (size_t)(i % RING_SIZE) * (room + 64) + NONE_DATA;
+}
+
+static int has_room(struct wire *wire)
+{
+    const unsigned given = atomic_load_explicit(&wire->given, memory_order_relaxed);
+
+    if (given - wire->seen_taken + BURST > RING_SIZE) {
+        wire->seen_taken = atomic_load_explicit(&wire->taken, memory_order_acquire);
+    }
+    return given - wire->seen_taken + BURST <= RING_SIZE;
+}
+
+static int has_frames(struct wire *wire)
+{
+    const unsigned taken = atomic_load_explicit(&wire->taken, memory_order_relaxed);
+
+    if (wire->seen_given == taken) {
+        wire->seen_given = atomic_load_explicit(&wire->given, memory_order_acquire);
+    }
+    return wire->seen_given != taken;
+}
+
+/* Of a frame: its length, then what a device leaves empty. */
+static void write_header(uint8_t *slot, uint32_t len)
+{
+    memset(slot, 0, NONE_HEADER);
+    memcpy(slot, &len, sizeof(len));
+}
+
+static uint32_t read_header(const uint8_t *slot)
+{
+    uint32_t len;
+
+    memcpy(&len, slot, sizeof(len));
+    return len;
+}
+
+static unsigned none_receive(unsigned first)
+{
+    struct wire *wire = &wires[0];
+    const unsigned given = atomic_load_explicit(&wire->given, memory_order_relaxed);
+
+    if (!has_room(wire)) {
+        return 0;
+    }
+    for (unsigned i = 0; i < BURST; i++) {
+        const struct rte_mbuf *frame = sources[first + i];
+        uint8_t *slot = slot_at(wire, given + i);
+
+        write_header(slot, frame->data_len);
+        memcpy(slot + NONE_HEADER, rte_pktmbuf_mtod(frame, const uint8_t *), frame->data_len);
+    }
+    atomic_store_explicit(&wire->given, given + BURST, memory_order_release);
+    return BURST;
+}
+
+static unsigned none_transmit(void)
+{
+    struct wire *wire = &wires[1];
+    const unsigned taken = atomic_load_explicit(&wire->taken, memory_order_relaxed);
+
+    if (!has_frames(wire)) {
+        return 0;
+    }
+    for (unsigned i = 0; i < BURST; i++) {
+        const uint8_t *slot = slot_at(wire, taken + i);
+
+        memcpy(places[i].data, slot + NONE_HEADER, read_header(slot));
+    }
+    atomic_store_explicit(&wire->taken, taken + BURST, memory_order_release);
+    return BURST;
+}
+
+static unsigned none_driver_receive(void)
+{
+    struct wire *wire = &wires[0];
+    const unsigned taken = atomic_load_explicit(&wire->taken, memory_order_relaxed);
+    static volatile uint32_t sum; /* so that it is read */
+
+    if (!has_frames(wire)) {
+        return 0;
+    }
+    for (unsigned i = 0; i < BURST; i++) {
+        sum += read_header(slot_at(wire, taken + i));
+    }
+    atomic_store_explicit(&wire->taken, taken + BURST, memory_order_release);
+    return BURST;
+}
+
+static void none_driver_transmit(unsigned length, unsigned *next)
+{
+    struct wire *wire = &wires[1];
+    const unsigned given = atomic_load_explicit(&wire->given, memory_order_relaxed);
+
+    if (!has_room(wire)) {
+        return;
+    }
+    for (unsigned i = 0; i < BURST; i++) {
+        write_header(slot_at(wire, given + i), length_at(length, (*next)++));
+    }
+    atomic_store_explicit(&wire->given, given + BURST, memory_order_release);
+}
+
+static const struct device devices[] = {
+    {dpdk_open, start_driver, dpdk_is_running, dpdk_receive, dpdk_transmit, driver_receive,
+     driver_transmit},
+    {vionet_open, start_driver, vionet_is_running, vionet_receive, vionet_transmit, driver_receive,
+     driver_transmit},
+    {none_open, none_start_driver, none_is_running, none_receive, none_transmit,
+     none_driver_receive, none_driver_transmit},
+};
+
+static const struct device *find_device(const char *name)
+{
+    return &devices[strcmp(name, "none") == 0 ? 2 : strcmp(name, "vionet") == 0];
+}
+
 /* ---- Measuring ---- */
 
 struct sum {
@@ -297,7 +462,7 @@ static void measure_on_one_core(const struct device *device, unsigned length)
 
             receive.frames += device->receive(first);
             middle = rte_rdtsc();
-            driver_receive();
+            device->driver_receive();
             driver_in.ticks += rte_rdtsc() - middle;
             driver_in.frames += BURST;
             receive.ticks += middle - start;
@@ -306,7 +471,7 @@ static void measure_on_one_core(const struct device *device, unsigned length)
             const uint64_t start = rte_rdtsc();
             uint64_t middle;
 
-            driver_transmit(length, &next);
+            device->driver_transmit(length, &next);
             middle = rte_rdtsc();
             driver_out.ticks += middle - start;
             driver_out.frames += BURST;
@@ -374,9 +539,9 @@ static double sample_two_cores(struct side *side, unsigned length)
 
     do {
         if (atomic_load_explicit(&side->receives, memory_order_relaxed)) {
-            received += driver_receive();
+            received += side->device->driver_receive();
         } else {
-            driver_transmit(length, &next);
+            side->device->driver_transmit(length, &next);
         }
         now = rte_rdtsc();
     } while (now - start < ticks);
@@ -416,13 +581,13 @@ int main(int argc, char **argv)
 
     if (used < 0 || (argc - used != 7 && argc - used != 8)) {
         fprintf(stderr,
-                "usage: ring_yardstick EAL -- dpdk|vionet one|two SOCKET DRIVER FEATURES LENGTH "
-                "[ROUNDS]\n");
+                "usage: ring_yardstick EAL -- dpdk|vionet|none one|two SOCKET DRIVER FEATURES "
+                "LENGTH [ROUNDS]\n");
         return 2;
     }
     n_rounds = argc - used == 8 ? (unsigned)atoi(argv[used + 7]) : ROUNDS;
     argv += used;
-    device = strcmp(argv[1], "dpdk") == 0 ? &dpdk : &vionet;
+    device = find_device(argv[1]);
     length = (unsigned)atoi(argv[6]);
     room = is_segmented(length) ? TSO_ROOM : length > 2000 ? MTU_ROOM : ROOM;
     n_frames = is_segmented(length) ? 1024 : 8192;
@@ -434,7 +599,7 @@ int main(int argc, char **argv)
                      : buffers;
     unlink(argv[3]);
     if (!pool || !buffers || !frames_out || device->open(argv[3], argv[5]) ||
-        start_driver(argv[3], argv[4], length)) {
+        device->start_driver(argv[3], argv[4], length)) {
         rte_exit(EXIT_FAILURE, "cannot be set up\n");
     }
     make_sources(length);

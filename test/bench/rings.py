@@ -5,7 +5,8 @@
 Frames through a ring, vionet beside DPDK's vhost library with the same driver, DPDK's net_virtio_user: what a
 frame costs the device when both ends share a core, and how many come through when each has its own. Devices take
 turns; prints medians of N runs (5), both figures and their ratio, and for two cores the fastest run of each too:
-where virtual processors are moved about, runs are of two kinds, and a median of both kinds means little. DIR is
+where virtual processors are moved about, runs are of two kinds, and a median of both kinds means little. Beside them
+stands what the copies cost with no ring at all, only slots and an index each way: no device can do better. DIR is
 where everything is kept, outside the tree; the first time takes minutes. Needs root and two cores, and a machine
 that does nothing else; uses huge pages if it can get them. --svg draws the ratios. --instructions counts those of
 the device for a frame of 64 octets, by callgrind, which has no AVX-512, and nothing else."""
@@ -33,6 +34,7 @@ LENGTHS = [("64", 64), ("IMIX", 0), ("1518", 1518), ("9000", 9000), ("64K, TSO",
 SEGMENTED = "csum=on,guest_csum=on,host_tso4=on,host_tso6=on,guest_tso4=on,guest_tso6=on"
 MODES = ("one", "two")
 WAYS = ("receive", "transmit")
+DEVICES = ("dpdk", "vionet", "none")
 COMMON = "mac=52:54:00:12:34:56,rx_queue_size=1024,tx_queue_size=1024,max-frame=65550"
 
 
@@ -116,12 +118,16 @@ def table(mode, rows):
               "best": "The same, the fastest run of each: with the processors as near as they come",
               "instructions": "Instructions of the device a frame, without AVX-512"}
     print(f"\n{titles[mode]}: DPDK, vionet, ratio\n")
-    print("| ring | octets | to the driver | | | from the driver | | |\n|---|---|--:|--:|--:|--:|--:|--:|")
+    limits = any("none" in key for _, _, figures in rows for key in figures)
+    heads = ["to the driver", "", "", *(["no ring"] if limits else []), "from the driver", "", "",
+             *(["no ring"] if limits else [])]
+    print("| ring | octets | " + " | ".join(heads) + " |\n|---|---|" + "--:|" * len(heads))
     for ring, length, figures in rows:
         cells = []
         for way in WAYS:
             theirs, ours = figures["dpdk", way], figures["vionet", way]
             cells += [f"{theirs:.1f}", f"{ours:.1f}", f"{ours / theirs:.2f}"]
+            cells += [f"{figures['none', way]:.1f}"] if limits else []
         print(f"| {ring} | {length} | " + " | ".join(cells) + " |")
 
 
@@ -173,7 +179,7 @@ def main():
                      if re.search(options.only, f"{mode} {ring[0]} {length[0]}")]
         for turn in range(options.runs):
             for mode, ring, length in scenarios:
-                for device in ("dpdk", "vionet"):
+                for device in DEVICES:
                     for way, value in bench.measure(device, mode, ring, length[1]).items():
                         samples.setdefault((mode, ring[0], length[0]), {}).setdefault((device, way), []).append(value)
             print(f"run {turn + 1} of {options.runs}", file=sys.stderr, flush=True)

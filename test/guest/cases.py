@@ -9,7 +9,7 @@ import time
 import urllib.request
 
 from guest import packet
-from host import (CONTENT, DIGEST, MAC, OTHER, Web, bits_of, free_port, interface_up, named_frame, names_in)
+from host import (CONTENT, DIGEST, EXPERIMENTAL, MAC, OTHER, Web, bits_of, free_port, interface_up, named_frame, names_in)
 from suite import case
 
 BOTH = ("sid", "bookworm")
@@ -122,6 +122,30 @@ vt_sync served
 """)) as guest:
         result = end_served(test, guest, net, "HTTP in through hostfwd")
     test.same("HTTP out", result.values.get("sha.out"), DIGEST)
+
+
+SAYS_2 = b"\xb8\x02\x00\x00\x00\xc3"  # mov $2, %eax; ret
+
+
+@case(kernels=(), inside=("sid",))
+def code_is_received(test):
+    """The guest runs code that a frame overwrites, and asks the device nothing in between: TCG's translation of what was
+    there is not to be run again."""
+    wire = test.wire()
+    daemon = test.daemon(wire.netdev)
+    with test.guest(daemon, """
+address=$(basename "$(readlink -f /sys/bus/virtio/devices/virtio0/..)")
+echo "$address" >/sys/bus/pci/drivers/virtio-pci/unbind
+codepage "$address" >/tmp/said 2>&1 &
+until grep -q . /tmp/said && ! pidof codepage || grep -q ready /tmp/said; do sleep 0.05; done
+vt_sync ready
+wait
+vt said "$(echo $(cat /tmp/said))"
+""") as guest:
+        guest.reach("ready")
+        guest.go("ready")
+        wire.send(packet(MAC, OTHER, EXPERIMENTAL, b"").ljust(64, b"\0") + SAYS_2)
+        test.same("what the code says before and behind the frame", test.said(guest.finish()).values.get("said"), "1 ready 2")
 
 
 # The settings of ethtool -K, one after the other; each is followed by a file in both directions.

@@ -109,6 +109,14 @@ class InsideRig(Rig):
         self.test.same("the migration", self.migration(), status)
         self.management.note("migration", f"is {status}")
 
+    def refused(self, name, why, command, **arguments):
+        """Management's command is refused, with those words."""
+        try:
+            self.qemu.qmp(command, **arguments)
+            self.test.ok(name, False)
+        except GuestError as error:
+            self.test.ok(name, why in str(error), str(error))
+
     def is_made(self):
         return "primary0" in self.devices()
 
@@ -177,12 +185,12 @@ def failover_inside_coupled(test):
         guest.reach("up")
         rig.echo.accept()
         rig.carries("standby", "without a primary")
-        for wrong, why in (({"mac": "52:54:00:00:00:99"}, "MAC address"), ({"mac": None}, "mac has to be")):
-            try:
-                guest.qmp("device_add", **{name: value for name, value in {**PAIRED, **wrong}.items() if value})
-                test.ok(f"a primary with {wrong} is refused", False)
-            except GuestError as error:
-                test.ok(f"a primary with {wrong} is refused", why in str(error), str(error))
+        for wrong, why in (({"mac": "52:54:00:00:00:99"}, "MAC address"), ({"mac": None}, "mac has to be"),
+                           ({"bus": "pcie.0"}, "can be hot-plugged"), ({"bus": None}, "can be hot-plugged"),
+                           ({"nonsense": 1}, "nonsense")):
+            rig.refused(f"a primary with {wrong} is refused", why, "device_add",
+                        **{name: value for name, value in {**PAIRED, **wrong}.items() if value})
+            test.same(f"nothing is left of a primary with {wrong}", rig.get("primary"), "absent")
         rig.management.note("management", "device_add")
         guest.qmp("device_add", **PAIRED)
         rig.management.event("configured", to="visible", action="show", outcome="done")
@@ -258,11 +266,14 @@ vt_sync there
 """
 
 
-@case(kernels=(), needs_tap=True, variants=("", "to-none", "and-back"), inside=("sid",), only_long=("to-none", "and-back"))
+@case(kernels=(), needs_tap=True, variants=("", "held", "to-none", "and-back"), inside=("sid",),
+      only_long=("to-none", "and-back"))
 def failover_inside_migration(test):
-    """SB-11 to -14: the guest goes with a connection to another QEMU that has a primary for it; to one that has none; and
-    to one that ends before the guest runs there, so that it goes on here."""
-    net, tap = {"": ("10.0.11", "taps"), "to-none": ("10.0.12", "tapt"), "and-back": ("10.0.13", "tapu")}[test.variant]
+    """SB-11 to -14: the guest goes with a connection to another QEMU that has a primary for it; to the same, with the
+    primary hidden by management, which holds there too; to one that has none; and to one that ends before the guest runs
+    there, so that it goes on here."""
+    net, tap = {"": ("10.0.11", "taps"), "held": ("10.0.14", "tapv"), "to-none": ("10.0.12", "tapt"),
+                "and-back": ("10.0.13", "tapu")}[test.variant]
     switch = Switch(test.directory, tap, f"{net}.2")
     script = ARRIVING.replace("wait_primary there\nvt_sync there", "wait_primary gone\nvt_sync there") \
         if test.variant == "to-none" else ARRIVING
@@ -281,14 +292,21 @@ def failover_inside_migration(test):
             guest.reach("up")
             here.echo.accept()
             here.carries("primary", "at first")
+            if test.variant == "held":
+                here.management.command("hide")
+                here.management.event("released", to="hidden")
+                here.carries("standby", "once it is hidden")
             with there.guest(script, cpus=2, memory=MEMORY, more_arguments=["-incoming", f"unix:{path}", *stopped]) as target:
                 begun = target.qmp("qom-get", path="/machine/peripheral/nic0", property="primary")
                 test.same("the other host's primary", begun, "absent" if test.variant == "to-none" else "hidden")
                 guest.qmp("migrate-set-parameters", **{"max-bandwidth": 1 << 30})
                 here.management.note("migration", "begins")
                 guest.qmp("migrate", uri=f"unix:{path}")
-                here.management.event("migration-starts", to="unplugging", action="unplug", outcome="done")
-                here.management.event("released", to="hidden")
+                if test.variant == "held":
+                    here.management.event("migration-starts", to="hidden", action="nothing")
+                else:
+                    here.management.event("migration-starts", to="unplugging", action="unplug", outcome="done")
+                    here.management.event("released", to="hidden")
                 here.wait("completed migration", lambda: here.migration() in ("completed", "failed"))
                 test.same("the migration", here.migration(), "completed")
                 here.management.event("migration-left", to="hidden")
@@ -302,7 +320,13 @@ def failover_inside_migration(test):
                     here.management.event("migration-failed", to="visible", action="show", outcome="done")
                     here.carries("primary", "back here")
                     last = guest
-                elif test.variant:
+                elif test.variant == "held":
+                    there.management.event("migration-arrived", to="hidden", action="nothing")
+                    there.carries("standby", "on the other host")
+                    there.management.command("show")
+                    there.management.event("show", to="visible", action="show", outcome="done")
+                    there.carries("primary", "once it is shown there")
+                elif test.variant == "to-none":
                     there.management.event("migration-arrived", to="absent")
                     there.carries("standby", "on the other host")
                 else:

@@ -264,10 +264,11 @@ STAGES = {"setup": b"QEVM", "pre-copy": 1 << 20, "device state": b"VIONETST"}
 
 
 class Journey:
-    """A guest, and the QEMUs that it is to go to."""
+    """A guest, and the QEMUs that it is to go to, all with what stands beside the device."""
 
-    def __init__(self, test, properties, script):
+    def __init__(self, test, properties, script, driver="vionet-pci", place=None, beside=()):
         self.test, self.properties, self.script = test, properties, script
+        self.driver, self.place, self.beside = driver, place or {}, list(beside)
         self.daemons, self.wires = [], []
         self.guest = self.machine()
 
@@ -275,7 +276,9 @@ class Journey:
         """One more QEMU, at a wire of its own."""
         self.wires.append(self.test.wire())
         self.daemons.append(self.test.daemon(self.wires[-1].netdev, properties or self.properties))
-        guest = self.test.guest(self.daemons[-1], self.script, cpus=2, memory=MEMORY, more_arguments=more)
+        self.daemons[-1].driver = self.driver
+        guest = self.test.guest(self.daemons[-1], self.script, properties=self.place, cpus=2, memory=MEMORY,
+                                more_arguments=[*self.beside, *more])
         guest.wire, guest.daemon = self.wires[-1], self.daemons[-1]
         return guest
 
@@ -297,6 +300,16 @@ class Journey:
                 time.monotonic() < until:
             time.sleep(0.05)
         return state
+
+    def goes(self, name):
+        """The guest goes to a QEMU, and where it was is no more."""
+        source, target = self.guest, self.target(name)
+        source.wait("'frames' of the script", lambda: source.reached, 60)  # which it says to nobody else
+        self.leave(target.path)
+        self.test.same(f"{name}: the migration", self.state(), "completed")
+        target.reached = source.reached
+        source.close()
+        self.guest = target
 
     def bury(self, target):
         """What a target that is to die says is no complaint."""
@@ -364,14 +377,10 @@ def migration_target_dies(test):
     journey.bury(target)
     journey.guest.qmp("cont")
     journey.hears("target dies, completed")
-    source, target = journey.guest, journey.target("source dies, completed")
-    source.wait("'frames' of the script", lambda: source.reached, 60)  # which it says to nobody else
-    filters = source.qmp("query-rx-filter", name="nic0")
-    journey.leave(target.path)
-    test.same("source dies, completed: the migration", journey.state(), "completed")
-    target.reached = source.reached
-    source.close()
-    journey.guest = target
+    journey.guest.wait("'frames' of the script", lambda: journey.guest.reached, 60)
+    filters = journey.guest.qmp("query-rx-filter", name="nic0")
+    journey.goes("source dies, completed")
+    target = journey.guest
     arp = target.wire.wait(lambda frames: any(frame[12:14] == b"\x08\x06" for frame in frames), 20)
     test.ok("the driver announces itself where it is now", any(frame[12:14] == b"\x08\x06" for frame in arp), len(arp))
     test.same("query-rx-filter says there what it said", target.qmp("query-rx-filter", name="nic0"), filters)
@@ -396,7 +405,7 @@ def migration_source_dies(test):
     test.same("the target ends", target.process.returncode, 1)
     test.ok("and says why", "load of migration failed" in said, said)
     if stage == "device state":
-        test.ok("in the device's words", "vionet-pci: the state was cut off" in said, said)
+        test.ok("in the device's words", "vionet: the state was cut off" in said, said)
     journey.bury(target)
 
 

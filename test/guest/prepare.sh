@@ -134,7 +134,7 @@ if ! fetched tree "${suites[@]}"; then
 fi
 
 mkdir -p "$dir/bin"
-for program in rxhash traffic; do
+for program in codepage rxhash traffic; do
     build_program "$program"
 done
 for suite in "${suites[@]}"; do

@@ -54,6 +54,10 @@ def dissect_inputs():
             cuts = [dice.below(len(frame) + 1) for _ in range(4)]
             yield struct.pack('<BHHB4H', dialect, 0xfff, tunnels, 0, *cuts) + frame
     yield struct.pack('<BHHB', 0, 0x1ff, 0, 4) + b'\1\2\3\4' + bytes(8) + bytes(60)
+    # A home address that ends with its header, an octet before, and one behind.
+    for padding in (bytes((1, 2, 0, 0)), bytes(3), bytes(5)):
+        options = (padding + b'\xc9\x10' + bytes(range(16)) + bytes(4))[:22]
+        yield struct.pack('<BHHB4H', 3, 0xfff, 0x1ff, 0, 0, 0, 0, 0) + ethernet(True) + ip6(17, (60, options)) + udp()
 
 
 # ---- fuzz_ring ----
@@ -852,6 +856,43 @@ def packed_inputs():
         yield octets
 
 
+# ---- fuzz_reads ----
+
+READS_ACTIONS = {'post': 0, 'pop': 4, 'burst': 9, 'unpop': 11, 'push': 12, 'flush': 14, 'notify': 15, 'kicks': 17,
+                 'spoil': 18, 'astray': 20}
+
+
+def reads_inputs():
+    """Every format in memory of both kinds, steady and not; some end in a chain that runs into itself."""
+    dice = Dice('fuzz_reads')
+    for number in range(96):
+        octets = bytes([number % 4 | number % 2 << 4 | (number % 3 == 2) << 5, dice.choice((1, 2, 3, 4, 15)),
+                        dice.below(8)])
+        writable = 0x18 * dice.below(2)
+        for _ in range(dice.between(20, 50)):
+            kind = dice.choice(('post', 'post', 'post', 'pop', 'pop', 'burst', 'push', 'push', 'flush',
+                                dice.choice(('unpop', 'notify', 'kicks'))))
+            octets += bytes([READS_ACTIONS[kind]])
+            if kind == 'post':
+                many = dice.choice((0, 0, 0, 1, 2, 3))
+                octets += bytes([many | 0x04 * (not dice.below(4)) | writable]) + dice.octets(many + 1)
+            elif kind == 'burst':
+                octets += bytes([(writable and 1) | dice.between(1, 15) << 1])
+            elif kind in ('push', 'kicks'):
+                octets += bytes([dice.below(256)])
+        if number % 4 == 3:
+            octets += bytes([READS_ACTIONS['astray'], dice.below(256)])
+        else:  # post lists, and turn their words
+            for _ in range(3):
+                octets += bytes([READS_ACTIONS['post'], 3, 0, 1, 2, 3, READS_ACTIONS['spoil']]) + dice.octets(3)
+        yield octets + bytes([READS_ACTIONS['pop']] * 8)
+    for how in (0x00, 0x01, 0x10, 0x20, 0x21, 0x30, 0x31):  # a list of four whose last leads to the first
+        yield bytes([how, 2, 0, READS_ACTIONS['post'], 3, 0, 1, 2, 3, READS_ACTIONS['spoil'], 0, 3 << 2 | 2, 1,
+                     READS_ACTIONS['pop'], 1, 2, 3, 4])
+        yield bytes([how, 2, 1, READS_ACTIONS['post'], 7, 0, 1, 2, 3, READS_ACTIONS['spoil'], 2, 3 << 2 | 2, 1,
+                     READS_ACTIONS['spoil'], 2, 3 << 2 | 3, 0, READS_ACTIONS['pop'], 1, 2, 3, 4])
+
+
 # ---- fuzz_segment: a frame behind its offload members ----
 
 TCP4, UFO, TCP6, USO, TUNNEL4, TUNNEL6, ECN = 1, 3, 4, 5, 0x20, 0x40, 0x80
@@ -1329,6 +1370,7 @@ TARGETS = {
     'fuzz_pci': pci_inputs,
     'fuzz_properties': properties_inputs,
     'fuzz_qmp': qmp_inputs,
+    'fuzz_reads': reads_inputs,
     'fuzz_ring': ring_inputs,
     'fuzz_segment': segment_inputs,
     'fuzz_standby': standby_inputs,

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 
+import hardening
 import tap
 
 # ---- What is allowed: the exceptions to the rules below ----
@@ -205,6 +206,7 @@ def main():
     none(f'nothing of QEMU is included outside {WITH_QEMU}', qemu_included(tree))
     none('no path of one machine', matches(tree, tree.texts, [MACHINE_PATHS], ABSOLUTE_PATHS))
     none('nothing is marked as unfinished', matches(tree, tree.texts, [UNFINISHED]))
+    none(f'{hardening.DOCUMENT} is what {hardening.TABLE} says', hardening.stale(root))
     formatting(tree, report)
     return report.done()
 

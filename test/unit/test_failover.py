@@ -371,6 +371,41 @@ class Tests:
             assert monitor.is_quiet()
             rig.end()
 
+    def test_a_guest_that_went_before_its_primary_came(self):
+        """Then it is hidden, and management told: no driver with STANDBY is there to have it."""
+        with contextlib.ExitStack() as stack:
+            rig = Rig(self, 'coupled', stack)
+            monitor = Monitor(rig.listener)
+            guest = rig.guest(stack, STANDBY)
+            monitor.expect_add()
+            guest.client.call(RESET)
+            monitor.expect_del()
+            guest.start([*OTHERS, STANDBY])
+            assert rig.state() == 'visible'
+            assert rig.management.command('migration-left') is None
+            monitor.deleted()
+            assert rig.management.wait('released')['to'] == 'hidden'
+            assert monitor.is_quiet()
+            # It is here after all.
+            guest.put(20, '<B', 0)
+            guest.start([*OTHERS, STANDBY])
+            monitor.expect_add()
+            rig.end()
+        with contextlib.ExitStack() as stack:
+            rig = Rig(self, 'separate', stack)
+            monitor = Monitor(rig.listener)
+            guest = rig.guest(stack, STANDBY)
+            rig.management.wait('running')
+            assert rig.management.command('show') is None
+            monitor.expect_add()
+            guest.put(20, '<B', 0)
+            assert rig.management.wait('driver-reset')['to'] == 'visible'
+            monitor.close()
+            monitor = Monitor(rig.listener)
+            assert rig.management.wait('released')['to'] == 'hidden'
+            assert monitor.is_quiet()
+            rig.end()
+
     def test_a_primary_that_cannot_be_added(self):
         with contextlib.ExitStack() as stack:
             rig = Rig(self, 'coupled', stack)

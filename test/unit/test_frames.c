@@ -646,6 +646,87 @@ static struct burst *burst_new(void)
     return burst;
 }
 
+/* One frame in one piece, as another caller than deliver_plain() has it. */
+static VionetVerdict deliver_on(struct machine *machine, unsigned lane, const uint8_t *octets,
+                                size_t len)
+{
+    const struct iovec piece = {(void *)octets, len};
+    VionetVerdict verdict;
+
+    vionet_device_receive(machine->device, lane, &(VionetFrame){.iov = &piece, .n_iov = 1}, 1,
+                          &verdict, VIONET_RECEIVE_HOLD);
+    return verdict;
+}
+
+static void no_trace(struct machine *machine, const VionetTrace *trace)
+{
+    (void)machine;
+    (void)trace;
+}
+
+/* How often a driver that posts so many buffers notifies. */
+static uint64_t kicks_of_post(struct machine *machine, unsigned n)
+{
+    const uint64_t before = machine->kicks;
+
+    g_assert_cmpuint(net_post(machine->net, 0, n), ==, n);
+    return machine->kicks - before;
+}
+
+/* A frame waits for six buffers while others, that need one each, go past it on another lane. */
+static void hold_while_others_go(struct machine *machine)
+{
+    uint8_t frame[6 * 64 - 12];
+
+    fill_frame(frame, sizeof(frame), 4);
+    for (unsigned round = 0; round < 20; round++) {
+        kicks_of_post(machine, 2);
+        for (unsigned i = 0; i < 3; i++) {
+            g_assert_cmpint(deliver_on(machine, 0, frame, sizeof(frame)), ==, VIONET_HELD);
+            g_assert_cmpint(deliver_on(machine, 1, frame, 40), ==, VIONET_DELIVERED);
+            assert_received(machine, frame, 40, 1);
+            g_assert_cmpuint(kicks_of_post(machine, 2), ==, 1);
+        }
+        g_assert_cmpint(deliver_on(machine, 0, frame, sizeof(frame)), ==, VIONET_HELD);
+        g_assert_cmpuint(kicks_of_post(machine, 1), ==, 1);
+        /* It has been told, and nobody waits until it has come again. */
+        g_assert_cmpint(deliver_on(machine, 1, frame, 40), ==, VIONET_DELIVERED);
+        assert_received(machine, frame, 40, 1);
+        g_assert_cmpuint(kicks_of_post(machine, 1), ==, 0);
+        g_assert_cmpint(deliver_on(machine, 0, frame, sizeof(frame)), ==, VIONET_DELIVERED);
+        assert_received(machine, frame, sizeof(frame), 6);
+        net_recycle(machine->net);
+    }
+}
+
+/* P-03: one that waits for buffers hears of them, whoever takes some of them in between. */
+static void test_held_frame_is_told_of_buffers(void)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        struct guest_features wanted = features_known();
+        struct machine_setup setup;
+        struct machine *machine;
+
+        machine_setup_init(&setup);
+        offer(&setup, VIRTIO_F_IN_ORDER);
+        offer(&setup, VIRTIO_NET_F_MQ);
+        setup.device.max_pairs = 2; /* lanes; the driver has one */
+        setup.ring = i & 1 ? MACHINE_PACKED : MACHINE_SPLIT;
+        setup.on_trace = i & 8 ? no_trace : NULL; /* from station to station */
+        setup.driver.queue_size = 16;
+        setup.net.receive_size = 64;
+        setup.net.receive_layout.indirect = i & 4;
+        setup.net.hold = true;
+        features_remove(&wanted, VIRTIO_NET_F_MQ);
+        if (i & 2) {
+            features_remove(&wanted, VIRTIO_F_EVENT_IDX);
+        }
+        machine = start(&setup, wanted);
+        hold_while_others_go(machine);
+        finish(machine);
+    }
+}
+
 /* What was held goes later, in its place: offered again in order, it arrives in order. */
 static void test_held_frames_keep_their_order(void)
 {
@@ -2131,6 +2212,8 @@ static void add_receive(void)
     g_test_add_func("/receive/merge/num-buffers-in-two-pieces", test_num_buffers_in_two_pieces);
     g_test_add_func("/receive/merge/P-03/short-of-buffers-leaves-no-trace", test_short_of_buffers);
     g_test_add_func("/receive/merge/R-03/rollback-forever", test_rollback_forever);
+    g_test_add_func("/receive/hold/P-03/a-held-frame-is-told-of-buffers",
+                    test_held_frame_is_told_of_buffers);
     g_test_add_func("/receive/cut/P-04/any-descriptors", test_receive_buffers_in_any_cut);
     g_test_add_func("/receive/cut/R-20/readable-descriptors-are-no-room",
                     test_readable_in_a_receive_buffer);

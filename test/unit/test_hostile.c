@@ -329,16 +329,20 @@ static unsigned count_violations(const struct machine *machine)
     return n;
 }
 
-/* The sentence names the section, and no number that is not the event's. */
+/* D-12: the sentence names the section, and no number that is not the event's: no address of ours, no octets. */
 static void assert_sentence(const VionetEvent *event)
 {
     const VionetViolationInfo *info = vionet_violation_info(event->violation);
+    const char *number;
     char text[256];
 
     vionet_event_describe(event, text, sizeof(text));
     g_assert_nonnull(strstr(text, info->section));
     g_assert_null(strchr(text, '%'));
     g_assert_true(info->fatal);
+    for (number = strstr(text, "0x"); number; number = strstr(number + 2, "0x")) {
+        g_assert_cmphex(g_ascii_strtoull(number, NULL, 16), ==, event->value);
+    }
 }
 
 static void assert_verdict(const struct attack *attack, const struct verdict *verdict)
@@ -1190,6 +1194,58 @@ static void test_honest_part_of_a_burst(void)
     g_assert_nonnull(machine_violation(attack.machine, packed ? VIONET_VIOLATION_INDIRECT_LENGTH
                                                               : VIONET_VIOLATION_HEAD_RANGE));
     attack_end(&attack);
+}
+
+/* U-06: any one of a burst of buffers leads nowhere; those before it are as if there were no other. */
+static void check_bad_one(unsigned bad, enum victim victim, bool event_idx)
+{
+    const struct variant variant = {.size = 64, .event_idx = event_idx};
+    uint8_t octets[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 6};
+    const struct iovec piece = {octets, sizeof(octets)};
+    VionetFrame frames[32];
+    struct verdict verdict;
+    struct attack attack;
+
+    attack_begin(&attack, victim, &variant);
+    verdict = (struct verdict){VIONET_VIOLATION_ADDRESS, VIONET_NONE, attack.end};
+    for (uint16_t i = 0; i < G_N_ELEMENTS(frames); i++) {
+        put(&attack, packed ? 0 : i, i == bad ? attack.end : attack.area + 256u * i, 100,
+            way(&attack, 0), 0);
+        if (i == bad) {
+            verdict.descriptor = at(&attack, packed ? 0 : i);
+        }
+        packed_offer(attack.vq, 1, ID, NULL);
+        offer(&attack, i);
+        frames[i] = (VionetFrame){.iov = &piece, .n_iov = 1};
+    }
+    if (victim == RECEIVE) {
+        g_assert_cmpuint(
+            vionet_device_receive(attack.machine->device, 0, frames, G_N_ELEMENTS(frames), NULL, 0),
+            ==, bad);
+        for (unsigned i = 0; i < G_N_ELEMENTS(frames); i++) {
+            const uint64_t gpa = attack.area + 256u * i;
+
+            g_assert_true((guest_differs(attack.machine->memory, gpa, 100, 0) == 100) ==
+                          (i >= bad));
+        }
+        g_assert_cmpuint(virtq_used_total(attack.vq), ==, bad);
+    } else {
+        attack.n_out =
+            vionet_device_transmit(attack.machine->device, 0, attack.out, G_N_ELEMENTS(frames));
+        g_assert_cmpuint(attack.n_out, ==, bad);
+    }
+    assert_verdict(&attack, &verdict);
+    attack_end(&attack);
+}
+
+static void test_bad_one_of_a_burst(void)
+{
+    for (unsigned bad = 0; bad < 32; bad++) {
+        for (unsigned event_idx = 0; event_idx < 2; event_idx++) {
+            check_bad_one(bad, RECEIVE, event_idx);
+            check_bad_one(bad, TRANSMIT, event_idx);
+        }
+    }
 }
 
 /* P-03: a frame over three buffers, the second of which is bad: none of them is reported. */
@@ -2085,6 +2141,7 @@ static const struct {
     {"R-12/a-thousand-kicks", test_a_thousand_kicks},
     {"R-12/queue-after-queue", test_queue_after_queue},
     {"R-25/honest-part-of-a-burst", test_honest_part_of_a_burst},
+    {"U-06/bad-one-of-a-burst", test_bad_one_of_a_burst},
     {"P-03/second-of-three-buffers", test_second_of_three},
     {"R-20/room-of-any-header-less-one", test_header_less_one},
     {"R-16/70000-commands", test_70000_commands},

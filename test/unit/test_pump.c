@@ -27,11 +27,14 @@ struct seen {
     unsigned n_iov;
     uint8_t flags;
     uint8_t gso_type;
+    unsigned returned; /* frames that the guest had back by then */
     uint8_t octets[128];
 };
 
 struct witness {
     VionetBackend backend;
+    struct machine *machine; /* whose driver looks for what came back, or NULL */
+    unsigned returned;
     unsigned n;
     struct seen seen[MAX_SEEN];
 };
@@ -40,6 +43,9 @@ static bool witness_send(VionetBackend *backend, const VionetFrame *frames, size
 {
     struct witness *witness = (struct witness *)backend;
 
+    if (witness->machine) {
+        witness->returned += net_reclaim(witness->machine->net, 0);
+    }
     for (size_t i = 0; i < n; i++) {
         struct seen *seen = &witness->seen[witness->n++];
         const VionetFrame *frame = &frames[i];
@@ -53,6 +59,7 @@ static bool witness_send(VionetBackend *backend, const VionetFrame *frames, size
         seen->n_iov = frame->n_iov;
         seen->flags = frame->flags;
         seen->gso_type = frame->gso_type;
+        seen->returned = witness->returned;
         g_free(octets);
     }
     return false;
@@ -307,6 +314,29 @@ static void test_one_notification_for_a_burst(void)
     end_deferred(&deferred);
 }
 
+/* What a backend is given at a time comes back to the guest before it is given more. */
+static void test_a_few_at_a_time(void)
+{
+    struct deferred deferred = begin_deferred();
+    struct witness *const witness = deferred.witness;
+
+    witness->backend.burst = 8;
+    witness->machine = deferred.machine;
+    for (unsigned round = 0; round < 3; round++) {
+        witness->n = 0;
+        send_singly(deferred.machine, 30);
+        pump_run(deferred.pump);
+        g_assert_cmpuint(witness->n, ==, 30);
+        for (unsigned i = 0; i < 30; i++) {
+            g_assert_cmpuint(witness->seen[i].returned, ==, i / 8 * 8);
+        }
+        g_assert_cmpuint(net_reclaim(deferred.machine->net, 0), ==, 6);
+        witness->returned = 0;
+        g_assert_false(pump_run(deferred.pump));
+    }
+    end_deferred(&deferred);
+}
+
 /* A run finds the queue paused, as the guest has taken bus mastering away; then it gives it back. */
 static void test_pause_before_run(void)
 {
@@ -333,6 +363,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/pump/one-notification-for-a-burst", test_one_notification_for_a_burst);
+    g_test_add_func("/pump/a-few-at-a-time", test_a_few_at_a_time);
     g_test_add_func("/pump/pause-before-run", test_pause_before_run);
     g_test_add_func("/pump/what-backends-take", test_what_backends_take);
     return g_test_run();

@@ -852,6 +852,40 @@ static void drain(struct segmenter *segmenter)
     g_assert_cmpuint(n, <=, SEGMENT_MOST);
 }
 
+/*
+ * P-09: any octet of the headers is anything (types that nobody knows, headers of 0 and of 60 octets, TCP that begins
+ * in its payload): refused, or segments that are no longer than they may be.
+ */
+static void test_each_octet(void)
+{
+    uint8_t *payload = new_payload(300);
+    unsigned n_refused = 0;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(all_shapes); i++) {
+        struct pieces pieces = frame_of(&all_shapes[i], payload, 300, 100, WHOLE);
+        uint8_t *octets = pieces.iov[0].iov_base;
+
+        for (size_t at = 12; at + 300 < pieces.frame.len; at++) {
+            const uint8_t before = octets[at];
+
+            for (unsigned octet = 0; octet < 256; octet++) {
+                struct segmenter segmenter;
+
+                octets[at] = (uint8_t)octet;
+                if (segment_begin(&segmenter, &pieces.frame, 0)) {
+                    drain(&segmenter);
+                } else {
+                    n_refused++;
+                }
+            }
+            octets[at] = before;
+        }
+        free_pieces(&pieces);
+    }
+    g_assert_cmpuint(n_refused, >, 1000);
+    g_free(payload);
+}
+
 static void test_noise(void)
 {
     static const uint8_t types[] = {1, 3, 4, 5, 0x21, 0x25, 0x41, 0x44, 0x81};
@@ -905,6 +939,7 @@ int main(int argc, char **argv)
     g_test_add_func("/segment/refused/sizes", test_sizes);
     g_test_add_func("/segment/refused/malformed", test_malformed);
     g_test_add_func("/segment/refused/tunnel-offsets", test_tunnel_offsets);
+    g_test_add_func("/segment/P-09/each-octet", test_each_octet);
     g_test_add_func("/segment/noise", test_noise);
     return g_test_run();
 }

@@ -14,6 +14,7 @@
 
 #include <glib.h>
 #include <glib/gstdio.h>
+#include <slirp/libslirp.h>
 
 #include <vionet/spec.h>
 
@@ -1298,6 +1299,531 @@ static void test_many_connections(void)
     g_assert_cmpuint(count_fds(), ==, before);
 }
 
+/* ---- What broke libslirp ---- */
+
+/*
+ * Tests named B-nn are the rows of a list of what went wrong in libslirp, whose bugs are its user's too. Each frame
+ * is sent from memory of exactly its length, and in the end everything works: an address, a connection.
+ */
+struct assault {
+    struct wire *wire;
+    unsigned port; /* where this process listens */
+    int listener;
+    char *folder; /* of TFTP */
+};
+
+static void assault_begin(struct assault *assault)
+{
+    char *text;
+
+    assault->folder = g_dir_make_tmp("vionet-XXXXXX", NULL);
+    g_assert_nonnull(assault->folder);
+    text = g_strdup_printf("user,tftp=%s", assault->folder);
+    assault->wire = wire_new(text);
+    assault->listener = loopback_socket(SOCK_STREAM, &assault->port, true);
+    ask_gateway(assault->wire);
+    g_free(text);
+}
+
+static void forget_answers(struct wire *wire)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        while (wire_take(wire)) {
+        }
+        g_main_context_iteration(wire->context, FALSE);
+    }
+}
+
+#define BOOTP_FIXED 236 /* octets in front of the options */
+
+/* A DHCP request for everyone, with options behind its cookie, len octets in all. */
+static void fill_discover(uint8_t *discover, size_t len, const void *options, size_t n_options)
+{
+    static const uint8_t begin[] = {1, 1, 6, 0, 0xde, 0xad, 0xbe, 0xef};
+
+    memset(discover, 0, len);
+    memcpy(discover, begin, sizeof(begin));
+    memcpy(discover + 28, guest_mac, 6);
+    put32(discover + BOOTP_FIXED, 0x63825363);
+    memcpy(discover + BOOTP_FIXED + 4, options, n_options);
+}
+
+/* Ends the assault: an address and words in both directions. */
+static void assault_end(struct assault *assault)
+{
+    struct wire *wire = assault->wire;
+    uint8_t discover[300];
+    struct tcp tcp;
+    int peer;
+
+    forget_answers(wire);
+    ask_gateway(wire);
+    fill_discover(discover, sizeof(discover), "\65\1\1\377", 4);
+    send_udp(wire, 0, 0xffffffff, 68, 67, discover, sizeof(discover));
+    g_assert_true(wire_take(wire));
+    g_assert_cmphex(get32(wire->frame + 42 + 16), ==, GUEST);
+    forget_answers(wire);
+    tcp = tcp_connect(wire, assault->port);
+    peer = host_accept(wire, assault->listener);
+    exchange_words(wire, &tcp, peer);
+    close(peer);
+    close(assault->listener);
+    wire_free(wire);
+    g_assert_cmpint(g_rmdir(assault->folder), ==, 0);
+    g_free(assault->folder);
+}
+
+static void send_exactly(struct wire *wire, const uint8_t *frame, size_t len)
+{
+    uint8_t *octets = g_memdup2(frame, len);
+
+    wire_send(wire, octets, len);
+    g_free(octets);
+}
+
+/* Of a packet over IPv4 the first len octets, sent as they are; and as a whole packet of that length. */
+static void send_cut(struct wire *wire, const uint8_t *frame, size_t len)
+{
+    uint8_t *octets = g_memdup2(frame, MAX(len, 1));
+
+    wire_send(wire, octets, len);
+    if (len >= 34) {
+        put16(octets + 16, (unsigned)(len - 14));
+        put16(octets + 24, 0);
+        put16(octets + 24, (uint16_t)~sum16(octets + 14, 20, 0));
+        wire_send(wire, octets, len);
+    }
+    if (len >= 42 && octets[23] == 17) {
+        put16(octets + 38, (unsigned)(len - 34));
+        put16(octets + 40, 0);
+        wire_send(wire, octets, len);
+    }
+    g_free(octets);
+}
+
+/* B-10: the log says which libslirp it is, and whether it is one of before 4.9.2. */
+static void test_version(void)
+{
+    const char *version = slirp_version_string();
+    unsigned parts[3];
+    char *expected;
+
+    g_assert_cmpint(sscanf(version, "%u.%u.%u", &parts[0], &parts[1], &parts[2]), ==, 3);
+    if (parts[0] * 10000 + parts[1] * 100 + parts[2] < 40902) {
+        expected = g_strdup_printf("*libslirp %s may lack fixes of 4.9.2", version);
+        g_test_expect_message("vionet", G_LOG_LEVEL_MESSAGE, expected);
+    } else {
+        expected = g_strdup_printf("*libslirp %s", version);
+        g_test_expect_message("vionet", G_LOG_LEVEL_INFO, expected);
+    }
+    wire_free(wire_new("user"));
+    g_test_assert_expected_messages();
+    g_free(expected);
+}
+
+/* B-01. */
+static void test_port_zero(void)
+{
+    static const uint32_t to[] = {HOST, HOST + 1, 0xffffffff, 0x0a0002ff, INADDR_LOOPBACK, 0};
+    struct assault assault;
+
+    assault_begin(&assault);
+    for (size_t i = 0; i < G_N_ELEMENTS(to); i++) {
+        for (unsigned ports = 0; ports < 3; ports++) {
+            for (unsigned again = 0; again < 3; again++) {
+                send_udp(assault.wire, GUEST, to[i], ports & 1 ? 1000 : 0, ports & 2 ? 1000 : 0,
+                         "nothing", again * 3);
+                send_udp(assault.wire, 0, to[i], ports & 1 ? 1000 : 0, ports & 2 ? 1000 : 0,
+                         "nothing", again * 3);
+            }
+        }
+        forget_answers(assault.wire);
+    }
+    assault_end(&assault);
+}
+
+/* B-02: options that go on behind the packet's end, or have no length. */
+static void test_dhcp_options(void)
+{
+    static const uint8_t codes[] = {0, 1, 12, 50, 51, 53, 54, 55, 60, 61, 93, 254, 255};
+    struct assault assault;
+
+    assault_begin(&assault);
+    for (size_t i = 0; i < G_N_ELEMENTS(codes); i++) {
+        for (unsigned n = 0; n < 256; n += n < 8 ? 1 : 31) {
+            const uint8_t options[] = {53, 1, 3, codes[i], (uint8_t)n};
+
+            for (unsigned there = 3; there <= sizeof(options); there++) {
+                uint8_t discover[BOOTP_FIXED + 4 + sizeof(options)];
+                const size_t len = BOOTP_FIXED + 4 + there;
+
+                fill_discover(discover, len, options, there);
+                send_udp(assault.wire, 0, 0xffffffff, 68, 67, discover, len);
+            }
+            forget_answers(assault.wire);
+        }
+    }
+    assault_end(&assault);
+}
+
+/* A listener where a service would be that libslirp knows; -1 if that cannot be had here. */
+static int listen_at(unsigned port)
+{
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                        .sin_port = htons((uint16_t)port)};
+    const int on = 1;
+
+    g_assert_cmpint(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), ==, 0);
+    if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 8) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Words that a service was looked into for arrive unchanged, in whatever pieces they are sent. */
+static void pass_words(struct wire *wire, unsigned port, int listener, size_t piece)
+{
+    static const char words[] = "12, 3456\r\nPORT 10,0,2,15,4,1\r\n"
+                                "PRIVMSG a :\001DCC SEND b 167772687 1 2\001\r\n"
+                                "27 Entering Passive Mode (10,0,2,15,4,1)\r\n";
+    const size_t len = 60 * (sizeof(words) - 1);
+    uint8_t *sent = g_malloc(len);
+    uint8_t *found = g_malloc(len);
+    struct tcp tcp = tcp_connect(wire, port);
+    const int peer = host_accept(wire, listener);
+
+    for (size_t at = 0; at < len; at += sizeof(words) - 1) {
+        memcpy(sent + at, words, sizeof(words) - 1);
+    }
+    for (size_t at = 0; at < len; at += piece) {
+        tcp_send(&tcp, PSH | ACK, sent + at, MIN(piece, len - at));
+        host_read(wire, peer, found + at, MIN(piece, len - at));
+    }
+    g_assert_cmpmem(sent, len, found, len);
+    tcp_send(&tcp, RST, NULL, 0);
+    close(peer);
+    forget_answers(wire);
+    g_free(sent);
+    g_free(found);
+}
+
+/* B-03: ident, IRC and FTP are ports like others. */
+static void test_emulated_services(void)
+{
+    static const unsigned ports[] = {113, 6667, 21};
+    struct assault assault;
+    unsigned tried = 0;
+
+    assault_begin(&assault);
+    for (size_t i = 0; i < G_N_ELEMENTS(ports); i++) {
+        const int listener = listen_at(ports[i]);
+
+        if (listener >= 0) {
+            pass_words(assault.wire, ports[i], listener, 1460);
+            pass_words(assault.wire, ports[i], listener, 7);
+            pass_words(assault.wire, ports[i], listener, 1);
+            close(listener);
+            tried++;
+        }
+    }
+    assault_end(&assault);
+    if (tried == 0) {
+        g_test_skip("a port among 21, 113 and 6667 to listen at");
+    }
+}
+
+/* A piece of a datagram, of len octets at payload; offset in octets. */
+static void send_fragment(struct wire *wire, unsigned id, unsigned offset, bool more,
+                          const uint8_t *payload, size_t len)
+{
+    uint8_t *frame = g_malloc(34 + len);
+
+    put_ip(frame, GUEST, HOST, 17, len);
+    put16(frame + 18, id);
+    put16(frame + 20, offset / 8 | (more ? 0x2000 : 0));
+    put16(frame + 24, 0);
+    put16(frame + 24, (uint16_t)~sum16(frame + 14, 20, 0));
+    if (len > 0) {
+        memcpy(frame + 34, payload, len);
+    }
+    wire_send(wire, frame, 34 + len);
+    g_free(frame);
+}
+
+/* A datagram in pieces arrives whole. */
+static void check_datagram_in_pieces(struct wire *wire, unsigned id, size_t len, size_t piece)
+{
+    unsigned port;
+    const int peer = loopback_socket(SOCK_DGRAM, &port, false);
+    uint8_t *datagram = pattern(8 + len, id);
+    uint8_t *found = g_malloc(len);
+
+    put16(put16(put16(put16(datagram, 1000), port), (unsigned)(8 + len)), 0);
+    for (size_t at = 0; at < 8 + len; at += piece) {
+        send_fragment(wire, id, (unsigned)at, at + piece < 8 + len, datagram + at,
+                      MIN(piece, 8 + len - at));
+    }
+    host_read(wire, peer, found, len);
+    g_assert_cmpmem(found, len, datagram + 8, len);
+    close(peer);
+    g_free(datagram);
+    g_free(found);
+}
+
+/* B-04: pieces that overlap, come in any order, twice, empty, too long, or never all; honest ones among them. */
+static void test_fragments(void)
+{
+    static const struct {
+        unsigned offset;
+        unsigned len;
+        bool more;
+    } pieces[] = {
+        {0, 8, true},     {0, 1480, true},     {0, 4000, true},     {0, 65000, true},
+        {8, 16, true},    {16, 8, true},       {8, 1480, true},     {1480, 1480, true},
+        {1480, 0, true},  {1480, 0, false},    {1472, 16, false},   {2960, 100, false},
+        {2960, 7, true},  {65528, 100, false}, {65528, 1480, true}, {65528, 0, false},
+        {4000, 0, false}, {24, 1, false},      {0, 0, true},        {0, 28, false},
+    };
+    const unsigned n = G_N_ELEMENTS(pieces);
+    uint8_t *zeroes = g_malloc0(65536);
+    struct assault assault;
+
+    assault_begin(&assault);
+    check_datagram_in_pieces(assault.wire, 30000, 60000, 1480);
+    for (unsigned order = 0; order < n * n * n; order++) {
+        const unsigned which[] = {order % n, order / n % n, order / n / n, order % n};
+
+        for (unsigned i = 0; i < G_N_ELEMENTS(which); i++) {
+            send_fragment(assault.wire, order, pieces[which[i]].offset, pieces[which[i]].more,
+                          zeroes, pieces[which[i]].len);
+        }
+        if (order % 64 == 63) { /* the one before is forgotten with its guest */
+            forget_answers(assault.wire);
+            backend_forget_guest(assault.wire->backend);
+            ask_gateway(assault.wire);
+            check_datagram_in_pieces(assault.wire, order, 4000, 1480);
+        }
+    }
+    check_datagram_in_pieces(assault.wire, 30001, 4000, 8);
+    for (unsigned i = 0; i < 1000; i++) { /* unfinished ones */
+        send_fragment(assault.wire, 20000 + i, 0, true, zeroes, 1480);
+    }
+    g_free(zeroes);
+    assault_end(&assault);
+}
+
+/* Ethernet and IPv6 in front of len octets, which are not all there. */
+static uint8_t *put_ip6(uint8_t *frame, uint8_t next, size_t len)
+{
+    static const uint8_t from[16] = {0xfe, 0xc0, [15] = 15};
+    static const uint8_t to[16] = {0xfe, 0xc0, [15] = 2};
+
+    memcpy(frame, "\x33\x33\0\0\0\2", 6);
+    memcpy(frame + 6, guest_mac, 6);
+    put16(frame + 12, 0x86dd);
+    put32(frame + 14, 0x60000000);
+    put16(frame + 18, (unsigned)len);
+    frame[20] = next;
+    frame[21] = 255;
+    memcpy(frame + 22, from, 16);
+    memcpy(frame + 38, to, 16);
+    return frame + 54;
+}
+
+/* The checksum at field of len octets at p behind an IPv6 header. */
+static void finish_ip6(uint8_t *frame, uint8_t next, size_t len, unsigned field)
+{
+    uint8_t *p = frame + 54;
+
+    put16(p + field, 0);
+    put16(p + field, (uint16_t)~sum16(p, len, sum16(frame + 22, 32, next + (uint32_t)len)));
+}
+
+/* B-05: echo requests that say to be longer than they are. */
+static void test_icmp6_lengths(void)
+{
+    static const unsigned claims[] = {0, 1, 7, 8, 9, 16, 100, 1400, 1500, 4096, 65535};
+    struct assault assault;
+
+    assault_begin(&assault);
+    for (unsigned len = 0; len <= 16; len++) {
+        for (size_t i = 0; i < G_N_ELEMENTS(claims); i++) {
+            uint8_t frame[54 + 16] = {0};
+            uint8_t *p = put_ip6(frame, 58, claims[i]);
+
+            memset(p, 0, 16);
+            p[0] = 128;
+            finish_ip6(frame, 58, len, 2);
+            send_exactly(assault.wire, frame, 54 + len);
+        }
+        forget_answers(assault.wire);
+    }
+    assault_end(&assault);
+}
+
+/* B-06: frames of NC-SI and of ARP that end before their headers do. */
+static void test_short_arp_and_ncsi(void)
+{
+    uint8_t frame[64] = {0};
+    struct assault assault;
+
+    assault_begin(&assault);
+    for (unsigned operation = 0; operation < 4; operation++) {
+        put_arp(frame, operation, HOST);
+        for (size_t len = 14; len < 42; len++) {
+            send_exactly(assault.wire, frame, len);
+            g_assert_false(wire_take(assault.wire));
+        }
+    }
+    put16(frame + 12, 0x88f8);
+    for (unsigned type = 0; type < 256; type++) {
+        frame[14 + 4] = (uint8_t)type;
+        for (size_t len = 14; len <= 42; len++) {
+            send_exactly(assault.wire, frame, len);
+            g_assert_false(wire_take(assault.wire));
+        }
+    }
+    assault_end(&assault);
+}
+
+/* B-07: BOOTP, TFTP, and datagrams of either IP, cut after each octet. */
+static void test_cut_datagrams(void)
+{
+    static const char request[] = "\0\1nothing\0octet\0tsize\0"
+                                  "0";
+    uint8_t frame[54 + 300];
+    uint8_t discover[300];
+    struct assault assault;
+
+    assault_begin(&assault);
+    fill_discover(discover, sizeof(discover), "\65\1\1\377", 4);
+    for (size_t len = 0; len < 42 + sizeof(discover); len++) {
+        uint8_t *udp = put_ip(frame, 0, 0xffffffff, 17, 8 + sizeof(discover));
+
+        put16(put16(put16(put16(udp, 68), 67), 8 + sizeof(discover)), 0);
+        memcpy(udp + 8, discover, sizeof(discover));
+        send_cut(assault.wire, frame, len);
+        if (len < 42 + BOOTP_FIXED) { /* nobody answers what is not there */
+            g_assert_false(wire_take(assault.wire));
+        }
+        forget_answers(assault.wire);
+    }
+    for (unsigned port = 69; port < 71; port++) {
+        for (size_t len = 0; len <= 42 + sizeof(request); len++) {
+            uint8_t *udp = put_ip(frame, GUEST, HOST, 17, 8 + sizeof(request));
+
+            put16(put16(put16(put16(udp, 1000), port), 8 + sizeof(request)), 0);
+            memcpy(udp + 8, request, sizeof(request));
+            send_cut(assault.wire, frame, len);
+            forget_answers(assault.wire);
+        }
+        for (size_t len = 0; len <= 54 + 8 + sizeof(request); len++) {
+            const size_t there = len > 62 ? len - 54 : 8;
+            uint8_t *udp = put_ip6(frame, 17, there);
+
+            put16(put16(put16(udp, 1000), port), (unsigned)there);
+            memcpy(udp + 8, request, sizeof(request));
+            finish_ip6(frame, 17, there, 6);
+            send_exactly(assault.wire, frame, len);
+            put16(udp + 4, 65535);
+            send_exactly(assault.wire, frame, len);
+            forget_answers(assault.wire);
+        }
+    }
+    assault_end(&assault);
+}
+
+static void send_tftp(struct wire *wire, unsigned port, unsigned operation, const void *rest,
+                      size_t len)
+{
+    uint8_t packet[64];
+
+    put16(packet, operation);
+    memcpy(packet + 2, rest, len);
+    send_udp(wire, GUEST, HOST, port, 69, packet, 2 + len);
+}
+
+/* Asks for a file of so many octets, and takes its blocks, no more than n. */
+static void fetch(struct wire *wire, unsigned port, const uint8_t *octets, size_t len, unsigned n)
+{
+    static const char name[] = "file\0octet";
+
+    send_tftp(wire, port, 1, name, sizeof(name));
+    for (unsigned block = 1; block <= n; block++) {
+        const uint8_t acknowledged[2] = {0, (uint8_t)block};
+        const size_t at = 512 * (block - 1);
+
+        wire_wait(wire, "a block");
+        g_assert_cmpmem(wire->frame + 42, 2, "\0\3", 2);
+        g_assert_cmpuint(get16(wire->frame + 44), ==, block);
+        g_assert_cmpmem(wire->frame + 46, wire->len - 46, octets + at, MIN(512, len - at));
+        send_tftp(wire, port, 4, acknowledged, 2);
+    }
+    forget_answers(wire);
+}
+
+/* B-08: a transfer is asked for again while it goes on, when it was given up, and when it has ended. */
+static void test_transfer_twice(void)
+{
+    const size_t len = 3 * 512 + 10;
+    struct assault assault;
+    uint8_t *octets = pattern(len, 1);
+    char *path;
+
+    assault_begin(&assault);
+    path = g_build_filename(assault.folder, "file", NULL);
+    g_assert_true(g_file_set_contents(path, (const char *)octets, (gssize)len, NULL));
+    for (unsigned n = 0; n <= 4; n++) {
+        fetch(assault.wire, 2000 + n, octets, len, n);
+        fetch(assault.wire, 2000 + n, octets, len, n);
+        send_tftp(assault.wire, 2000 + n, 5, "\0\0no", 5);
+        fetch(assault.wire, 2000 + n, octets, len, 4);
+    }
+    for (unsigned i = 0; i < 100; i++) { /* more than are kept at a time */
+        fetch(assault.wire, 3000 + i, octets, len, 0);
+    }
+    g_assert_cmpint(g_unlink(path), ==, 0);
+    g_free(path);
+    g_free(octets);
+    assault_end(&assault);
+}
+
+/* B-09: urgent pointers in and behind the data of an open connection. */
+static void test_urgent_pointers(void)
+{
+    static const unsigned pointers[] = {0, 1, 4, 5, 6, 1000, 0x7fff, 0x8000, 0xffff};
+    struct assault assault;
+
+    assault_begin(&assault);
+    for (size_t i = 0; i < G_N_ELEMENTS(pointers); i++) {
+        for (unsigned n = 0; n <= 5; n += 5) {
+            struct tcp tcp = tcp_connect(assault.wire, assault.port);
+            const int peer = host_accept(assault.wire, assault.listener);
+            uint8_t *frame = g_malloc0(54 + n);
+            uint8_t *p = put_ip(frame, GUEST, HOST, 6, 20 + n);
+
+            put32(put32(put16(put16(p, tcp.port), tcp.peer_port), tcp.sent), tcp.received);
+            p[12] = 0x50;
+            p[13] = ACK | 0x20;
+            put16(p + 14, 65535);
+            put16(p + 18, pointers[i]);
+            put16(p + 16, (uint16_t)~transport_sum(frame + 14, 20 + n));
+            wire_send(assault.wire, frame, 54 + n);
+            wire_idle(assault.wire, 2);
+            tcp.sent += n;
+            tcp_send(&tcp, PSH | ACK, "after", 5);
+            tcp_send(&tcp, RST, NULL, 0);
+            g_free(frame);
+            close(peer);
+            forget_answers(assault.wire);
+        }
+    }
+    assault_end(&assault);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -1326,5 +1852,15 @@ int main(int argc, char **argv)
     g_test_add_func("/slirp/loop/timers", test_timers);
     g_test_add_func("/slirp/loop/bounded", test_queue_is_bounded);
     g_test_add_func("/slirp/checksums", test_checksums_are_called_valid);
+    g_test_add_func("/slirp/hostile/B-01/port-zero", test_port_zero);
+    g_test_add_func("/slirp/hostile/B-02/dhcp-options", test_dhcp_options);
+    g_test_add_func("/slirp/hostile/B-03/emulated-services", test_emulated_services);
+    g_test_add_func("/slirp/hostile/B-04/fragments", test_fragments);
+    g_test_add_func("/slirp/hostile/B-05/icmp6-lengths", test_icmp6_lengths);
+    g_test_add_func("/slirp/hostile/B-06/short-arp-and-ncsi", test_short_arp_and_ncsi);
+    g_test_add_func("/slirp/hostile/B-07/cut-datagrams", test_cut_datagrams);
+    g_test_add_func("/slirp/hostile/B-08/transfer-twice", test_transfer_twice);
+    g_test_add_func("/slirp/hostile/B-10/version", test_version);
+    g_test_add_func("/slirp/hostile/B-09/urgent-pointers", test_urgent_pointers);
     return g_test_run();
 }

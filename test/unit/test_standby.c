@@ -721,6 +721,11 @@ static void test_held_goes_along(void)
     assert_state(target, UNPLUGGING);
     g_assert_cmpint(load(target, state), ==, VIONET_STATE_ERROR_NOT_FRESH);
     g_bytes_unref(state);
+    vionet_standby_detach(source->standby);
+    vionet_device_set_paused(source->device, true);
+    state = vionet_device_save(source->device, NULL); /* that says nothing of a primary */
+    g_assert_cmpint(load(target, state), ==, VIONET_STATE_ERROR_NOT_FRESH);
+    g_bytes_unref(state);
     rig_free(source);
     rig_free(target);
     rig_free(bare);

@@ -3,12 +3,14 @@
  * Saved state (vionet/state.h): what is saved is what goes on, whoever goes on; and what is wrong with a
  * state is named and changes nothing.
  */
+#include <malloc.h>
 #include <string.h>
 
 #include <vionet/spec.h>
 #include <vionet/state.h>
 #include <vionet/transport.h>
 
+#include "driver/queue.h"
 #include "machine/machine.h"
 #include "net/state.h"
 #include "state/reference.h"
@@ -555,6 +557,123 @@ static void test_dirty(void)
     g_free(shadow.before);
     g_free(shadow.bits);
     machine_free(machine);
+}
+
+/* Z-06: whatever comes while it is paused, guest memory stays as it is. */
+static void test_paused_writes_nothing(void)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+    struct shadow shadow;
+    VionetFrame out[2];
+
+    machine_setup_init(&setup);
+    machine_setup_offer_all(&setup);
+    setup.kind = MACHINE_MAPPED;
+    setup.memory_size = 4 << 20;
+    setup.net.receive_buffers = 16;
+    setup.net.transmit_buffers = 8;
+    setup.net.transmit_size = 2048;
+    machine = machine_booted(&setup, features_known());
+    shadow = shadow_of(machine);
+    g_assert_cmpint(net_control_coalesce_rx(machine->net, 8, 100), ==, VIRTIO_NET_OK);
+    g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DELIVERED);
+    for (unsigned i = 0; i < 2; i++) {
+        g_assert_true(net_transmit(machine->net, 0, NULL, frame, sizeof(frame)));
+    }
+    g_assert_cmpuint(vionet_device_transmit(machine->device, 0, out, 2), ==, 2);
+    g_assert_true(net_transmit(machine->net, 0, NULL, frame, sizeof(frame)));
+    vionet_device_set_paused(machine->device, true);
+    g_assert_cmpint(net_control_vlan_add(machine->net, 1), ==, NET_CONTROL_NONE);
+
+    shadow_take(&shadow);
+    g_assert_cmpint(machine_deliver(machine, frame, sizeof(frame)), ==, VIONET_DROP_NOT_RUNNING);
+    g_assert_cmpuint(machine_drain(machine, 0), ==, 0);
+    vionet_device_complete(machine->device, 0, out, 2);
+    vionet_device_set_link(machine->device, false);
+    vionet_device_set_link(machine->device, true);
+    vionet_device_announce(machine->device);
+    machine_advance(machine, 1000000000);
+    for (unsigned queue = 0; queue < 3; queue++) {
+        vionet_device_timer(machine->device, queue);
+        guest_queue_notify(machine->driver, queue);
+    }
+    g_assert_cmpmem(shadow.memory, shadow.size, shadow.before, shadow.size);
+
+    vionet_device_set_paused(machine->device, false);
+    g_assert_true(memcmp(shadow.memory, shadow.before, shadow.size) != 0);
+    g_assert_cmpuint(machine_drain(machine, 0), ==, 1);
+    g_assert_cmpuint(net_reclaim(machine->net, 0), ==, 3);
+    g_free(shadow.before);
+    g_free(shadow.bits);
+    g_assert_true(machine_works(machine));
+    machine_free(machine);
+}
+
+/* ---- What it is made of ---- */
+
+/* What a device saves that was made of memory full of such octets. */
+static GBytes *save_over(uint8_t octet)
+{
+    struct machine *machine;
+    uint16_t table[4] = {0, 1, 1, 0};
+    uint8_t key[40] = {1, 2, 3};
+    const struct net_rss rss = {.hash_types = 0x3f,
+                                .table = table,
+                                .table_len = 4,
+                                .max_tx_vq = 2,
+                                .key = key,
+                                .key_len = sizeof(key)};
+    GBytes *state;
+
+    mallopt(M_PERTURB, octet);
+    machine = boot(2);
+    g_assert_cmpint(net_control_vlan_add(machine->net, 7), ==, VIRTIO_NET_OK);
+    g_assert_cmpint(net_control_rss(machine->net, &rss), ==, VIRTIO_NET_OK);
+    for (unsigned i = 0; i < 5; i++) {
+        machine_deliver(machine, frame, sizeof(frame));
+        send(machine);
+    }
+    vionet_device_set_paused(machine->device, true);
+    state = save(machine->device);
+    machine_free(machine);
+    mallopt(M_PERTURB, 0);
+    return state;
+}
+
+/* D-08: nothing of the heap goes along, padding or what was not written. */
+static void test_nothing_of_the_heap(void)
+{
+    GBytes *one = save_over(0x01);
+    GBytes *other = save_over(0xff);
+
+    g_assert_true(g_bytes_equal(one, other));
+    g_bytes_unref(one);
+    g_bytes_unref(other);
+}
+
+/* M-04: seven of eight pairs were never set up, and at 0 there is no memory. */
+static void test_queues_never_set_up(void)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+
+    machine_setup_init(&setup);
+    machine_setup_offer_all(&setup);
+    setup.device.max_pairs = 8;
+    setup.driver.pairs = 1;
+    machine = machine_booted(&setup, features_known());
+    for (unsigned i = 0; i < 3; i++) {
+        deliver(machine);
+        send(machine);
+        machine_migrate(machine);
+        for (unsigned queue = 2; queue < 16; queue++) {
+            g_assert_false(vionet_device_queue_enabled(machine->device, queue));
+        }
+    }
+    g_assert_cmphex(guest_driver_status(machine->driver) & VIRTIO_STATUS_DEVICE_NEEDS_RESET, ==, 0);
+    g_assert_true(machine_works(machine));
+    machine_finish(machine);
 }
 
 /* ---- The reference files ---- */
@@ -1175,6 +1294,12 @@ static void spoil_window_of_today(struct state *s)
     spoil_foreign(s, "mmio", 0, 2);
 }
 
+/* Its rings would be little-endian in a window that says otherwise. */
+static void spoil_order(struct state *s)
+{
+    s->device.big_endian = 0;
+}
+
 static void spoil_standby_model(struct state *s)
 {
     spoil_foreign(s, "standby", 0, VIONET_N_STANDBY_MODELS);
@@ -1287,6 +1412,7 @@ static const struct refusal legacy_refusals[] = {
     ROW(VALUE, queue_at_0),
     ROW(VALUE, queue_size_over),
     ROW(CONFIG, window_of_today),
+    ROW(VALUE, order),
     ROW(VALUE, standby_model),
     ROW(VALUE, standby_visible),
     ROW(VALUE, standby_held_of_none),
@@ -1342,6 +1468,24 @@ static void test_refused_of_legacy(void)
     assert_refused(machine->device, "0.1-mmio-legacy-big.state", legacy_refusals,
                    G_N_ELEMENTS(legacy_refusals));
     vionet_standby_free(standby);
+    machine_free(machine);
+}
+
+/* A legacy driver, by the state of a device that no driver has touched, in a function that knows only others. */
+static void test_legacy_without_interface(void)
+{
+    struct machine *machine = reference_target();
+    GBytes *fresh = save(machine->device);
+    struct state *state = read_reference(fresh);
+    GBytes *octets;
+
+    state->device.legacy = 1;
+    octets = write_state(state);
+    g_assert_cmpint(load(machine->device, octets), ==, VIONET_STATE_ERROR_VALUE);
+    g_assert_cmpint(load(machine->device, fresh), ==, -1);
+    g_bytes_unref(octets);
+    g_bytes_unref(fresh);
+    state_free(state);
     machine_free(machine);
 }
 
@@ -1530,6 +1674,7 @@ static void test_newer(void)
 struct transport {
     uint8_t value;
     unsigned n_parsed;
+    unsigned n_missed;
     unsigned n_taken;
     unsigned n_dropped;
 };
@@ -1580,56 +1725,88 @@ static const VionetStateSection transport_section = {
     .drop = transport_drop,
 };
 
-/* Saves a machine's device with a section of such a version or none, and loads that into another with such or none. */
-static int pass_section(struct machine *machine, unsigned saved, const VionetStateSection *known,
-                        struct transport *to)
+static bool transport_missing(void *opaque, GError **error)
+{
+    struct transport *transport = opaque;
+
+    transport->n_missed++;
+    if (transport->value == 99) {
+        return true;
+    }
+    g_set_error_literal(error, VIONET_STATE_ERROR, VIONET_STATE_ERROR_NOT_FRESH, "not without");
+    return false;
+}
+
+/* Saves a machine's device with such a section or none, and loads that into another with such or none. */
+static int pass_section(struct machine *machine, const VionetStateSection *saved,
+                        const VionetStateSection *known, struct transport *to)
 {
     struct machine_device made = machine_make_device(machine);
     struct transport from = {.value = 17};
-    VionetStateSection section = transport_section;
     GBytes *state;
     int code;
 
-    section.optional = true;
-    section.version = (uint16_t)saved;
-    *to = (struct transport){.value = 99};
     if (saved) {
-        vionet_device_add_state_section(machine->device, &section, &from);
+        vionet_device_add_state_section(machine->device, saved, &from);
     }
     if (known) {
         vionet_device_add_state_section(made.device, known, to);
     }
     state = save(machine->device);
-    vionet_device_remove_state_section(machine->device, section.name);
+    vionet_device_remove_state_section(machine->device, "other");
     code = load(made.device, state);
     g_bytes_unref(state);
     machine_free_device(&made);
     return code;
 }
 
-/* A section that may be missing: its owner is told, and begins anew; one that is there is judged. */
-static void test_optional(void)
+/* Who does not know a section, or only older ones, may do without if it says so itself. */
+static void test_skipped(void)
+{
+    for (unsigned skippable = 0; skippable < 2; skippable++) {
+        struct machine *machine = boot(1);
+        VionetStateSection section = transport_section;
+        VionetStateSection newer = transport_section;
+        struct transport to = {.value = 99};
+
+        vionet_device_set_paused(machine->device, true);
+        section.skippable = newer.skippable = skippable;
+        section.missing = transport_missing;
+        newer.version = 4;
+        g_assert_cmpint(pass_section(machine, &section, NULL, &to), ==,
+                        skippable ? -1 : VIONET_STATE_ERROR_SECTION);
+        g_assert_cmpint(pass_section(machine, &newer, &section, &to), ==,
+                        skippable ? -1 : VIONET_STATE_ERROR_VERSION);
+        g_assert_cmpuint(to.n_missed, ==, skippable);
+        g_assert_cmpuint(to.n_taken, ==, skippable);
+        g_assert_cmpuint(to.n_parsed + to.n_dropped, ==, 0);
+        section.missing = NULL;
+        g_assert_cmpint(pass_section(machine, &newer, &section, &to), ==,
+                        VIONET_STATE_ERROR_VERSION);
+        machine_free(machine);
+    }
+}
+
+/* Whether a state may be without a section is its owner's to say, who begins anew then; one that is there is judged. */
+static void test_missing(void)
 {
     struct machine *machine = boot(1);
     VionetStateSection section = transport_section;
-    struct transport to;
+    struct transport to = {.value = 99};
 
     vionet_device_set_paused(machine->device, true);
-    section.optional = true;
-    g_assert_cmpint(pass_section(machine, 3, &section, &to), ==, -1);
+    g_assert_cmpint(pass_section(machine, NULL, &section, &to), ==, VIONET_STATE_ERROR_SECTION);
+    g_assert_cmpuint(to.n_taken, ==, 0);
+    section.missing = transport_missing;
+    g_assert_cmpint(pass_section(machine, NULL, &section, &to), ==, -1);
+    g_assert_cmpuint(to.n_missed, ==, 1);
+    g_assert_cmpuint(to.n_taken, ==, 1);
+    g_assert_cmpuint(to.value, ==, 0);
+    g_assert_cmpint(pass_section(machine, NULL, &section, &to), ==, VIONET_STATE_ERROR_NOT_FRESH);
+    g_assert_cmpuint(to.n_taken + to.n_dropped, ==, 1);
+    g_assert_cmpint(pass_section(machine, &section, &section, &to), ==, -1);
+    g_assert_cmpuint(to.n_missed, ==, 2);
     g_assert_cmpuint(to.value, ==, 17);
-    g_assert_cmpint(pass_section(machine, 3, NULL, &to), ==, -1); /* nobody knows of it */
-    g_assert_cmpint(pass_section(machine, 0, &section, &to), ==, -1);
-    g_assert_cmpuint(to.n_taken, ==, 1);
-    g_assert_cmpuint(to.value, ==, 0);
-    g_assert_cmpint(pass_section(machine, 4, &section, &to), ==, -1); /* a newer one */
-    g_assert_cmpuint(to.n_parsed, ==, 0);
-    g_assert_cmpuint(to.n_taken, ==, 1);
-    g_assert_cmpuint(to.value, ==, 0);
-    section.optional = false;
-    g_assert_cmpint(pass_section(machine, 4, &section, &to), ==, VIONET_STATE_ERROR_VERSION);
-    g_assert_cmpint(pass_section(machine, 0, &section, &to), ==, VIONET_STATE_ERROR_SECTION);
-    g_assert_cmpuint(to.n_taken + to.n_dropped, ==, 0);
     machine_free(machine);
 }
 
@@ -1782,8 +1959,8 @@ static void test_window_refused(void)
         {1, 24, "\x10", 1, VIONET_STATE_ERROR_VALUE},                       /* queue_align */
         {1, 27, "", 1, VIONET_STATE_ERROR_FORMAT},                          /* one octet more */
         {1, 6, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 12, -1}, /* selectors */
-        {2, 0, "", 1, -1},   /* of a later version: skipped */
-        {1, 0, NULL, 0, -1}, /* from before there was one */
+        {2, 0, "", 1, VIONET_STATE_ERROR_VERSION},
+        {1, 0, NULL, 0, VIONET_STATE_ERROR_SECTION},
     };
     struct machine *machine = boot_mmio();
     GBytes *state;
@@ -1803,19 +1980,110 @@ static void test_window_refused(void)
         g_bytes_unref(before);
         g_bytes_unref(after);
         g_bytes_unref(changed);
-        if (i == G_N_ELEMENTS(rows) - 1) {
-            machine_replace(machine, &made); /* it knows at least how this driver notifies */
-        } else {
-            machine_free_device(&made);
-        }
+        machine_free_device(&made);
     }
     g_bytes_unref(state);
-    machine->kicks = 0;
-    g_assert_true(guest_driver_has(machine->driver, VIRTIO_F_NOTIFICATION_DATA));
-    send(machine);
-    g_assert_cmpuint(machine->last_kick, ==, 1);
-    g_assert_cmpuint(machine->kicks, >, 0);
-    machine_finish(machine);
+    machine_free(machine);
+}
+
+/* What it knows of the registers, a device without a window would lose: it refuses them. */
+static void test_window_without(void)
+{
+    struct machine *machine = boot_mmio();
+    struct machine_device made = machine_make_device(machine);
+    GBytes *state;
+
+    vionet_device_set_paused(machine->device, true);
+    state = save(machine->device);
+    vionet_device_remove_state_section(made.device, "mmio");
+    g_assert_cmpint(load(made.device, state), ==, VIONET_STATE_ERROR_SECTION);
+    g_bytes_unref(state);
+    machine_free_device(&made);
+    machine_free(machine);
+}
+
+/* Version 1 has no FEATURES_OK. */
+static void test_window_of_legacy(void)
+{
+    struct machine *machine = boot_mmio();
+    struct machine_setup setup = machine->setup;
+    struct machine *legacy;
+    GBytes *state, *changed;
+
+    vionet_device_set_paused(machine->device, true);
+    state = save(machine->device);
+    changed = with_window(state, 1, 0, "\1", 1);
+    setup.transport = MACHINE_MMIO_LEGACY;
+    legacy = machine_new(&setup, NULL);
+    vionet_device_set_paused(legacy->device, true);
+    g_assert_cmpint(load(legacy->device, changed), ==, VIONET_STATE_ERROR_VALUE);
+    g_bytes_unref(changed);
+    g_bytes_unref(state);
+    machine_free(legacy);
+    machine_free(machine);
+}
+
+/* ---- Before negotiation ---- */
+
+/* A device with one pair that offers all, or what needs no control queue. */
+static struct machine *one_pair(bool control)
+{
+    struct machine_setup setup;
+    struct machine *machine;
+
+    reference_setup_over(&setup, MACHINE_PCI);
+    setup.device.max_pairs = 1;
+    vionet_features_set(setup.device.features, VIRTIO_NET_F_CTRL_VQ, control);
+    vionet_features_settle(setup.device.dialect, setup.device.features, NULL);
+    machine = machine_new(&setup, NULL);
+    g_assert_nonnull(machine);
+    vionet_device_set_paused(machine->device, true);
+    return machine;
+}
+
+/* A driver that has begun is offered more from here on: what it has not negotiated is as that says. */
+static void test_more_is_offered(void)
+{
+    const uint8_t status = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER;
+    struct machine *from = one_pair(false);
+    struct machine *to = one_pair(true);
+    GBytes *state;
+
+    vionet_device_write_status(from->device, status);
+    vionet_device_write_queue_size(from->device, 1, 8);
+    g_assert_cmpuint(vionet_device_control_queue(from->device), ==, VIONET_NONE);
+    for (unsigned i = 0; i < 2; i++) {
+        state = save(i ? to->device : from->device);
+        vionet_device_reset(to->device);
+        g_assert_cmpint(load(to->device, state), ==, -1);
+        g_assert_cmphex(vionet_device_status(to->device), ==, status);
+        g_assert_cmpuint(vionet_device_queue_size(to->device, 1), ==, 8);
+        g_assert_cmpuint(vionet_device_control_queue(to->device), ==, 2);
+        g_assert_cmpuint(vionet_device_queue_size(to->device, 2), ==, 16);
+        g_bytes_unref(state);
+    }
+    vionet_device_set_paused(to->device, false);
+    g_assert_true(machine_works(to));
+    machine_free(from);
+    machine_free(to);
+}
+
+/* One that has negotiated has what it took, and no control queue. */
+static void test_more_is_offered_late(void)
+{
+    struct machine *from = one_pair(false);
+    struct machine *to = one_pair(true);
+    GBytes *state;
+
+    vionet_device_set_paused(from->device, false);
+    g_assert_true(machine_boot(from, features_known()));
+    vionet_device_set_paused(from->device, true);
+    state = save(from->device);
+    g_assert_cmpint(load(to->device, state), ==, -1);
+    g_assert_cmpuint(vionet_device_control_queue(to->device), ==, VIONET_NONE);
+    g_bytes_unref(state);
+    machine_free(from);
+    machine_free(to);
 }
 
 /* ---- Mutants ---- */
@@ -1970,6 +2238,9 @@ int main(int argc, char **argv)
     g_test_add_func("/state/stopped-before-it-ran", test_stopped_before_it_ran);
     g_test_add_func("/state/stopped-with-frames-out", test_stopped_with_frames_out);
     g_test_add_func("/state/paused", test_paused);
+    g_test_add_func("/state/Z-06/paused-writes-nothing", test_paused_writes_nothing);
+    g_test_add_func("/state/D-08/nothing-of-the-heap", test_nothing_of_the_heap);
+    g_test_add_func("/state/M-04/queues-never-set-up", test_queues_never_set_up);
     g_test_add_func("/state/missed-notification", test_missed_notification);
     g_test_add_func("/state/pending-notification", test_pending_notification);
     g_test_add_func("/state/link", test_link);
@@ -1984,6 +2255,7 @@ int main(int argc, char **argv)
     g_test_add_func("/state/reference-mmio-legacy", test_reference_mmio_legacy);
     g_test_add_func("/state/refused", test_refused);
     g_test_add_func("/state/refused-of-legacy", test_refused_of_legacy);
+    g_test_add_func("/state/legacy-without-interface", test_legacy_without_interface);
     g_test_add_func("/state/accepted", test_accepted);
     g_test_add_func("/state/not-now", test_not_now);
     g_test_add_func("/state/other-device", test_other_device);
@@ -1991,9 +2263,14 @@ int main(int argc, char **argv)
     g_test_add_func("/state/sections", test_sections);
     g_test_add_func("/state/newer", test_newer);
     g_test_add_func("/state/transport", test_transport);
-    g_test_add_func("/state/optional", test_optional);
+    g_test_add_func("/state/skipped", test_skipped);
+    g_test_add_func("/state/missing", test_missing);
     g_test_add_func("/state/window", test_window);
     g_test_add_func("/state/window-refused", test_window_refused);
+    g_test_add_func("/state/window-without", test_window_without);
+    g_test_add_func("/state/window-of-legacy", test_window_of_legacy);
+    g_test_add_func("/state/more-is-offered", test_more_is_offered);
+    g_test_add_func("/state/more-is-offered-late", test_more_is_offered_late);
     g_test_add_func("/state/mutants", test_mutants);
     return g_test_run();
 }

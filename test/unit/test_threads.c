@@ -60,6 +60,7 @@ struct rig {
     struct guest_net *net;
     uint64_t kicks, events, timers, now_ns;
     void (*on_kick)(struct rig *rig, unsigned queue); /* set while nothing else runs */
+    void (*on_clock)(struct rig *rig);                /* likewise; in a queue's gate */
     void *user;
 };
 
@@ -81,7 +82,12 @@ static void host_event(void *opaque, const VionetEvent *event)
 
 static uint64_t host_clock(void *opaque)
 {
-    return __atomic_add_fetch(&((struct rig *)opaque)->now_ns, 1000, __ATOMIC_RELAXED);
+    struct rig *rig = opaque;
+
+    if (rig->on_clock) {
+        rig->on_clock(rig);
+    }
+    return __atomic_add_fetch(&rig->now_ns, 1000, __ATOMIC_RELAXED);
 }
 
 static void host_timer(void *opaque, unsigned queue, uint64_t deadline_ns)
@@ -771,6 +777,87 @@ static void test_fault_of_an_old_life(void)
 }
 
 /*
+ * The driver asks for hashes when a part of a burst has gone straight: the device has decided on notifying of it, for
+ * which it looked at the clock, and is still in the queue. The rest goes by the new configuration, and only the rest.
+ */
+#define STRAIGHT_PART 8 /* frames that go straight: the next one lies in two pieces */
+
+struct asking {
+    struct rig *rig;
+    GThread *thread;
+    int ack;
+};
+
+static gpointer ask_for_hashes(gpointer data)
+{
+    static const uint8_t key[40] = {1, 2, 3};
+    const struct net_rss rss = {
+        .hash_types = VIRTIO_NET_HASH_TYPE_IPv4, .key = key, .key_len = sizeof(key)};
+    struct asking *asking = data;
+
+    asking->ack = net_control_hash(asking->rig->net, &rss);
+    return NULL;
+}
+
+/* It is in force from now on, and its thread waits for this one to leave the queue. */
+static void ask_in_clock(struct rig *rig)
+{
+    struct asking *asking = rig->user;
+    const struct view *before = device_view(rig->device);
+
+    rig->on_clock = NULL;
+    asking->thread = g_thread_new("driver", ask_for_hashes, asking);
+    while (device_view(rig->device) == before) {
+        g_thread_yield();
+    }
+}
+
+static void require_each_once(struct rig *rig, uint8_t octets[BURST][60])
+{
+    struct guest_packet packet;
+
+    for (unsigned i = 0; i < BURST; i++) {
+        g_assert_true(net_receive(rig->net, &packet));
+        g_assert_cmpmem(packet.data, packet.len, octets[i], sizeof(octets[i]));
+        g_assert_cmpuint(packet.header.hash_report, ==,
+                         i < STRAIGHT_PART ? VIRTIO_NET_HASH_REPORT_NONE
+                                           : VIRTIO_NET_HASH_REPORT_IPv4);
+    }
+    g_assert_false(net_receive(rig->net, &packet));
+}
+
+static void test_asked_for_hashes_meanwhile(void)
+{
+    struct guest_features features = features_known();
+    struct asking asking = {.ack = VIRTIO_NET_ERR};
+    struct rig *rig;
+    uint8_t octets[BURST][60];
+    const struct iovec two[2] = {{octets[STRAIGHT_PART], 30}, {octets[STRAIGHT_PART] + 30, 30}};
+    struct iovec pieces[BURST];
+    VionetFrame frames[BURST];
+
+    features_remove(&features, VIRTIO_NET_F_RSS);
+    rig = start(features);
+    asking.rig = rig;
+    g_assert_cmpint(net_control_pairs(rig->net, 1), ==, VIRTIO_NET_OK);
+    g_assert_cmpint(net_control_coalesce_rx(rig->net, 100, 1000), ==, VIRTIO_NET_OK);
+    for (unsigned i = 0; i < BURST; i++) {
+        fill_flow(octets[i], i);
+        pieces[i] = (struct iovec){octets[i], sizeof(octets[i])};
+        frames[i] = (VionetFrame){.iov = &pieces[i], .n_iov = 1};
+    }
+    frames[STRAIGHT_PART] = (VionetFrame){.iov = two, .n_iov = 2};
+    rig->user = &asking;
+    rig->on_clock = ask_in_clock;
+    g_assert_cmpuint(vionet_device_receive(rig->device, 0, frames, BURST, NULL, 0), ==, BURST);
+    g_assert_nonnull(asking.thread);
+    g_thread_join(asking.thread);
+    g_assert_cmpint(asking.ack, ==, VIRTIO_NET_OK);
+    require_each_once(rig, octets);
+    finish(rig);
+}
+
+/*
  * The bus is switched on while frames come back, one by one, that were out when it was switched
  * off: the driver gets all of its buffers.
  */
@@ -962,6 +1049,8 @@ int main(int argc, char **argv)
     g_test_add_func("/threads/snapshot/X-04/no-mixture", test_no_mixture);
     g_test_add_func("/threads/snapshot/transmit-during-a-reset", test_transmit_during_a_reset);
     g_test_add_func("/threads/snapshot/D-06/fault-of-an-old-life", test_fault_of_an_old_life);
+    g_test_add_func("/threads/snapshot/asked-for-hashes-meanwhile",
+                    test_asked_for_hashes_meanwhile);
     g_test_add_func("/threads/bus/completion-meets-the-bus", test_completion_meets_the_bus);
     g_test_add_func("/threads/memory/G-03/index-is-not-torn", test_index_is_not_torn);
     g_test_add_func("/threads/kicks/from-everywhere", test_kicks_from_everywhere);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "vhost_front.h"
@@ -95,7 +96,7 @@ static void try_shape(struct scene *scene, uint32_t request, uint32_t size, unsi
 {
     struct front *front = &scene->front;
     uint8_t payload[1024];
-    int fds[8];
+    int fds[32];
 
     memset(payload, fill, sizeof(payload));
     for (unsigned i = 0; i < G_N_ELEMENTS(fds); i++) {
@@ -122,7 +123,7 @@ static void test_shapes(void)
                                   280,
                                   512,
                                   513};
-        static const unsigned counts[] = {0, 1, 2, 8};
+        static const unsigned counts[] = {0, 1, 2, 8, 9, 32};
         static const uint8_t fills[] = {0, 1, 0xff};
 
         for (size_t j = 0; j < G_N_ELEMENTS(sizes); j++) {
@@ -136,6 +137,47 @@ static void test_shapes(void)
     }
     close(memory);
     close(event);
+    scene->fds -= 2;
+    scene_end(scene);
+}
+
+/* U-01: whatever is set, set a thousand times. */
+static void test_each_again(void)
+{
+    static const uint32_t states[] = {SET_VRING_NUM, SET_VRING_BASE, SET_VRING_ENABLE};
+    static const uint32_t fd_only[] = {SET_BACKEND_REQ_FD, SET_LOG_FD};
+    struct scene *scene = scene_new();
+    struct front *front = &scene->front;
+    const uint64_t region[5] = {0, GUEST_BASE, PAGE, USER_BASE, 0};
+    const uint32_t addr[10] = {0};
+    unsigned maps = 0;
+    unsigned fds = 0;
+    int ends[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
+    scene->fds += 2;
+    scene_open(scene);
+    for (unsigned i = 0; i < 1000; i++) {
+        for (size_t j = 0; j < G_N_ELEMENTS(states); j++) {
+            front_state(front, states[j], 0, j ? i % 2 : 64);
+        }
+        for (size_t j = 0; j < G_N_ELEMENTS(fd_only); j++) {
+            front_ack(front, fd_only[j], NULL, 0, &ends[1], 1);
+        }
+        front_ack(front, SET_VRING_ADDR, addr, sizeof(addr), NULL, 0);
+        front_ack(front, ADD_MEM_REG, region, sizeof(region), &front->region->fd, 1);
+        front_number(front, SET_FEATURES, front->features);
+        front_number(front, SET_STATUS, i % 16);
+        g_assert_false(front_is_lost(front));
+        if (i == 0) {
+            maps = front_count_maps();
+            fds = front_count_fds();
+        }
+    }
+    g_assert_cmpuint(front_count_maps(), ==, maps);
+    g_assert_cmpuint(front_count_fds(), ==, fds);
+    close(ends[0]);
+    close(ends[1]);
     scene->fds -= 2;
     scene_end(scene);
 }
@@ -538,6 +580,53 @@ static void test_memory_slots(void)
     scene_end(scene);
 }
 
+/* U-09: regions come and go at random, against a list kept here: one of each length at a page, or none. */
+static void test_slots_against_a_model(void)
+{
+    struct scene *scene = scene_new();
+    struct front *front = &scene->front;
+    GRand *random = g_rand_new_with_seed(9);
+    uint64_t lens[32] = {0}; /* of what begins at that page */
+    unsigned n_taken = 0;
+
+    scene_open(scene);
+    for (unsigned i = 0; i < 10000; i++) {
+        const unsigned page = (unsigned)g_rand_int_range(random, 0, 32);
+        const uint64_t n = (uint64_t)g_rand_int_range(random, 1, 4);
+        /* Other pages of the file each time, so that no two are one mapping to the kernel. */
+        const uint64_t single[5] = {0, GUEST_BASE + page * PAGE, n * PAGE, USER_BASE + page * PAGE,
+                                    (31 - page) * 4 * PAGE};
+        bool overlaps = false;
+
+        for (unsigned other = 0; other < 32; other++) {
+            overlaps |= lens[other] && other < page + n && page < other + lens[other];
+        }
+        if (g_rand_int_range(random, 0, 2)) {
+            g_assert_cmpuint(front_ack(front, REM_MEM_REG, single, sizeof(single), NULL, 0), ==,
+                             lens[page] != n);
+            n_taken -= lens[page] == n;
+            lens[page] = lens[page] == n ? 0 : lens[page];
+        } else {
+            g_assert_cmpuint(
+                front_ack(front, ADD_MEM_REG, single, sizeof(single), &front->region->fd, 1), ==,
+                overlaps);
+            n_taken += !overlaps;
+            lens[page] = overlaps ? lens[page] : n;
+        }
+        if (i % 1000 == 999) { /* all at once, in place of what there is */
+            g_assert_cmpuint(front_count_maps(), ==, scene->maps + n_taken);
+            g_assert_cmpuint(front_set_memory(front), ==, 0);
+            g_assert_cmpuint(front_count_maps(), ==, scene->maps + 1);
+            scene_close(scene);
+            scene_open(scene);
+            memset(lens, 0, sizeof(lens));
+            n_taken = 0;
+        }
+    }
+    g_rand_free(random);
+    scene_end(scene);
+}
+
 /* U-14: the file becomes shorter than it was, with frames on their way. */
 static void test_file_shrinks(void)
 {
@@ -583,6 +672,49 @@ static void test_log_shrinks(void)
     scene_end(scene);
 }
 
+/* Z-10: the guest boots anew in other memory; rings of the one before are nothing to it until they are set. */
+static void test_another_guest(void)
+{
+    struct scene *scene = scene_new();
+    struct front *front = &scene->front;
+    const int fd = front_memfd(GUEST_SIZE);
+    uint8_t *memory = mmap(NULL, GUEST_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    const uint64_t table[5] = {1, GUEST_BASE, GUEST_SIZE, USER_BASE, 0};
+
+    g_assert_true(memory != MAP_FAILED);
+    scene->fds++;
+    scene->maps++;
+    front_connect(front);
+    front_start(front, F_DRIVER);
+    scene->fds += 6;
+    front_echo(front, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        front_transmit(front, 2 + i); /* on its way to the guest before */
+        front_get_base(front, i);
+    }
+    g_assert_cmpuint(front_ack(front, SET_MEM_TABLE, table, sizeof(table), &fd, 1), ==, 0);
+    g_assert_cmpuint(front_number(front, SET_FEATURES, front->features), ==, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        g_assert_cmpuint(front_state(front, SET_VRING_ENABLE, i, 1), ==, 0);
+        front_kick(front, i);
+    }
+    front_settle(front);
+    for (size_t i = 0; i < GUEST_SIZE; i += PAGE) {
+        static const uint8_t nothing[PAGE];
+
+        g_assert_cmpmem(memory + i, PAGE, nothing, PAGE);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        g_assert_cmpuint(front_get_base(front, i), ==, 1);
+    }
+    munmap(memory, GUEST_SIZE);
+    close(fd);
+    scene->fds--;
+    scene->maps--;
+    scene_close(scene);
+    scene_end(scene);
+}
+
 /* The log replaced, memory and features changed, a thousand times: nothing is left. */
 static void test_again_and_again(void)
 {
@@ -614,6 +746,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     front_quiet();
     g_test_add_func("/vhost-user/hostile/U-01/U-02/shapes", test_shapes);
+    g_test_add_func("/vhost-user/hostile/U-01/each-again", test_each_again);
     g_test_add_func("/vhost-user/hostile/refusal", test_refusal);
     g_test_add_func("/vhost-user/hostile/U-11/unknown", test_unknown);
     g_test_add_func("/vhost-user/hostile/U-03/U-12/cut", test_cut);
@@ -627,6 +760,8 @@ int main(int argc, char **argv)
     g_test_add_func("/vhost-user/hostile/U-13/memory-in-part", test_memory_in_part);
     g_test_add_func("/vhost-user/hostile/U-09/memory-tables", test_memory_tables);
     g_test_add_func("/vhost-user/hostile/U-09/memory-slots", test_memory_slots);
+    g_test_add_func("/vhost-user/hostile/U-09/slots-against-a-model", test_slots_against_a_model);
+    g_test_add_func("/vhost-user/hostile/Z-10/another-guest", test_another_guest);
     g_test_add_func("/vhost-user/hostile/U-14/file-shrinks", test_file_shrinks);
     if (!UNDER_THREAD_SANITIZER) {
         g_test_add_func("/vhost-user/hostile/U-14/log-shrinks", test_log_shrinks);

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Received frames go one of three ways (lib/net/straight.c), and the driver cannot tell which: two machines get the
- * same frames, the same configuration and the same buffers. One has a trace operation, for which every frame
- * goes from station to station. Verdicts, packets of each queue and their order, and counters are the same.
+ * same frames, the same configuration and the same buffers, in memory that is mapped, or not, or in part. One has a
+ * trace operation, for which every frame goes from station to station. Verdicts, packets of each queue and their order, and
+ * counters are the same, though the driver configures something else while a burst is under way.
  */
 #include <string.h>
 
 #include <glib.h>
 
 #include <vionet/spec.h>
+#include <vionet/transport.h>
 
+#include "driver/queue.h"
 #include "machine/machine.h"
 
 #define PAIRS   4
@@ -33,9 +36,25 @@ static bool one_in(unsigned n)
 
 enum { STATIONS, STRAIGHT };
 
+/* What a driver asks for. */
+struct configuration {
+    bool promiscuous;
+    uint32_t tunnels;
+    uint32_t hash_types;
+    unsigned table_len;
+    uint16_t unclassified;
+    uint16_t table[16];
+    uint8_t key[40];
+};
+
 struct twins {
     struct machine *machine[2];
-    unsigned n_hashed; /* packets that came with a hash */
+    struct configuration next; /* is asked for at the first interrupt of a burst */
+    bool asks[2];              /* and was not yet */
+    unsigned n_asked;
+    unsigned n_remote; /* packets in memory that is not mapped, or not all of it */
+    unsigned n_any_order;
+    unsigned n_hashed; /* that came with a hash */
     unsigned n_packets;
     uint64_t n_verdicts[VIONET_N_VERDICTS];
 };
@@ -55,6 +74,7 @@ static void random_setup(struct machine_setup *setup)
     setup->device.max_pairs = PAIRS;
     setup->device.receive_queue_size = 64;
     memcpy(setup->device.mac, our_mac, sizeof(our_mac));
+    setup->kind = !one_in(6) ? MACHINE_MAPPED : one_in(2) ? MACHINE_REMOTE : MACHINE_MIXED;
     setup->net.receive_size = sizes[upto(3)];
     setup->net.receive_batch = 1;
     setup->net.hold = true;
@@ -88,45 +108,84 @@ static struct guest_features random_features(void)
     if (one_in(3)) {
         features_remove(&wanted, VIRTIO_NET_F_MRG_RXBUF);
     }
+    if (one_in(2)) {
+        features_remove(&wanted, VIRTIO_F_IN_ORDER);
+    }
+    if (one_in(3)) {
+        features_remove(&wanted, VIRTIO_F_EVENT_IDX);
+    }
     return wanted;
 }
 
-/* The same of both drivers. */
-static void configure(const struct twins *twins)
+static void random_configuration(struct configuration *to)
 {
     const unsigned spread = one_in(3) ? 0 : PAIRS - 1;
-    const uint32_t tunnels = upto(0x1ff);
-    const bool promiscuous = !one_in(3);
-    uint8_t key[40];
-    uint16_t table[16];
-    struct net_rss rss = {.hash_types = upto(3) ? 0x1ff : upto(0x1ff),
-                          .table = table,
-                          .table_len = 1u << upto(4),
-                          .max_tx_vq = PAIRS,
-                          .key = key,
-                          .key_len = sizeof(key)};
 
-    rss.unclassified_queue = (uint16_t)upto(spread);
-    for (size_t i = 0; i < sizeof(key); i++) {
-        key[i] = (uint8_t)upto(255);
+    to->tunnels = upto(0x1ff);
+    to->promiscuous = !one_in(3);
+    to->hash_types = upto(3) ? 0x1ff : upto(0x1ff);
+    to->table_len = 1u << upto(4);
+    to->unclassified = (uint16_t)upto(spread);
+    for (size_t i = 0; i < sizeof(to->key); i++) {
+        to->key[i] = (uint8_t)upto(255);
     }
-    for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
-        table[i] = (uint16_t)upto(spread);
+    for (unsigned i = 0; i < G_N_ELEMENTS(to->table); i++) {
+        to->table[i] = (uint16_t)upto(spread);
     }
+}
+
+static void ask_for(struct machine *machine, const struct configuration *what)
+{
+    const struct net_rss rss = {.hash_types = what->hash_types,
+                                .table = what->table,
+                                .table_len = what->table_len,
+                                .unclassified_queue = what->unclassified,
+                                .max_tx_vq = PAIRS,
+                                .key = what->key,
+                                .key_len = sizeof(what->key)};
+    const struct guest_driver *driver = machine->driver;
+    struct guest_net *net = machine->net;
+
+    g_assert_cmpint(net_control_rx(net, VIRTIO_NET_CTRL_RX_PROMISC, what->promiscuous), ==,
+                    VIRTIO_NET_OK);
+    if (guest_driver_has(driver, VIRTIO_NET_F_RSS)) {
+        g_assert_cmpint(net_control_rss(net, &rss), ==, VIRTIO_NET_OK);
+    } else if (guest_driver_has(driver, VIRTIO_NET_F_HASH_REPORT)) {
+        g_assert_cmpint(net_control_hash(net, &rss), ==, VIRTIO_NET_OK);
+    }
+    if (guest_driver_has(driver, VIRTIO_NET_F_HASH_TUNNEL)) {
+        g_assert_cmpint(net_control_hash_tunnel(net, what->tunnels), ==, VIRTIO_NET_OK);
+    }
+}
+
+/* The same of both drivers. */
+static void configure(struct twins *twins)
+{
+    random_configuration(&twins->next);
     for (unsigned m = 0; m < 2; m++) {
-        struct guest_net *net = twins->machine[m]->net;
-        const struct guest_driver *driver = twins->machine[m]->driver;
-
-        net_control_rx(net, VIRTIO_NET_CTRL_RX_PROMISC, promiscuous);
-        if (guest_driver_has(driver, VIRTIO_NET_F_RSS)) {
-            g_assert_cmpint(net_control_rss(net, &rss), ==, VIRTIO_NET_OK);
-        } else if (guest_driver_has(driver, VIRTIO_NET_F_HASH_REPORT)) {
-            g_assert_cmpint(net_control_hash(net, &rss), ==, VIRTIO_NET_OK);
-        }
-        if (guest_driver_has(driver, VIRTIO_NET_F_HASH_TUNNEL)) {
-            g_assert_cmpint(net_control_hash_tunnel(net, tunnels), ==, VIRTIO_NET_OK);
-        }
+        ask_for(twins->machine[m], &twins->next);
     }
+}
+
+/* Of either machine: its driver is told of the first frames of a burst, and asks for something else at once. */
+static void ask_on_interrupt(struct twins *twins, unsigned m)
+{
+    if (twins->asks[m]) {
+        twins->asks[m] = false;
+        ask_for(twins->machine[m], &twins->next);
+    }
+}
+
+static void on_interrupt_stations(void *opaque, unsigned queue)
+{
+    (void)queue;
+    ask_on_interrupt(opaque, STATIONS);
+}
+
+static void on_interrupt_straight(void *opaque, unsigned queue)
+{
+    (void)queue;
+    ask_on_interrupt(opaque, STRAIGHT);
 }
 
 static void begin(struct twins *twins)
@@ -138,6 +197,9 @@ static void begin(struct twins *twins)
     for (unsigned m = 0; m < 2; m++) {
         setup.on_trace = m == STATIONS ? on_trace : NULL;
         twins->machine[m] = machine_booted(&setup, wanted);
+        vionet_device_set_interrupt(twins->machine[m]->device,
+                                    m == STATIONS ? on_interrupt_stations : on_interrupt_straight,
+                                    twins);
     }
     configure(twins);
 }
@@ -239,13 +301,24 @@ static void random_burst(struct source *source)
 static void deliver(struct twins *twins, const struct source *source)
 {
     const unsigned flags = one_in(2) ? VIONET_RECEIVE_HOLD : 0;
+    const bool asks = one_in(4);
     VionetVerdict verdicts[2][MOST];
     size_t n[2];
 
+    if (asks) {
+        random_configuration(&twins->next);
+    }
     for (unsigned m = 0; m < 2; m++) {
+        for (unsigned pair = 0; asks && pair < PAIRS; pair++) {
+            virtq_enable_interrupts(guest_queue_ring(twins->machine[m]->driver, 2 * pair), 1);
+        }
+        twins->asks[m] = asks;
         n[m] = vionet_device_receive(twins->machine[m]->device, 0, source->frames, source->n,
                                      verdicts[m], flags);
     }
+    g_assert_cmpint(twins->asks[STATIONS], ==, twins->asks[STRAIGHT]);
+    twins->n_asked += asks && !twins->asks[STRAIGHT];
+    twins->asks[STATIONS] = twins->asks[STRAIGHT] = false;
     g_assert_cmpuint(n[STATIONS], ==, n[STRAIGHT]);
     for (unsigned i = 0; i < source->n; i++) {
         g_assert_cmpint(verdicts[STATIONS][i], ==, verdicts[STRAIGHT][i]);
@@ -262,6 +335,8 @@ static void require_same(struct twins *twins, const struct guest_packet packets[
     g_assert_cmpmem(packets[0].data, packets[0].len, packets[1].data, packets[1].len);
     twins->n_packets++;
     twins->n_hashed += packets[0].header.hash_report != 0;
+    twins->n_remote += twins->machine[0]->setup.kind != MACHINE_MAPPED;
+    twins->n_any_order += !guest_driver_has(twins->machine[0]->driver, VIRTIO_F_IN_ORDER);
 }
 
 /* Both drivers take up to n packets of a pair, and post as many buffers as they like. */
@@ -335,13 +410,18 @@ static void test_alike(void)
         g_random_set_seed(i);
         run_twins(&twins, 40);
     }
-    g_test_message("%u packets, %u with a hash; delivered %" G_GUINT64_FORMAT
-                   ", held %" G_GUINT64_FORMAT ", no buffer %" G_GUINT64_FORMAT,
-                   twins.n_packets, twins.n_hashed, twins.n_verdicts[VIONET_DELIVERED],
-                   twins.n_verdicts[VIONET_HELD], twins.n_verdicts[VIONET_DROP_NO_BUFFER]);
+    g_test_message("%u packets, %u with a hash, %u in remote memory, %u without IN_ORDER; %u "
+                   "bursts with a change; delivered %" G_GUINT64_FORMAT ", held %" G_GUINT64_FORMAT
+                   ", no buffer %" G_GUINT64_FORMAT,
+                   twins.n_packets, twins.n_hashed, twins.n_remote, twins.n_any_order,
+                   twins.n_asked, twins.n_verdicts[VIONET_DELIVERED], twins.n_verdicts[VIONET_HELD],
+                   twins.n_verdicts[VIONET_DROP_NO_BUFFER]);
     /* All of it came up often enough for the comparison to mean something. */
     g_assert_cmpuint(twins.n_packets, >, 20000);
     g_assert_cmpuint(twins.n_hashed, >, 5000);
+    g_assert_cmpuint(twins.n_remote, >, 2000);
+    g_assert_cmpuint(twins.n_any_order, >, 5000);
+    g_assert_cmpuint(twins.n_asked, >, 200);
     g_assert_cmpuint(twins.n_verdicts[VIONET_HELD], >, 5000);
     g_assert_cmpuint(twins.n_verdicts[VIONET_DROP_NO_BUFFER], >, 5000);
     g_assert_cmpuint(twins.n_verdicts[VIONET_DROP_BUFFER_TOO_SMALL], >, 500);
