@@ -6,6 +6,7 @@
  * Nothing else may become of it.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -55,6 +56,7 @@ static void run_child(const struct run *run, unsigned nth, const int ends[2])
 
     setrlimit(RLIMIT_CORE, &no_core);
     dup2(ends[1], STDERR_FILENO);
+    g_assert_nonnull(freopen("/dev/null", "w", stdout)); /* GLib's word about a missing converter */
     failing_malloc_set(nth, run->at_least);
     run->scenario();
     report = (struct report){failing_malloc_seen(), failing_malloc_failed()};
