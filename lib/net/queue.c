@@ -226,6 +226,19 @@ void queue_quiet_driver(struct queue *queue)
     ring_disable_kicks(&queue->ring);
 }
 
+int queue_take_buffer(struct queue *queue)
+{
+    int taken = ring_pop(&queue->ring, &queue->chain);
+
+    if (taken == 0 && !queue->poll && ring_enable_kicks(&queue->ring)) {
+        taken = ring_pop(&queue->ring, &queue->chain);
+    }
+    if (taken > 0) {
+        queue_quiet(queue);
+    }
+    return taken;
+}
+
 void queue_check(struct queue *queue, struct outcome *outcome)
 {
     if (G_UNLIKELY(queue->ring.lost) && queue->live) {

@@ -230,6 +230,12 @@ static inline void queue_quiet(struct queue *queue)
     }
 }
 
+/*
+ * Takes a receive buffer into chain, as ring_pop() does. An empty ring is looked at again after the driver was asked to
+ * notify: from then on it does. Inside the gate.
+ */
+int queue_take_buffer(struct queue *queue);
+
 /* Breaks the queue if remote memory failed its ring. For whoever used the ring and does not pop. */
 void queue_check(struct queue *queue, struct outcome *outcome);
 

@@ -3,6 +3,7 @@
  * Host to guest (VIRTIO 1.4, 5.1.6.3 and 5.1.6.4). A frame's way, top to bottom in this file's last
  * functions: checks, filter, dissect, hash, steer; then, queue by queue, pop, header, copy, push, in
  * bursts as long as buffers are plain ones; then one flush and one notification decision for each queue.
+ * Frames that take several buffers are merged.c's.
  * Most frames need less of it and go straight before, see straight.c. Called by the embedder from any thread;
  * a lane's gate holds the view in place, a queue's gate its ring too.
  */
@@ -13,6 +14,7 @@
 #include "bytes.h"
 #include "iov.h"
 #include "net/filter.h"
+#include "net/merged.h"
 #include "ring/bounce.h"
 
 #include <vionet/spec.h>
@@ -127,61 +129,6 @@ static inline VionetVerdict prepare(struct burst *burst, struct station *station
 
 /* ---- in a queue's gate ---- */
 
-/*
- * Takes a receive buffer. An empty ring is looked at again after the driver was asked to notify:
- * from then on it does.
- */
-static int take_buffer(struct queue *queue)
-{
-    int taken = ring_pop(&queue->ring, &queue->chain);
-
-    if (taken == 0 && !queue->poll && ring_enable_kicks(&queue->ring)) {
-        taken = ring_pop(&queue->ring, &queue->chain);
-    }
-    if (taken > 0) {
-        queue_quiet(queue);
-    }
-    return taken;
-}
-
-/* Where an octet of num_buffers is. */
-struct spot {
-    uint8_t *host; /* NULL: in remote memory */
-    uint64_t gpa;
-};
-
-/* The two octets of num_buffers in the buffer just taken. */
-static void locate_num_buffers(const struct chain *chain, struct spot spots[2])
-{
-    for (unsigned i = 0; i < 2; i++) {
-        struct iov_cursor cursor = iov_begin(chain->in, chain->n_in);
-        struct iovec octet;
-
-        iov_skip(&cursor, HEADER_NUM_BUFFERS + i);
-        iov_rest(&cursor, &octet, 1);
-        spots[i].host = octet.iov_base;
-        if (G_UNLIKELY(chain->n_remote > 0) &&
-            bounce_find(chain, HEADER_NUM_BUFFERS + i, &spots[i].gpa)) {
-            spots[i].host = NULL;
-        }
-    }
-}
-
-/* Stores an octet there, after the buffer was written out. */
-static void put_spot(struct queue *queue, const struct spot *spot, uint8_t octet)
-{
-    struct ring *ring = &queue->ring;
-
-    if (G_LIKELY(spot->host != NULL)) {
-        *spot->host = octet;
-        if (G_UNLIKELY(ring->map->log.bits != NULL)) {
-            memory_log_host(ring->map, spot->host, 1);
-        }
-    } else if (!memory_write(ring->map, &ring->hint, spot->gpa, &octet, 1)) {
-        ring_lose(ring, VIONET_VIOLATION_ADDRESS, VIONET_NONE, spot->gpa);
-    }
-}
-
 /* Writes header and frame to the one buffer that was taken. */
 static inline void fill_one(const struct chain *chain, const uint8_t *hdr, size_t hdr_len,
                             const VionetFrame *frame, size_t len)
@@ -211,69 +158,6 @@ static bool holds_header(struct queue *queue, size_t hdr_len, struct outcome *ou
     return false;
 }
 
-/* Puts n buffers back, the last of those taken, of which the first ones are in queue->several. */
-static void untake_several(struct queue *queue, unsigned n)
-{
-    while (n > 0) {
-        ring_unpop(&queue->ring, &queue->several[--n].ref);
-    }
-}
-
-/*
- * The frame over as many buffers as it takes, the first of which has been taken. They are pushed when all
- * of it is in, so that a frame that does not fit leaves no trace but octets in buffers that are the device's
- * to write.
- */
-static VionetVerdict fill_several(struct queue *queue, const struct view *view, const uint8_t *hdr,
-                                  const VionetFrame *frame, size_t len, struct outcome *outcome)
-{
-    const size_t hdr_len = view->hdr_len;
-    struct iov_cursor from = iov_begin(frame->iov, frame->n_iov);
-    struct chain *chain = &queue->chain;
-    struct iov_cursor to = iov_begin(chain->in, chain->n_in);
-    size_t room = (size_t)chain->in_len - hdr_len;
-    struct spot num_buffers[2];
-    uint8_t n_octets[2];
-    unsigned n_desc = chain->ref.n_desc;
-    unsigned n = 0;
-
-    locate_num_buffers(chain, num_buffers);
-    iov_write(&to, hdr, hdr_len);
-    for (size_t used = hdr_len;; used = 0) {
-        size_t here = MIN(room, len);
-        int taken;
-
-        iov_copy(&to, &from, here);
-        if (!chain_write_out(&queue->ring, chain, used + here)) {
-            queue_break(queue, outcome);
-            return VIONET_DROP_NOT_RUNNING;
-        }
-        queue->several[n++] = (struct ring_used){chain->ref, (uint32_t)(used + here)};
-        len -= here;
-        if (len == 0) {
-            break;
-        }
-        taken = take_buffer(queue);
-        if (taken <= 0) {
-            untake_several(queue, n);
-            if (taken < 0) {
-                queue_break(queue, outcome);
-                return VIONET_DROP_NOT_RUNNING;
-            }
-            /* With the whole ring in hand there is nothing to wait for. */
-            return n_desc < queue->ring.setup.size ? VIONET_HELD : VIONET_DROP_BUFFER_TOO_SMALL;
-        }
-        n_desc += chain->ref.n_desc;
-        to = iov_begin(chain->in, chain->n_in);
-        room = (size_t)chain->in_len;
-    }
-    view_put16(view, n_octets, (uint16_t)n);
-    put_spot(queue, &num_buffers[0], n_octets[0]);
-    put_spot(queue, &num_buffers[1], n_octets[1]);
-    ring_push_burst(&queue->ring, queue->several, n);
-    return VIONET_DELIVERED;
-}
-
 /* Pop, header, copy, push. */
 static VionetVerdict deliver(struct queue *queue, const struct view *view, const VionetFrame *frame,
                              size_t len, const struct hash_result *hash, struct outcome *outcome)
@@ -281,7 +165,7 @@ static VionetVerdict deliver(struct queue *queue, const struct view *view, const
     const size_t hdr_len = view->hdr_len;
     struct chain *chain = &queue->chain;
     uint8_t hdr[HEADER_MAX];
-    int taken = take_buffer(queue);
+    int taken = queue_take_buffer(queue);
 
     if (taken == 0) {
         return VIONET_HELD;
@@ -304,7 +188,7 @@ static VionetVerdict deliver(struct queue *queue, const struct view *view, const
         return VIONET_DELIVERED;
     }
     if (view->mergeable) {
-        return fill_several(queue, view, hdr, frame, len, outcome);
+        return merged_fill(queue, view, hdr, frame, len, outcome);
     }
     ring_unpop(&queue->ring, &chain->ref);
     return VIONET_DROP_BUFFER_TOO_SMALL;
@@ -333,98 +217,6 @@ static unsigned count_offloads(struct queue *queue, const struct view *view,
     return queue_count_offloads(queue, header_flags(view, frame), frame->gso_type, station->len);
 }
 
-#define MERGED_MAX 64 /* plain buffers that a frame is put into at once */
-
-/* Takes plain buffers until they hold whole octets, or there are no more, or too many; how many. */
-static unsigned take_merged(struct ring *ring, struct ring_plain *buffers, uint64_t whole)
-{
-    uint64_t room = 0;
-    unsigned n = 0;
-
-    while (room < whole && n < MERGED_MAX) {
-        const uint64_t more = n ? (whole - room - 1) / buffers[n - 1].len + 1 : 1;
-        const unsigned wanted = (unsigned)MIN(more, MERGED_MAX - n);
-        const unsigned got = ring_pop_plain(ring, true, buffers + n, wanted);
-
-        for (unsigned end = n + got; n < end; n++) {
-            room += buffers[n].len;
-        }
-        if (got < wanted) {
-            break;
-        }
-    }
-    return n;
-}
-
-/* Puts header and frame into buffers that were taken; how many it took, 0 if they do not fit. */
-static unsigned fill_merged(const struct view *view, struct ring_plain *buffers, unsigned n,
-                            const struct station *station)
-{
-    struct iov_cursor from = iov_begin(station->frame->iov, station->frame->n_iov);
-    const uint32_t whole = view->hdr_len + station->len;
-    uint8_t hdr[HEADER_MAX];
-    uint32_t filled = 0;
-    uint64_t room = 0;
-    unsigned used;
-
-    for (used = 0; used < n && room < whole; used++) {
-        room += buffers[used].len;
-    }
-    if (room < whole || buffers[0].len < view->hdr_len) {
-        return 0;
-    }
-    header_write(view, station->frame, &station->hash, hdr);
-    view_put16(view, hdr + HEADER_NUM_BUFFERS, (uint16_t)used);
-    memcpy(buffers[0].host, hdr, view->hdr_len);
-    for (unsigned i = 0; i < used; i++) {
-        const uint32_t skip = i ? 0 : view->hdr_len;
-
-        buffers[i].len = MIN(buffers[i].len, whole - filled);
-        iov_read(&from, buffers[i].host + skip, buffers[i].len - skip);
-        filled += buffers[i].len;
-    }
-    return used;
-}
-
-/*
- * Delivers a frame over plain buffers, the first of which is too short for it. Nothing is copied before there are
- * enough: a frame that has to wait costs little. False if not all that it takes are plain, or they are too many: nothing has
- * happened then.
- */
-static bool deliver_merged(struct queue *queue, const struct view *view,
-                           const struct station *station, VionetVerdict *verdict,
-                           struct outcome *outcome)
-{
-    struct ring_plain buffers[MERGED_MAX];
-    const unsigned n = take_merged(&queue->ring, buffers, (uint64_t)view->hdr_len + station->len);
-    const unsigned used = fill_merged(view, buffers, n, station);
-    int taken;
-
-    if (used > 0) {
-        ring_unpop_plain(&queue->ring, buffers + used, n - used);
-        ring_push_plain(&queue->ring, true, buffers, used);
-        *verdict = VIONET_DELIVERED;
-        return true;
-    }
-    if (n == MERGED_MAX || n == 0 || buffers[0].len < view->hdr_len) {
-        ring_unpop_plain(&queue->ring, buffers, n);
-        return false;
-    }
-    taken = take_buffer(queue);
-    if (taken > 0) {
-        ring_unpop(&queue->ring, &queue->chain.ref);
-    }
-    ring_unpop_plain(&queue->ring, buffers, n);
-    if (taken < 0) {
-        queue_break(queue, outcome);
-        *verdict = VIONET_DROP_NOT_RUNNING;
-    } else if (taken == 0) {
-        /* With the whole ring in hand there is nothing to wait for. */
-        *verdict = n < queue->ring.setup.size ? VIONET_HELD : VIONET_DROP_BUFFER_TOO_SMALL;
-    }
-    return taken <= 0;
-}
-
 /*
  * Delivers one of left frames to the pair's queue: into a plain buffer if there are any, over several if it
  * is too long for one, the ordinary way if not.
@@ -451,7 +243,7 @@ static inline VionetVerdict deliver_next(struct burst *burst, struct queue *queu
     if (G_UNLIKELY(station->needs_checksum)) {
         return deliver_completed(burst, queue, station, outcome);
     }
-    if (plain && view->mergeable && deliver_merged(queue, view, station, &verdict, outcome)) {
+    if (plain && view->mergeable && merged_deliver_plain(queue, view, station, &verdict, outcome)) {
         return verdict;
     }
     return deliver(queue, view, station->frame, station->len, &station->hash, outcome);

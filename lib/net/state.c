@@ -241,8 +241,16 @@ static bool check_config(const VionetDevice *device, struct state *state, GError
         own.features[i] = state->config.features[i];
     }
     field = record_differs(&state_records[STATE_CONFIG], &state->config, &own);
-    return !field || state_refuse(error, VIONET_STATE_ERROR_CONFIG,
-                                  "this device was made with another %s", field);
+    if (field) {
+        return state_refuse(error, VIONET_STATE_ERROR_CONFIG,
+                            "this device was made with another %s", field);
+    }
+    if (own.max_pairs > 1 && !feature_test(state->config.features, VIRTIO_NET_F_MQ) &&
+        !feature_test(state->config.features, VIRTIO_NET_F_RSS)) {
+        return state_refuse(error, VIONET_STATE_ERROR_CONFIG,
+                            "section config: several pairs, and nothing offered to use them by");
+    }
+    return true;
 }
 
 /* Whether the driver's features hold. Those of a legacy driver do as it writes them. */
@@ -518,7 +526,8 @@ static const char *queue_wrong(const struct state_device *device, const struct v
 
 /*
  * The features that say where queues are, of a device that offers those. Before negotiation a device that offers more
- * may have a control queue where the state has none, which is as after a reset then; all others are where they were.
+ * may have a control queue where the state has none, which is as after a reset then; all others are where they were, as
+ * both have the same pairs, and offer what these need.
  */
 static const uint64_t *placing_features(const struct state_device *state, const uint64_t *offered)
 {

@@ -992,6 +992,12 @@ static void spoil_other_pairs(struct state *s)
     s->config.max_pairs = 3;
 }
 
+static void spoil_pairs_and_no_mq(struct state *s)
+{
+    vionet_features_set(s->config.features, VIRTIO_NET_F_MQ, false);
+    vionet_features_set(s->config.features, VIRTIO_NET_F_RSS, false);
+}
+
 static void spoil_other_dialect(struct state *s)
 {
     s->config.dialect[0]++;
@@ -1351,6 +1357,7 @@ static const struct refusal refusals[] = {
     ROW(FEATURES, offered_more),
     ROW(FEATURES, feature_without_its_other),
     ROW(CONFIG, other_pairs),
+    ROW(CONFIG, pairs_and_no_mq),
     ROW(CONFIG, other_dialect),
     ROW(CONFIG, other_mac),
     ROW(VALUE, multicast_mac),
