@@ -65,7 +65,7 @@ def run_corpora(build, source):
 def read(build, source):
     """{file: {line: Line}} of lib/"""
     files = collections.defaultdict(lambda: collections.defaultdict(Line))
-    notes = [path for folder in ('libfuzz-vionet.a.p', 'libfuzz-whole.a.p')
+    notes = [path for folder in ('libfuzz-vionet.a.p', 'libfuzz-watched.a.p')
              for path in sorted((build / 'fuzz' / folder).glob('*.gcno'))]
     if not notes:
         sys.exit(f'{build} is no build with -Db_coverage=true')

@@ -54,6 +54,10 @@ def dissect_inputs():
             cuts = [dice.below(len(frame) + 1) for _ in range(4)]
             yield struct.pack('<BHHB4H', dialect, 0xfff, tunnels, 0, *cuts) + frame
     yield struct.pack('<BHHB', 0, 0x1ff, 0, 4) + b'\1\2\3\4' + bytes(8) + bytes(60)
+    # A home address that ends with its header, an octet before, and one behind.
+    for padding in (bytes((1, 2, 0, 0)), bytes(3), bytes(5)):
+        options = (padding + b'\xc9\x10' + bytes(range(16)) + bytes(4))[:22]
+        yield struct.pack('<BHHB4H', 3, 0xfff, 0x1ff, 0, 0, 0, 0, 0) + ethernet(True) + ip6(17, (60, options)) + udp()
 
 
 # ---- fuzz_ring ----
