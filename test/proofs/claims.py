@@ -53,7 +53,7 @@ def state(kind, octets):
 def map_of(entry, regions, quick, mutants, marks):
     def bounds(n):
         return {'MAP_REGIONS': n, 'unwind': n + 2,
-                'unwindset': f'memory_find.0:{n // 2 + 2},translate.0:{n + 1}'}
+                'unwindset': f'memory_find.0:{n // 2 + 2},memory_translate.0:{n + 1},translate.0:{n + 1}'}
 
     return Claim(f'memory-{entry}', 'P4', 'memory_translate.c', entry, (MEMORY,), bounds(quick) if quick else {},
                  bounds(regions), mutants, marks,
@@ -63,7 +63,7 @@ def map_of(entry, regions, quick, mutants, marks):
 
 CLAIMS = [
     ring('split-start', 'P1', 'ring_split.c', 'split_start', 4, 8, (), ('started',)),
-    ring('split-pop', 'P1', 'ring_split.c', 'split_pop_any', 2, 2, (
+    ring('split-pop', 'P1', 'ring_split.c', 'split_pop_any', 2, 4, (
         ('a head is not held against the size', SPLIT, 'if (G_UNLIKELY(head >= ring->setup.size)) {', 'if (0) {'),
         ('a head may be out already', SPLIT, 'if (G_UNLIKELY(ring->taken[head])) {', 'if (0) {'),
         ('next is not held against the size', SPLIT, 'if (G_UNLIKELY(index >= ring->setup.size)) {', 'if (0) {'),
@@ -86,14 +86,14 @@ CLAIMS = [
          '        put_elem(ring, first + i, used[i].ref.id, used[i].written);\n        release(ring, used[i].ref.id);',
          '        put_elem(ring, first + i, used[i].ref.id, used[i].written);'),
     ), ('shown',)),
-    ring('split-plain', 'P1', 'ring_split.c', 'split_plain', 2, 2, (
+    ring('split-plain', 'P1', 'ring_split.c', 'split_plain', 2, 4, (
         ('a head is not checked', SPLIT, 'if (G_UNLIKELY(head > last || taken[head])) {', 'if (0) {'),
         ('a buffer of no octets is plain', SPLIT, 'desc.common.flags != wanted || desc.common.len == 0',
          'desc.common.flags != wanted'),
         ('more are taken than there are', SPLIT, 'n = MIN(n, (uint16_t)(ring->seen_avail - next));', ''),
     ), ('taken',)),
     ring('packed-start', 'P2', 'ring_packed.c', 'packed_start', 3, 7, (), ('started',)),
-    ring('packed-pop', 'P2', 'ring_packed.c', 'packed_pop_any', 3, 3, (
+    ring('packed-pop', 'P2', 'ring_packed.c', 'packed_pop_any', 3, 4, (
         ('the wrap counter does not flip', PACKED, '(slot - ring->setup.size), !place.wrap}',
          '(slot - ring->setup.size), place.wrap}'),
         ('the wrap counter does not flip back', PACKED, 'ring->setup.size - n), !place.wrap}',
@@ -107,7 +107,7 @@ CLAIMS = [
         ('the flush counts places without the wrap', PACKED, 'if (ring->put_wrap != ring->used_wrap) {', 'if (0) {'),
         ('the first used descriptor does not wait', PACKED, '} else if (index == 0) {', '} else if (0) {'),
     ), ('shown',)),
-    ring('packed-plain', 'P2', 'ring_packed.c', 'packed_plain', 3, 3, (
+    ring('packed-plain', 'P2', 'ring_packed.c', 'packed_plain', 3, 7, (
         ('the ring does not come round', PACKED, 'if (++slot == size) {', 'if (++slot > size) {'),
         ('more are taken than the ring has', PACKED, 'n = MIN(n, size - ring->in_flight);', ''),
     ), ('taken',)),
@@ -120,6 +120,9 @@ CLAIMS = [
         ('the length is not held against the region', MEMORY,
          'return len <= region->size - offset ? region->host + offset : NULL;', 'return region->host + offset;'),
     ), ('found',)),
+    map_of('translate', 1, 0, (
+        ('a range goes on where its region ends', MEMORY, 'here = MIN(len, region->size - offset);', 'here = len;'),
+    ), ('accepted', 'refused')),
     Claim('split-event', 'P5', 'event_index.c', 'split_event', (SPLIT, PACKED), {'unwind': 2}, {'unwind': 2}, (
         ('the event counts from one too many', SPLIT, '(ring->next_used - event - 1)', '(ring->next_used - event)'),
     ), ('decided',), defines=('PROOF_WORD',)),
@@ -131,10 +134,10 @@ CLAIMS = [
         ('the wrap counter is not looked at', PACKED, 'if (!!(event & RING_EVENT_WRAP) != ring->used_wrap) {', 'if (0) {'),
         ('one place too many counts', PACKED, 'return distance - 1 < shown;', 'return distance - 1 <= shown;'),
     ), ('decided',), defines=('PROOF_WORD',)),
-    ring('indirect-packed', 'P3', 'ring_indirect.c', 'indirect_packed', 0, 2, (
+    ring('indirect-packed', 'P3', 'ring_indirect.c', 'indirect_packed', 0, 3, (
         ('a table of any length is walked', WALK, 'desc->len % 16 || desc->len / 16 > ring->chain_limit',
          'desc->len % 16'),
-    ), ('taken', 'by a table'), more={'LIMIT': 2}),
+    ), ('taken', 'by a table'), more={'LIMIT': 3}),
     ring('indirect-split', 'P3', 'ring_indirect.c', 'indirect_split', 0, 2, (
         ('a table may follow a table', SPLIT, 'if (desc.common.flags & VIRTQ_DESC_F_INDIRECT) {', 'if (0) {'),
         ('elements are not counted', WALK, 'if (G_UNLIKELY(++walk->n > ring->chain_limit)) {', 'if (0) {'),
