@@ -1,13 +1,15 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Packages of any Debian release, fetched from the mirror that apt on this machine uses, or $GUEST_MIRROR, and
-# unpacked into a directory: nothing is installed, and no root needed. Sourced by test/guest/prepare.sh and
-# device/qemu/prepare.sh, which set $new, a directory for what is on its way, and $log.
+# unpacked into a directory: nothing is installed, and no root needed. Sourced by the prepare.sh of test/guest,
+# test/elsewhere and device/qemu, which set $new, a directory for what is on its way, and $log.
 #
 # What is missing and not ours to bring (mirror, tools) ends the script with status 77 and one line.
 
 # What use_suite has lists of; deb-src for sources, which not every mirror serves.
 package_types=(deb)
+# And for which architecture, as Debian calls it.
+architecture=amd64
 
 say()
 {
@@ -45,13 +47,13 @@ use_suite()
     local state=$new/apt-$1
     mkdir -p "$state/lists/partial" "$state/cache/archives/partial" "$state/parts"
     : >"$state/status"
-    printf "%s [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $2 $1 main\\n" \
+    printf "%s [arch=$architecture signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $2 $1 main\\n" \
         "${package_types[@]}" >"$state/sources.list"
     apt=(-q -o "Dir::Etc::sourcelist=$state/sources.list" -o "Dir::Etc::sourceparts=$state/parts"
         -o "Dir::Etc::preferences=/dev/null" -o "Dir::Etc::preferencesparts=$state/parts"
         -o "Dir::State::lists=$state/lists" -o "Dir::State::status=$state/status"
         -o "Dir::State::extended_states=$state/extended" -o "Dir::Cache=$state/cache"
-        -o APT::Architecture=amd64 -o APT::Architectures::=amd64 -o APT::Sandbox::User=root
+        -o "APT::Architecture=$architecture" -o "APT::Architectures::=$architecture" -o APT::Sandbox::User=root
         -o Debug::NoLocking=true -o Acquire::Check-Valid-Until=false -o Acquire::Languages=none
         -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20
         -o APT::Update::Error-Mode=any)

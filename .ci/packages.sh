@@ -13,6 +13,10 @@ check_packages=("${run_packages[@]}" g++ clang libclang-rt-dev llvm clang-format
     libslirp-dev tshark valgrind python3 git debian-archive-keyring dpkg-dev libpixman-1-dev libfdt-dev
     python3-venv afl++ strace)
 
+# And what ./check --long needs: compilers for other architectures and what runs their programs; checks of sources and of
+# the library's interface.
+long_packages=(gcc-aarch64-linux-gnu gcc-i686-linux-gnu gcc-s390x-linux-gnu qemu-user-static abigail-tools)
+
 # Prints those of the packages named that are not installed.
 missing_packages()
 {

@@ -120,9 +120,10 @@ uint64_t sharing_page_size(int fd)
 {
     struct statfs system;
 
-    /* Huge pages are mapped and unmapped whole. */
-    return fstatfs(fd, &system) == 0 && system.f_type == HUGETLBFS_MAGIC ? (uint64_t)system.f_bsize
-                                                                         : PAGE;
+    /* Huge pages are mapped and unmapped whole. The type is of 32 bits, and signed where a long is. */
+    return fstatfs(fd, &system) == 0 && (uint32_t)system.f_type == HUGETLBFS_MAGIC
+               ? (uint64_t)system.f_bsize
+               : PAGE;
 }
 
 /* The file has what is to be mapped. */

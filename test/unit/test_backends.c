@@ -48,13 +48,15 @@ static void remove_dir(char *dir)
     g_free(dir);
 }
 
-/* A capture as the format says it, octet by octet, least significant first. */
+/* A capture as the format says it, with the machine's order of octets. */
 static void put32(GByteArray *capture, uint32_t value)
 {
-    const uint8_t octets[4] = {(uint8_t)value, (uint8_t)(value >> 8), (uint8_t)(value >> 16),
-                               (uint8_t)(value >> 24)};
+    g_byte_array_append(capture, (const uint8_t *)&value, sizeof(value));
+}
 
-    g_byte_array_append(capture, octets, 4);
+static void put16(GByteArray *capture, uint16_t value)
+{
+    g_byte_array_append(capture, (const uint8_t *)&value, sizeof(value));
 }
 
 static GByteArray *capture_new(uint32_t link_type)
@@ -62,7 +64,8 @@ static GByteArray *capture_new(uint32_t link_type)
     GByteArray *capture = g_byte_array_new();
 
     put32(capture, 0xa1b2c3d4);
-    put32(capture, 4 << 16 | 2); /* version 2.4 */
+    put16(capture, 2); /* version 2.4 */
+    put16(capture, 4);
     put32(capture, 0);
     put32(capture, 0);
     put32(capture, 262144);
@@ -92,9 +95,18 @@ static void capture_save(GByteArray *capture, const char *dir, const char *name)
 
 static uint32_t get32(const char *octets)
 {
-    const uint8_t *p = (const uint8_t *)octets;
+    uint32_t value;
 
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    memcpy(&value, octets, sizeof(value));
+    return value;
+}
+
+static uint16_t get16(const char *octets)
+{
+    uint16_t value;
+
+    memcpy(&value, octets, sizeof(value));
+    return value;
 }
 
 /* ---- Frames ---- */
@@ -486,7 +498,8 @@ static unsigned assert_capture(const char *dir, const char *name)
     g_assert_no_error(error);
     g_assert_cmpuint(len, >=, 24);
     g_assert_cmphex(get32(octets), ==, 0xa1b2c3d4);
-    g_assert_cmphex(get32(octets + 4), ==, 4 << 16 | 2);
+    g_assert_cmpuint(get16(octets + 4), ==, 2);
+    g_assert_cmpuint(get16(octets + 6), ==, 4);
     g_assert_cmpuint(get32(octets + 16), ==, 262144);
     g_assert_cmpuint(get32(octets + 20), ==, 1);
     for (; at < len; n++) {

@@ -1521,7 +1521,7 @@ static void test_burst(void)
     set_rss(machine, usual_rss(0x3f));
     for (unsigned i = 0; i < 100; i++) {
         octets[i] = flow(i / 4);
-        octets[i] = g_byte_array_append(octets[i], (uint8_t *)&i, 1);
+        octets[i] = g_byte_array_append(octets[i], &(uint8_t){i}, 1);
         pieces[i] = (struct iovec){octets[i]->data, octets[i]->len};
         frames[i] = (VionetFrame){.iov = &pieces[i], .n_iov = 1};
     }

@@ -35,7 +35,8 @@ static void test_version(void)
     host_init(&host, "", "null");
     client_connect(&client, &host);
     g_assert_cmpuint(client_version(&client, "{}"), ==, 0);
-    g_assert_cmphex(reply_32(&client, 0), ==, 0x00010000); /* 0.1 */
+    g_assert_cmpuint(reply_16(&client, 0), ==, 0);
+    g_assert_cmpuint(reply_16(&client, 2), ==, 1);
     g_assert_cmpmem(client.data + 4, client.len - 4, answer, strlen(answer) + 1);
     g_assert_cmpuint(host.connected, ==, 1);
     client_close(&client);
@@ -78,7 +79,8 @@ static void test_minor_version(void)
 
         client_connect(&client, &host);
         g_assert_cmpuint(client_call(&client, VERSION, version, sizeof(version)), ==, 0);
-        g_assert_cmphex(reply_32(&client, 0), ==, (uint32_t)MIN(minors[i], 1) << 16);
+        g_assert_cmpuint(reply_16(&client, 0), ==, 0);
+        g_assert_cmpuint(reply_16(&client, 2), ==, MIN(minors[i], 1));
         client_close(&client);
     }
     host_end(&host);
@@ -186,7 +188,7 @@ static void test_config_space(void)
     g_assert_cmpuint(client_write(&client, CONFIG_REGION, 0x20, &bars, 1), ==, 0);
     g_assert_cmpuint(client_write(&client, CONFIG_REGION, 0x21, &bars, 3), ==, 0);
     g_assert_cmpuint(client_read(&client, CONFIG_REGION, 0x20, &bars, 4), ==, 0);
-    g_assert_cmphex(bars & ~0xfu, ==,
+    g_assert_cmphex(GUINT32_FROM_LE(bars) & ~0xfu, ==,
                     (uint32_t)-vionet_pci_bar_size(
                         vionet_frontend_pci(vionet_vfio_user_frontend(host.server)), 4));
     client_close(&client);
@@ -268,8 +270,17 @@ static void put_write(GByteArray *to, uint64_t offset, uint32_t region, uint32_t
 {
     const struct region_access access = {offset, region, count};
 
+    data = GUINT64_TO_LE(data);
     g_byte_array_append(to, (const guint8 *)&access, sizeof(access));
     g_byte_array_append(to, (const guint8 *)&data, sizeof(data));
+}
+
+/* Of the write of that number, in what put_write() has put behind the number of writes. */
+static void set_count(GByteArray *payload, size_t number, uint32_t count)
+{
+    const size_t at = 8 + number * 24 + offsetof(struct region_access, count);
+
+    memcpy(payload->data + at, &count, sizeof(count));
 }
 
 static void test_write_multi(void)
@@ -289,21 +300,22 @@ static void test_write_multi(void)
     g_assert_cmpuint(client_call(&client, WRITE_MULTI, payload->data, payload->len), ==, 0);
     g_assert_cmpmem(client.data, client.len, &n, sizeof(n));
     g_assert_cmpuint(client_read(&client, BAR_MSIX, 0, found, 16), ==, 0);
-    g_assert_cmphex(found[0], ==, UINT64_C(0x1122334455667788));
-    g_assert_cmphex((uint32_t)found[1], ==, 0x99aabbcc);
+    g_assert_cmphex(GUINT64_FROM_LE(found[0]), ==, UINT64_C(0x1122334455667788));
+    g_assert_cmphex((uint32_t)GUINT64_FROM_LE(found[1]), ==, 0x99aabbcc);
     g_assert_cmpuint(client_read(&client, CONFIG_REGION, 0x3c, found, 1), ==, 0);
-    g_assert_cmphex(found[0] & 0xff, ==, 0x0b);
+    g_assert_cmphex(GUINT64_FROM_LE(found[0]) & 0xff, ==, 0x0b);
     /* One of them out of bounds: none is done. */
     payload->data[8 + 16] = 0x10;
-    payload->data[8 + 48 + 12] = 9;
+    set_count(payload, 2, 9);
     g_assert_cmpuint(client_call(&client, WRITE_MULTI, payload->data, payload->len), ==, EINVAL);
-    payload->data[0] = 4;
-    payload->data[8 + 48 + 12] = 1;
+    n = 4;
+    memcpy(payload->data, &n, sizeof(n));
+    set_count(payload, 2, 1);
     g_assert_cmpuint(client_call(&client, WRITE_MULTI, payload->data, payload->len), ==, EINVAL);
     memset(payload->data, 0xff, 8);
     g_assert_cmpuint(client_call(&client, WRITE_MULTI, payload->data, payload->len), ==, EINVAL);
     g_assert_cmpuint(client_read(&client, BAR_MSIX, 0, found, 8), ==, 0);
-    g_assert_cmphex(found[0], ==, UINT64_C(0x1122334455667788));
+    g_assert_cmphex(GUINT64_FROM_LE(found[0]), ==, UINT64_C(0x1122334455667788));
     g_byte_array_unref(payload);
     client_close(&client);
     /* A client that did not say that it sends these may not. */

@@ -21,6 +21,13 @@
 
 #define MIB (UINT64_C(1) << 20)
 
+/* The first two numbers of a message, of 16 bits each, as one of 32. */
+#if G_BYTE_ORDER == G_LITTLE_ENDIAN
+#define FIRST(id, command) ((uint32_t)(command) << 16 | (id))
+#else
+#define FIRST(id, command) ((uint32_t)(id) << 16 | (command))
+#endif
+
 /* What a test begins and ends with: the same number of descriptors and mappings. */
 struct scene {
     struct host host;
@@ -192,7 +199,7 @@ static void test_small_argsz(void)
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         for (uint32_t argsz = 0; argsz < rows[i].size; argsz++) {
-            uint8_t payload[32] = {(uint8_t)argsz};
+            const uint32_t payload[8] = {argsz};
 
             g_assert_cmpuint(client_call(&scene->client, rows[i].command, payload, rows[i].size),
                              ==, EINVAL);
@@ -312,7 +319,7 @@ static void test_replies_nobody_asked_for(void)
     struct scene *scene = scene_new("");
 
     for (uint32_t flags = 1; flags < 16; flags++) {
-        const uint32_t header[4] = {GET_INFO << 16 | 7, 16, flags | 0x20, 0x80000000};
+        const uint32_t header[4] = {FIRST(7, GET_INFO), 16, flags | 0x20, 0x80000000};
 
         g_assert_true(client_send(&scene->client, header, sizeof(header), NULL, 0));
         g_assert_true(client_is_lost(&scene->client));
@@ -324,7 +331,7 @@ static void test_replies_nobody_asked_for(void)
 static void test_error_in_a_command(void)
 {
     struct scene *scene = scene_new("");
-    const uint32_t message[8] = {GET_INFO << 16 | 1, 32, 0xffffffe0, 0x80000000, 16};
+    const uint32_t message[8] = {FIRST(1, GET_INFO), 32, 0xffffffe0, 0x80000000, 16};
 
     scene->client.id = 1;
     g_assert_true(client_send(&scene->client, message, sizeof(message), NULL, 0));
@@ -367,7 +374,7 @@ static void test_descriptors_with_each_command(void)
     for (uint16_t command = 0; command <= LAST_COMMAND + 2; command++) {
         for (size_t i = 0; i < G_N_ELEMENTS(counts); i++) {
             for (size_t len = 0; len <= 32; len += 8) {
-                uint8_t payload[32] = {32, 0, 0, 0, 3};
+                uint32_t payload[8] = {32, 3};
 
                 client_post(&scene->client, command, 0, payload, len, fds, counts[i]);
                 host_settle(&scene->host);
@@ -1010,9 +1017,11 @@ static void test_refused_text_again_and_again(void)
 /* The payload of VERSION cut at every octet. */
 static void test_short_version(void)
 {
-    static const uint8_t payload[] = {0, 0, 1, 0, '{', '}', 0};
+    uint8_t payload[7] = {0, 0, 0, 0, '{', '}', 0};
+    const uint16_t minor = 1;
     struct scene *scene = scene_new("");
 
+    memcpy(payload + 2, &minor, sizeof(minor));
     for (size_t len = 0; len <= sizeof(payload); len++) {
         client_close(&scene->client);
         client_connect(&scene->client, &scene->host);
@@ -1049,7 +1058,7 @@ static void test_commands_before_version(void)
     struct scene *scene = scene_new("");
 
     for (uint16_t command = 0; command <= LAST_COMMAND + 1; command++) {
-        uint8_t payload[32] = {32};
+        const uint32_t payload[8] = {32};
         const int fd = new_memfd(4096);
 
         if (command == VERSION) {
@@ -1098,7 +1107,7 @@ static void test_impossible_size(void)
     const int fd = new_eventfd();
 
     for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
-        const uint32_t header[4] = {GET_INFO << 16, sizes[i]};
+        const uint32_t header[4] = {FIRST(0, GET_INFO), sizes[i]};
 
         g_assert_true(client_send(&scene->client, header, sizeof(header), &fd, 1));
         g_assert_true(client_is_lost(&scene->client));
@@ -1237,7 +1246,7 @@ static void test_descriptors_are_not_taken(void)
 static void test_silence(void)
 {
     struct scene *scene = scene_new("");
-    const uint32_t header[4] = {GET_INFO << 16, 32, 0, 0};
+    const uint32_t header[4] = {FIRST(0, GET_INFO), 32, 0, 0};
 
     for (size_t len = 1; len <= 16; len++) {
         g_assert_true(client_send(&scene->client, header, len, NULL, 0));

@@ -212,13 +212,13 @@ static void test_killed_showing(void)
         echo(scene, 5);
         transmit(scene, 3);
         memcpy(before, descs, sizeof(before));
-        places = *places_of(scene);
+        places = GUINT64_FROM_LE(*places_of(scene));
         first = places & 0x7fff;
         g_assert_cmpuint(first, <, RING_SIZE);
         die(scene, 3, "210"); /* shown at once */
         memcpy(after, descs, sizeof(after));
         g_assert_cmpint(memcmp(before, after, sizeof(before)), !=, 0);
-        *places_of(scene) = mix(places, *places_of(scene));
+        *places_of(scene) = GUINT64_TO_LE(mix(places, GUINT64_FROM_LE(*places_of(scene))));
         if (round % 3 == 0) {
             memcpy(descs, before, sizeof(before));
         } else if (round % 3 == 1) {

@@ -278,7 +278,7 @@ static void test_threads(void)
                 const uint16_t *used =
                     guest_ptr(front->memory, front->rings[ring].area.device_gpa + 2, 2);
 
-                g_assert_cmpuint(base, ==, *used);
+                g_assert_cmpuint(base, ==, GUINT16_FROM_LE(*used));
                 front_set_ring(front, ring, base);
             }
         } else if (cycle % 3 == 1) {
@@ -518,8 +518,8 @@ static void test_offset(void)
 {
     struct front *front = begin("");
     const uint64_t half = GUEST_SIZE / 2;
-    const uint64_t table[9] = {2,    GUEST_BASE,       half, USER_BASE, 0, GUEST_BASE + half,
-                               half, USER_BASE + half, half};
+    const uint64_t table[9] = {WORDS(2, 0), GUEST_BASE,       half, USER_BASE, 0, GUEST_BASE + half,
+                               half,        USER_BASE + half, half};
     const int fds[2] = {front->region->fd, front->region->fd};
 
     front_negotiate(front, F_DRIVER);
@@ -767,7 +767,7 @@ static uint16_t ask_status(struct front *front)
     front_ask(front, GET_CONFIG, config, 12 + 2);
     g_assert_cmpuint(front->len, ==, 12 + 2);
     memcpy(&status, front->data + 12, sizeof(status));
-    return status;
+    return GUINT16_FROM_LE(status);
 }
 
 static uint64_t set_channel(struct front *front, int fd)

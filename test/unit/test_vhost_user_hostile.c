@@ -345,7 +345,7 @@ static void test_orders(void)
     struct front *front = &scene->front;
     const int event = eventfd(0, EFD_CLOEXEC);
     const uint32_t addr[10] = {0};
-    const uint8_t config[13] = {0, 0, 0, 0, 1};
+    const uint32_t config[4] = {0, 1};
 
     scene->fds++;
     for (unsigned order = 0; order < 8 * 8 * 8 * 8; order++) {
@@ -365,7 +365,7 @@ static void test_orders(void)
                 front_state(front, GET_VRING_BASE, 0, 0);
                 break;
             case 4:
-                front_ack(front, GET_CONFIG, config, sizeof(config), NULL, 0);
+                front_ack(front, GET_CONFIG, config, 13, NULL, 0);
                 break;
             case 5:
                 front_ack(front, SET_VRING_ADDR, addr, sizeof(addr), NULL, 0);
@@ -496,7 +496,7 @@ static void test_memory_in_part(void)
     scene->fds += 4;
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         for (unsigned at = 0; at < 5; at++) {
-            uint64_t table[1 + 5 * 4] = {5};
+            uint64_t table[1 + 5 * 4] = {WORDS(5, 0)};
             int fds[5];
 
             for (unsigned j = 0; j < 5; j++) {
@@ -540,14 +540,14 @@ static void test_memory_tables(void)
 
     scene_open(scene);
     for (size_t i = 0; i < G_N_ELEMENTS(regions); i++) {
-        uint64_t table[5] = {1};
+        uint64_t table[5] = {WORDS(1, 0)};
 
         memcpy(&table[1], regions[i], sizeof(regions[i]));
         g_assert_cmpuint(
             front_ack(front, SET_MEM_TABLE, table, sizeof(table), &front->region->fd, 1), ==, 1);
     }
     for (uint32_t n = 0; n < 20; n++) {
-        uint64_t table[1 + 4 * 8] = {n};
+        uint64_t table[1 + 4 * 8] = {WORDS(n, 0)};
 
         g_assert_cmpuint(front_ack(front, SET_MEM_TABLE, table, 8 + 32, &front->region->fd, 1), ==,
                          1);

@@ -314,6 +314,15 @@ bool client_is_lost(struct client *client)
     return n == 0 || errno == ECONNRESET;
 }
 
+uint16_t reply_16(const struct client *client, size_t at)
+{
+    uint16_t value;
+
+    g_assert_cmpuint(at + sizeof(value), <=, client->len);
+    memcpy(&value, client->data + at, sizeof(value));
+    return value;
+}
+
 uint32_t reply_32(const struct client *client, size_t at)
 {
     uint32_t value;
@@ -489,14 +498,16 @@ static uint64_t access_read(struct guest *guest, uint32_t region, uint64_t offse
         return UINT64_MAX;
     }
     g_assert_cmpuint(client_read(&guest->client, region, offset, &value, size), ==, 0);
-    return value;
+    return GUINT64_FROM_LE(value);
 }
 
 static void access_write(struct guest *guest, uint32_t region, uint64_t offset, unsigned size,
                          uint64_t value)
 {
+    const uint64_t octets = GUINT64_TO_LE(value);
+
     if (!guest->dead) {
-        g_assert_cmpuint(client_write(&guest->client, region, offset, &value, size), ==, 0);
+        g_assert_cmpuint(client_write(&guest->client, region, offset, &octets, size), ==, 0);
     }
 }
 

@@ -119,6 +119,7 @@ uint32_t client_call_fds(struct client *client, uint16_t command, const void *pa
 bool client_is_lost(struct client *client);
 
 /* Numbers in the last reply's payload, which must have them. */
+uint16_t reply_16(const struct client *client, size_t at);
 uint32_t reply_32(const struct client *client, size_t at);
 uint64_t reply_64(const struct client *client, size_t at);
 

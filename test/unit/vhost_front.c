@@ -270,7 +270,8 @@ void front_negotiate(struct front *front, uint64_t features)
 
 uint64_t front_set_memory(struct front *front)
 {
-    const uint64_t table[5] = {1, GUEST_BASE, GUEST_SIZE, USER_BASE, front->region->fd_offset};
+    const uint64_t table[5] = {WORDS(1, 0), GUEST_BASE, GUEST_SIZE, USER_BASE,
+                               front->region->fd_offset};
 
     return front_ack(front, SET_MEM_TABLE, table, sizeof(table), &front->region->fd, 1);
 }
@@ -336,12 +337,13 @@ void front_set_ring(struct front *front, unsigned index, uint32_t base)
 
 uint32_t front_get_base(struct front *front, unsigned ring)
 {
-    const uint32_t state[2] = {ring, 0};
-    const uint64_t reply = front_ask(front, GET_VRING_BASE, state, sizeof(state));
+    uint32_t state[2] = {ring, 0};
 
-    g_assert_cmphex(reply, !=, LOST);
-    g_assert_cmpuint((uint32_t)reply, ==, ring);
-    return (uint32_t)(reply >> 32);
+    g_assert_cmphex(front_ask(front, GET_VRING_BASE, state, sizeof(state)), !=, LOST);
+    g_assert_cmpuint(front->len, ==, sizeof(state));
+    memcpy(state, front->data, sizeof(state));
+    g_assert_cmpuint(state[0], ==, ring);
+    return state[1];
 }
 
 void front_start(struct front *front, uint64_t features)

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <glib.h>
+
 #include "driver/guest.h"
 #include "driver/virtq.h"
 #include "vhost-user/server.h"
@@ -57,7 +59,14 @@ enum {
 #define P_INFLIGHT (UINT64_C(1) << 12)
 #define P_ALL      UINT64_C(0x1b23f)
 #define NO_FD      0x100u
-#define LOST       UINT64_MAX /* in place of an answer: the connection has ended */
+
+/* Two numbers of 32 bits, one behind the other, among such of 64. */
+#if G_BYTE_ORDER == G_LITTLE_ENDIAN
+#define WORDS(first, second) ((uint64_t)(second) << 32 | (first))
+#else
+#define WORDS(first, second) ((uint64_t)(first) << 32 | (second))
+#endif
+#define LOST UINT64_MAX /* in place of an answer: the connection has ended */
 
 /* What a driver takes of a device with the default properties. */
 #define F_DRIVER (UINT64_C(1) << 32 | UINT64_C(1) << 29 | UINT64_C(1) << 28 | UINT64_C(1) << 15)
