@@ -135,11 +135,15 @@ CLAIMS = [
         ('one place too many counts', PACKED, 'return distance - 1 < shown;', 'return distance - 1 <= shown;'),
     ), ('decided',), defines=('PROOF_WORD',)),
     ring('indirect-packed', 'P3', 'ring_indirect.c', 'indirect_packed', 0, 3, (
-        ('a table of any length is walked', WALK, 'desc->len % 16 || desc->len / 16 > ring->chain_limit',
-         'desc->len % 16'),
+        # Not the bound of a table's length, nor the count of elements: each holds where the other is gone.
+        ('a part is not checked to be writable', WALK, 'desc->addr, desc->len, write,\n',
+         'desc->addr, desc->len, false,\n'),
+        ('octets of a chain are not bounded', WALK, 'if (G_UNLIKELY(chain->out_len + chain->in_len >',
+         'if (0 && (chain->out_len + chain->in_len >'),
     ), ('taken', 'by a table'), more={'LIMIT': 3}),
     ring('indirect-split', 'P3', 'ring_indirect.c', 'indirect_split', 0, 2, (
-        ('a table may follow a table', SPLIT, 'if (desc.common.flags & VIRTQ_DESC_F_INDIRECT) {', 'if (0) {'),
+        ('a part is not checked to be writable', WALK, 'desc->addr, desc->len, write,\n',
+         'desc->addr, desc->len, false,\n'),
         ('elements are not counted', WALK, 'if (G_UNLIKELY(++walk->n > ring->chain_limit)) {', 'if (0) {'),
     ), ('taken', 'by a table'), more={'LIMIT': 2}),
     Claim('header-read', 'P6', 'header_codec.c', 'header_read_any', (HEADER,), {'unwind': 10}, {'unwind': 10}, (
