@@ -11,10 +11,10 @@ run_packages=(gcc libc6-dev meson ninja-build pkgconf libglib2.0-dev libpcap-dev
 # device/qemu/prepare.sh to unpack and configure QEMU.
 check_packages=("${run_packages[@]}" g++ clang libclang-rt-dev llvm clang-format libjson-glib-dev libseccomp-dev
     libslirp-dev tshark valgrind python3 git debian-archive-keyring dpkg-dev libpixman-1-dev libfdt-dev
-    python3-venv afl++ strace)
+    python3-venv afl++ strace cppcheck)
 
-# And what ./check --long needs: compilers for other architectures and what runs their programs; checks of sources and of
-# the library's interface.
+# And what ./check --long needs: compilers for other architectures and what runs their programs; a check of the library's
+# interface.
 long_packages=(gcc-aarch64-linux-gnu gcc-i686-linux-gnu gcc-s390x-linux-gnu qemu-user-static abigail-tools)
 
 # Prints those of the packages named that are not installed.
