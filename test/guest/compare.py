@@ -4,7 +4,7 @@
            CACHE VIONET_DEVICE
 
 vionet-device, or with --inside vionet-pci, beside virtio-net-pci of the same QEMU: the same guest and script, in
-turn, N times (5); inside QEMU frames are sent by one guest that has both. Prints medians:
+turn, N times (5); inside QEMU frames are sent by one guest that has both, 4 N times. Prints medians:
 TCP through user-mode networking out and in, and frames that pktgen sends to datagram sockets, one and 32 at a
 time. By hand, on a machine that does nothing else: a busy one slows the device in another process more."""
 import argparse
@@ -37,21 +37,28 @@ vt_pktgen burst1 eth0 200000 60 "burst 1"
 vt_pktgen burst32 eth0 400000 60 "burst 32"
 """
 
-# One guest, eth0 QEMU's and eth1 ours, of which each begins in turn.
+# One guest with both, which it knows by their addresses, and of which each begins in turn. (QEMU makes devices that are
+# given as JSON after all others, so that their order says nothing.)
+MACS = {"theirs": "52:54:00:00:00:01", "ours": "52:54:00:00:00:02"}
 IN_TURN = """
 sysctl -q -w net.ipv6.conf.all.disable_ipv6=1
-for i in eth0 eth1; do
+interface() { basename "$(dirname "$(grep -l "$1" /sys/class/net/*/address)")"; }
+for whose in theirs=THEIRS ours=OURS; do
+    i=$(interface "${whose#*=}"); eval "${whose%=*}=$i"
     ip link set $i up; vt_wait_link $i
     vt_pktgen warm.$i $i 10000 60 "burst 1"
 done
-order="eth0 eth1"
+order="theirs ours"
 for run in $(seq RUNS); do
     for burst in 1 32; do
-        for i in $order; do vt_pktgen $i.$burst.$run $i $((20000 + 2000 * burst)) 60 "burst $burst"; done
+        for whose in $order; do
+            eval "i=\$$whose"
+            vt_pktgen $whose.$burst.$run $i $((20000 + 2000 * burst)) 60 "burst $burst"
+        done
     done
     order="${order#* } ${order% *}"
 done
-"""
+""".replace("THEIRS", MACS["theirs"]).replace("OURS", MACS["ours"])
 
 
 def megabits(text):
@@ -75,9 +82,10 @@ class Compared:
         if not ours:
             kind, _, rest = netdev.partition(",")
             return ["-netdev", f"{kind},id=n0" + (f",{rest}" if rest else ""),
-                    {"driver": "virtio-net-pci", "netdev": "n0"}], None
-        daemon = (Inside(self.options.qemu, self.options.inside, netdev, self.options.device) if self.options.inside
-                  else Daemon(self.program, directory, netdev, self.options.device))
+                    {"driver": "virtio-net-pci", "netdev": "n0", "mac": MACS["theirs"]}], None
+        properties = ",".join(filter(None, [f"mac={MACS['ours']}", self.options.device]))
+        daemon = (Inside(self.options.qemu, self.options.inside, netdev, properties) if self.options.inside
+                  else Daemon(self.program, directory, netdev, properties))
         return daemon.arguments({}), daemon
 
     def tcp(self, ours, directory):
@@ -116,7 +124,8 @@ class Compared:
         return {f"{name}, {burst} at a time, frames/s": float(values[f"burst{burst}"]) for burst in (1, 32)}
 
     def frames_in_turn(self, name, ends):
-        """The same by one guest: for each figure all of QEMU's and all of ours."""
+        """The same by one guest: for each figure all of QEMU's and all of ours. Runs are short, and differ much."""
+        runs = 4 * self.options.runs
         with contextlib.ExitStack() as stack:
             devices = []
             for ours, (reader, netdev) in zip((False, True), ends):
@@ -125,11 +134,11 @@ class Compared:
                 stack.callback(counter.kill)
                 counter.stderr.readline()
                 devices += self.behind(ours, None, netdev)[0]
-            with self.guest(IN_TURN.replace("RUNS", str(self.options.runs)), devices) as guest:
+            with self.guest(IN_TURN.replace("RUNS", str(runs)), devices) as guest:
                 values = guest.finish().values
         return {f"{name}, {burst} at a time, frames/s": tuple(
-            [float(values[f"{i}.{burst}.{run + 1}"]) for run in range(self.options.runs)]
-            for i in ("eth0", "eth1")) for burst in (1, 32)}
+            [float(values[f"{whose}.{burst}.{run + 1}"]) for run in range(runs)]
+            for whose in MACS) for burst in (1, 32)}
 
     def inet(self, _):
         local, remote = free_port(), free_port()
