@@ -103,7 +103,14 @@ static const VionetFeature *find_foreign_feature(const char *name)
 /* The name that a feature is switched by. */
 static const char *switch_name(const VionetDialect *dialect, unsigned bit)
 {
-    return (int)bit == dialect->feature ? DIALECT : properties_feature(dialect, bit)->property;
+    const VionetFeature *feature;
+
+    if ((int)bit == dialect->feature) {
+        return DIALECT;
+    }
+    feature = properties_feature(dialect, bit);
+    g_assert(feature); /* who asks has its bit from the table */
+    return feature->property;
 }
 
 static void ask_feature(VionetProperties *to, unsigned bit, bool on)
@@ -464,6 +471,7 @@ static void help_makes_on(GString *help, int makes_on, const VionetConfig *defau
         return;
     }
     feature = properties_feature(defaults->dialect, (unsigned)bit);
+    g_assert(feature); /* a property turns on what there is */
     g_string_append_printf(help, "; turns on %s (bit %u)%s", feature->name, feature->bit,
                            feature->by_default ? "" : ", which is off by default");
 }

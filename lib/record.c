@@ -144,13 +144,18 @@ bool record_read(const struct record *record, unsigned version, const uint8_t *o
         if (field->list) {
             struct record_list *list = (struct record_list *)(void *)to;
 
-            to = list->items = items ? g_try_malloc(items * item_size(field)) : NULL;
-            if (items && !to) {
+            *list = (struct record_list){0};
+            if (items == 0) {
+                continue;
+            }
+            list->items = g_try_malloc(items * item_size(field));
+            if (!list->items) {
                 g_set_error(error, VIONET_STATE_ERROR, VIONET_STATE_ERROR_MEMORY,
                             "section %s: there is no memory for it", record->name);
                 return false;
             }
             list->n = (uint32_t)items;
+            to = list->items;
         }
         if (!read_words(record, field, octets, items * field->words, to, error)) {
             return false;

@@ -301,6 +301,7 @@ bool feature_find_unfit(const VionetConfig *config, const uint64_t *driver,
             return true;
         }
         row = row_of(*bit, config->dialect);
+        g_assert(row); /* it was offered */
         if (first_unmet(row->requires, row->n_requires, driver)) {
             *violation = VIONET_VIOLATION_FEATURES_DEPENDENCY;
             return true;
