@@ -365,7 +365,10 @@ void queue_start(struct queue *queue, const uint64_t *features, const struct mem
     gate_enter(&queue->gate);
     begin_life(queue);
     queue->poll = false;
-    queue->awaited = false;
+    if (queue->awaited) {
+        queue_await(
+            queue); /* frames that are held from before wait for a notification of this life */
+    }
     queue->starved = false;
     queue->draining = false;
     queue->coalesce.pending = state ? queue->coalesce.pending : 0;

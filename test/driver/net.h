@@ -78,6 +78,8 @@ bool net_receive_pair(struct guest_net *net, unsigned pair, struct guest_packet 
 void net_recycle(struct guest_net *net);
 /* Post up to n receive buffers that are not posted, and show the device; how many it were. */
 unsigned net_post(struct guest_net *net, unsigned pair, unsigned n);
+/* The same by a driver that has not come to notifying yet: guest_queue_kick() does it. */
+unsigned net_post_silently(struct guest_net *net, unsigned pair, unsigned n);
 
 /* ---- Transmit ---- */
 

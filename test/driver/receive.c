@@ -154,6 +154,20 @@ unsigned net_post(struct guest_net *net, unsigned pair, unsigned n)
     return posted;
 }
 
+unsigned net_post_silently(struct guest_net *net, unsigned pair, unsigned n)
+{
+    struct net_receive_queue *queue;
+    unsigned posted;
+
+    if (pair >= net->pairs || !ring_of(net, &net->receive[pair])) {
+        return 0;
+    }
+    queue = &net->receive[pair];
+    posted = post_idle(net, queue, n);
+    virtq_publish(ring_of(net, queue));
+    return posted;
+}
+
 void net_receive_free(struct net_receive_queue *queue)
 {
     g_free(queue->buffers.at);

@@ -699,6 +699,32 @@ static void hold_while_others_go(struct machine *machine)
     }
 }
 
+/* The queue is reset while a frame waits, and another's finds room while the driver fills it again. */
+static void hold_over_a_reset(struct machine *machine)
+{
+    struct guest_driver *const driver = net_driver(machine->net);
+    uint8_t frame[6 * 64 - 12];
+
+    fill_frame(frame, sizeof(frame), 4);
+    for (unsigned round = 0; round < 5; round++) {
+        uint64_t before;
+
+        kicks_of_post(machine, 2);
+        g_assert_cmpint(deliver_on(machine, 0, frame, sizeof(frame)), ==, VIONET_HELD);
+        g_assert_true(net_reset_queue(machine->net, 0, 0));
+        before = machine->kicks;
+        g_assert_cmpuint(net_post_silently(machine->net, 0, 1), ==, 1);
+        g_assert_cmpint(deliver_on(machine, 1, frame, 40), ==, VIONET_DELIVERED);
+        assert_received(machine, frame, 40, 1);
+        g_assert_cmpuint(net_post_silently(machine->net, 0, 6), ==, 6);
+        guest_queue_kick(driver, 0);
+        g_assert_cmpuint(machine->kicks - before, ==, 1);
+        g_assert_cmpint(deliver_on(machine, 0, frame, sizeof(frame)), ==, VIONET_DELIVERED);
+        assert_received(machine, frame, sizeof(frame), 6);
+        net_recycle(machine->net);
+    }
+}
+
 /* P-03: one that waits for buffers hears of them, whoever takes some of them in between. */
 static void test_held_frame_is_told_of_buffers(void)
 {
@@ -723,6 +749,7 @@ static void test_held_frame_is_told_of_buffers(void)
         }
         machine = start(&setup, wanted);
         hold_while_others_go(machine);
+        hold_over_a_reset(machine);
         finish(machine);
     }
 }
