@@ -38,6 +38,7 @@
 
 #define QUEUE_FRAMES  512
 #define BURST         64 /* frames taken from it at a time */
+#define TICK_US       500000
 #define SOCKET_FRAMES 64 /* a socket is looked at while there is room for so many: a TCP window */
 
 /* slirp's own packets and the largest that IP has, with room for a VLAN tag. */
@@ -63,6 +64,9 @@ struct user {
     struct fragments fragments; /* of the guest's */
     uint64_t offloads;          /* what the guest takes */
     gint64 deadline;            /* when slirp wants to be called at the latest, 0: not known */
+    bool filled;                /* slirp_pollfds_fill() was called since its clock last went */
+    gint64 ticked_us;           /* when that was */
+    gint64 aged_us;             /* how far its fragments have aged at least, see poll_slirp() */
     bool asked;                 /* the guest has room, and was not told of frames since it asked */
 };
 
@@ -303,6 +307,7 @@ static int fill_watches(struct user *user, gint64 now)
     gint64 deadline;
 
     slirp_pollfds_fill(user->slirp, &most_ms, add_watch, user);
+    user->filled = true;
     g_hash_table_foreach_remove(user->watches, is_unwanted, NULL);
     /* slirp counts from now at each call, and others wake the loop: the first deadline holds. */
     deadline = now + (gint64)most_ms * 1000;
@@ -343,6 +348,22 @@ static gboolean sockets_check(GSource *source)
     return g_get_monotonic_time() >= user->deadline;
 }
 
+/*
+ * Lets slirp look at its sockets and its clock. Its fragments age by one tick at most in such a call, if it had
+ * some when it was last asked for its sockets, however long ago that is.
+ */
+static void poll_slirp(struct user *user, int select_error)
+{
+    slirp_pollfds_poll(user->slirp, select_error, get_revents, user);
+    if (user->filled) {
+        const gint64 now = g_get_monotonic_time();
+
+        user->aged_us += MIN(now - user->ticked_us, TICK_US);
+        user->ticked_us = now;
+        user->filled = false;
+    }
+}
+
 static gboolean sockets_dispatch(GSource *source, GSourceFunc callback, gpointer data)
 {
     struct user *user = ((struct user_source *)source)->user;
@@ -350,7 +371,7 @@ static gboolean sockets_dispatch(GSource *source, GSourceFunc callback, gpointer
     (void)callback;
     (void)data;
     user->deadline = 0;
-    slirp_pollfds_poll(user->slirp, 0, get_revents, user);
+    poll_slirp(user, 0);
     announce(user);
     return G_SOURCE_CONTINUE;
 }
@@ -554,14 +575,14 @@ static bool is_for_slirp(struct user *user, const uint8_t *frame, size_t len)
     const unsigned type = len < 14 ? 0 : (unsigned)frame[12] << 8 | frame[13];
 
     return len <= FRAME_MAX && (type == 0x0800 || type == 0x0806 || type == 0x86dd) &&
-           fragments_pass(&user->fragments, frame, len, g_get_monotonic_time());
+           fragments_pass(&user->fragments, frame, len, g_get_monotonic_time(), user->aged_us);
 }
 
 static bool user_send(VionetBackend *backend, const VionetFrame *frames, size_t n)
 {
     struct user *user = (struct user *)backend;
 
-    slirp_pollfds_poll(user->slirp, 1, get_revents, user);
+    poll_slirp(user, 1);
     for (size_t i = 0; i < n; i++) {
         const uint8_t *octets = frames[i].iov[0].iov_base;
 

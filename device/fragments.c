@@ -16,6 +16,7 @@
 
 struct piece {
     uint8_t name[11];
+    uint8_t header;
     uint32_t begin;
     uint32_t end;
     bool last;
@@ -35,22 +36,23 @@ static bool read_piece(const uint8_t *ip, size_t room, struct piece *piece)
     memcpy(piece->name, ip + 12, 8);
     memcpy(piece->name + 8, ip + 4, 2);
     piece->name[10] = ip[9];
+    piece->header = (uint8_t)header;
     piece->begin = (field & OFFSET) * 8;
     piece->end = piece->begin + (uint32_t)(total - header);
     piece->last = !(field & MORE_FRAGMENTS);
-    return piece->end + header <= MOST && (piece->last || piece->end % 8 == 0);
+    return piece->last || piece->end % 8 == 0;
 }
 
 /* The packet of a piece; else, if it is its first, a place for it; else NULL. */
 static struct fragments_packet *find(struct fragments *fragments, const struct piece *piece,
-                                     int64_t now_us)
+                                     int64_t now_us, int64_t aged_us)
 {
     struct fragments_packet *place = NULL;
 
     for (unsigned i = 0; i < FRAGMENTS_PACKETS; i++) {
         struct fragments_packet *packet = &fragments->packets[i];
 
-        if (packet->until_us <= now_us) {
+        if (packet->until_us <= aged_us) {
             packet->until_us = 0;
             place = packet;
         } else if (memcmp(packet->name, piece->name, sizeof(packet->name)) == 0) {
@@ -60,13 +62,14 @@ static struct fragments_packet *find(struct fragments *fragments, const struct p
     if (!place || piece->begin > 0) {
         return NULL;
     }
-    *place =
-        (struct fragments_packet){.since_us = now_us, .until_us = now_us + FRAGMENTS_MEMORY_US};
+    *place = (struct fragments_packet){
+        .header = piece->header, .since_us = now_us, .until_us = aged_us + FRAGMENTS_MEMORY_US};
     memcpy(place->name, piece->name, sizeof(place->name));
     return place;
 }
 
-bool fragments_pass(struct fragments *fragments, const uint8_t *frame, size_t len, int64_t now_us)
+bool fragments_pass(struct fragments *fragments, const uint8_t *frame, size_t len, int64_t now_us,
+                    int64_t aged_us)
 {
     struct fragments_packet *packet;
     struct piece piece;
@@ -78,11 +81,11 @@ bool fragments_pass(struct fragments *fragments, const uint8_t *frame, size_t le
     if (!read_piece(frame + ETHERNET, len - ETHERNET, &piece)) {
         return false;
     }
-    packet = find(fragments, &piece, now_us);
+    packet = find(fragments, &piece, now_us, aged_us);
     if (!packet) {
         return false;
     }
-    if (packet->spoiled || piece.begin != packet->next ||
+    if (packet->spoiled || piece.begin != packet->next || piece.end + packet->header > MOST ||
         now_us - packet->since_us > FRAGMENTS_PATIENCE_US) {
         packet->spoiled = true;
         return false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The library's saved state (vionet/state.h) as a field of a VMState: a length, then its octets as they are.
- * Its format, versions and what is refused are the library's. Used by vionet_pci.c.
+ * Its format, versions and what is refused are the library's. Used by vionet_pci.c, vionet_mmio.c.
  *
  * Threads: those that hold QEMU's big lock, while the machine stands still.
  */

@@ -57,7 +57,7 @@ static bool fails(size_t size)
     if (depth == 0 || ended || size < at_least || ++seen != fail_at) {
         return false;
     }
-    failed = size;
+    failed = size > 0 ? size : 1; /* 0 stands for none */
     errno = ENOMEM;
     return true;
 }

@@ -48,7 +48,7 @@ static bool pass_at(struct fragments *fragments, const struct shape *shape, int6
 {
     size_t len;
     uint8_t *frame = build(shape, &len);
-    const bool passed = fragments_pass(fragments, frame, len, now_us);
+    const bool passed = fragments_pass(fragments, frame, len, now_us, now_us);
 
     g_free(frame);
     return passed;
@@ -128,7 +128,7 @@ static void test_unsound(void)
                 put_be16(frame + 24, 0);
                 put_checksum(frame + 24, sum_octets(frame + 14, MIN(header, len - 14)));
             }
-            g_assert_false(fragments_pass(&fragments, frame, len, SECOND));
+            g_assert_false(fragments_pass(&fragments, frame, len, SECOND, SECOND));
             g_assert_false(pass(&fragments, 1, 16, 8, true));
             g_free(frame);
         }
@@ -147,6 +147,13 @@ static void test_unsound(void)
         g_assert_true(pass(&fragments, 1, begin, 20, true) ==
                       (begin == 65496 && begin + 40 <= 65535));
     }
+    for (unsigned options = 0; options <= 10; options++) { /* with the first one's header */
+        struct fragments fragments = {0};
+
+        g_assert_true(pass_at(&fragments,
+                              &(struct shape){.id = 1, .len = 65464, .options = options}, SECOND));
+        g_assert_true(pass(&fragments, 1, 65464, 31, true) == (options <= 5));
+    }
 }
 
 static void test_other_frames(void)
@@ -159,15 +166,15 @@ static void test_other_frames(void)
         g_assert_true(pass_at(&fragments, &(struct shape){.len = 9, .last = true, .df = df}, 0));
     }
     frame = build(&(struct shape){.begin = 8, .len = 8}, &len);
-    g_assert_false(fragments_pass(&fragments, frame, len, 0));
+    g_assert_false(fragments_pass(&fragments, frame, len, 0, 0));
     for (size_t cut = 0; cut < len; cut++) { /* libslirp drops what is short of its header itself */
         uint8_t *part = g_memdup2(frame, MAX(cut, 1));
 
-        g_assert_true(fragments_pass(&fragments, part, cut, 0) == (cut < 34));
+        g_assert_true(fragments_pass(&fragments, part, cut, 0, 0) == (cut < 34));
         g_free(part);
     }
     put_be16(frame + 12, 0x86dd);
-    g_assert_true(fragments_pass(&fragments, frame, len, 0));
+    g_assert_true(fragments_pass(&fragments, frame, len, 0, 0));
     g_free(frame);
 }
 
@@ -185,6 +192,21 @@ static void test_time(void)
                 FRAGMENTS_MEMORY_US + FRAGMENTS_PATIENCE_US + 1)); /* it may be forgotten */
     g_assert_false(pass_at(&fragments, &first, 2 * FRAGMENTS_MEMORY_US - 1)); /* or may not */
     g_assert_true(pass_at(&fragments, &first, 2 * FRAGMENTS_MEMORY_US));
+}
+
+/* While the clock of libslirp stands, it forgets nothing. */
+static void test_a_clock_that_stands(void)
+{
+    struct fragments fragments = {0};
+    size_t len;
+    uint8_t *frame = build(&(struct shape){.id = 1, .len = 8}, &len);
+
+    g_assert_true(fragments_pass(&fragments, frame, len, 0, 0));
+    for (int64_t now = 1; now < 1000; now++) {
+        g_assert_false(fragments_pass(&fragments, frame, len, now * SECOND, 0));
+    }
+    g_assert_true(fragments_pass(&fragments, frame, len, 1000 * SECOND, FRAGMENTS_MEMORY_US));
+    g_free(frame);
 }
 
 /* As many packets as there is room for; one that ends makes room, and so does time. */
@@ -213,6 +235,7 @@ int main(int argc, char **argv)
     g_test_add_func("/fragments/unsound", test_unsound);
     g_test_add_func("/fragments/other-frames", test_other_frames);
     g_test_add_func("/fragments/time", test_time);
+    g_test_add_func("/fragments/a-clock-that-stands", test_a_clock_that_stands);
     g_test_add_func("/fragments/many", test_many);
     return g_test_run();
 }
