@@ -129,6 +129,12 @@ static bool is_deleted_by_others(PCIDevice *primary)
     return DEVICE(primary)->pending_deleted_event && !primary->partially_hotplugged;
 }
 
+/* The guest has let it go, and nobody was told yet. */
+static bool is_let_go(PCIDevice *primary)
+{
+    return primary->partially_hotplugged && !DEVICE(primary)->pending_deleted_event;
+}
+
 static bool make(struct standby *self, Error **errp)
 {
     DeviceState *device;
@@ -703,7 +709,8 @@ void standby_free(struct standby *self)
     device_listener_unregister(&self->listener);
     qemu_bh_delete(self->later);
     compat_unblock_migration(&self->blocker);
-    if (self->primary && vionet_standby_blocks_migration(self->standby)) {
+    if (self->primary && vionet_standby_blocks_migration(self->standby) &&
+        !is_let_go(self->primary)) {
         self->primary->partially_hotplugged = false; /* QEMU's from now on */
         give_to_streams(self->primary);
         unblock_device_del(self);

@@ -124,12 +124,13 @@ class Faults:
             return missing
         for what in AGAIN:
             with running(self, '--netdev=loopback') as daemon:
+                fds = count_fds(daemon.process)
                 with injecting(daemon, f'{what}:when=1+2') as injected:
                     for _ in range(3):
                         # An answer with descriptors is not kept for who does not take it.
                         session(daemon.socket, eventfds='sendmsg' not in what)
                     self.count(injected())
-                self.lives(daemon)
+                self.lives(daemon, fds)
                 assert daemon.end() == 0, f'{what}: {daemon.text()}'
         assert self.injected > 100, self.injected
         return None

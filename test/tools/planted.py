@@ -161,6 +161,8 @@ class Fuzzing:
         status = run([target, '-seed=1', '-entropic_feature_frequency_threshold=4', '-timeout=25',
                       f'-max_total_time={self.seconds}', f'-artifact_prefix={artifacts}/', *options,
                       self.tree / 'fuzz' / 'corpus' / f'fuzz_{name}'], self.log)
+        if status and not any(artifacts.glob('crash-*')):
+            return f'fuzz_{name} ended with {status}, and not by what it found: see {self.log}'
         return time.monotonic() - began if status else None
 
     def planted(self, bug):

@@ -64,8 +64,9 @@ class Verdicts:
         self.ran = {name.split(':')[0] for name in self.of}
 
     def _record(self, name, verdict):
-        if self.of.get(name, 'passed') == 'passed':
-            self.of[name] = verdict
+        """Of several of one name the worst."""
+        order = ('passed', 'skipped', 'failed')
+        self.of[name] = max(self.of.get(name, 'passed'), verdict, key=order.index)
 
     def _read_junit(self, path):
         for suite in xml.etree.ElementTree.parse(path).getroot().iter('testsuite'):
@@ -87,7 +88,7 @@ class Verdicts:
                 match = TAP_LINE.match(line)
                 if match:
                     verdict = 'failed' if match[1] else 'skipped' if match[3] else 'passed'
-                    self.of[f'{name}:{slug(match[2])}'] = verdict
+                    self._record(f'{name}:{slug(match[2])}', verdict)
 
     def named(self, name):
         """All that a name of a table stands for."""
