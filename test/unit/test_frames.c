@@ -749,7 +749,9 @@ static void test_held_frame_is_told_of_buffers(void)
         }
         machine = start(&setup, wanted);
         hold_while_others_go(machine);
-        hold_over_a_reset(machine);
+        if (guest_driver_has(net_driver(machine->net), VIRTIO_F_RING_RESET)) {
+            hold_over_a_reset(machine);
+        }
         finish(machine);
     }
 }
